@@ -1,7 +1,7 @@
 """From a task's name to its partition. PURE; the words and the test vectors are in docs/partition-hash.md.
 
-The mapping is part of the product's public contract: clients in any language may compute it, and stored rows depend on
-it. It never changes for a cluster that exists.
+The mapping is part of the product's public contract: clients in any language may compute it, and stored
+rows depend on it. It never changes for a cluster that exists.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ KEY_BYTES = 16
 
 
 def task_key(namespace: str, task_id: str) -> bytes:
-    """Return the 16-byte key of a task: the first half of SHA-256 over ``namespace + NUL + task_id`` in UTF-8.
+    """Return the 16-byte key of a task: half of SHA-256 over ``namespace + NUL + task_id`` in UTF-8.
 
     Args:
-        namespace: The namespace as it is stored; an empty one in a request stands for ``default`` and must have been
-            replaced before, else one task would have two keys.
+        namespace: The namespace as it is stored; an empty one in a request stands for ``default`` and must
+            have been replaced before, else one task would have two keys.
         task_id: The task's id.
 
     Raises:
-        ValueError: The namespace is empty or holds a NUL (two different pairs would share their bytes), or one of the
-            two cannot be written in UTF-8 (a lone surrogate).
+        ValueError: The namespace is empty or holds a NUL (two different pairs would share their bytes), or
+            one of the two cannot be written in UTF-8 (a lone surrogate).
     """
     if not namespace or "\x00" in namespace:
         raise ValueError("the namespace of a task key must not be empty nor hold a NUL character")
@@ -27,7 +27,7 @@ def task_key(namespace: str, task_id: str) -> bytes:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a task key: its first 8 bytes as a big-endian unsigned number, modulo `partitions`.
+    """Return the partition of a key: its first 8 bytes as an unsigned big-endian number, modulo `partitions`.
 
     Raises:
         ValueError: `partitions` is below 1, or the key is shorter than 8 bytes.
