@@ -1,0 +1,62 @@
+from mainspring.v1 import executor_service_pb2 as _executor_service_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HintRequest(_message.Message):
+    __slots__ = ("tasks",)
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskHint]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskHint, _Mapping]]] = ...) -> None: ...
+
+class TaskHint(_message.Message):
+    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled")
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_KEY_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    HANDLER_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    partition_id: int
+    task_key: bytes
+    due_at_us: int
+    scheduled_at_us: int
+    version: int
+    handler: str
+    schedule: str
+    cancelled: bool
+    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ...) -> None: ...
+
+class HintResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ForwardResultsRequest(_message.Message):
+    __slots__ = ("results", "executor_id")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_executor_service_pb2.Result]
+    executor_id: str
+    def __init__(self, results: _Optional[_Iterable[_Union[_executor_service_pb2.Result, _Mapping]]] = ..., executor_id: _Optional[str] = ...) -> None: ...
+
+class ForwardResultsResponse(_message.Message):
+    __slots__ = ("saved",)
+    SAVED_FIELD_NUMBER: _ClassVar[int]
+    saved: _containers.RepeatedCompositeFieldContainer[_executor_service_pb2.AttemptRef]
+    def __init__(self, saved: _Optional[_Iterable[_Union[_executor_service_pb2.AttemptRef, _Mapping]]] = ...) -> None: ...
+
+class AnnounceReleaseRequest(_message.Message):
+    __slots__ = ("partition_ids",)
+    PARTITION_IDS_FIELD_NUMBER: _ClassVar[int]
+    partition_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, partition_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class AnnounceReleaseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
