@@ -1,0 +1,284 @@
+"""The value types of the domain. PURE.
+
+All instants are integer microseconds since 1970 UTC on cluster time and end in `_at`. A task is named by
+`(partition_id, task_key)` inside the server and by `(namespace, task_id)` outside; an execution by
+`(partition_id, scheduled_at, task_key)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class TaskState(IntEnum):
+    """The life of a task. The numbers are those of the proto and of the database."""
+
+    ACTIVE = 1
+    PAUSED = 2
+    COMPLETED = 3
+    CANCELLED = 4
+
+
+class ExecutionState(IntEnum):
+    """The life of an execution; docs/design.md draws it. The numbers are those of the proto and of the database.
+
+    Everything from `SUCCEEDED` on is final: `is_final` compares, and so does the SQL (`state < 4` is open).
+    """
+
+    WAITING = 1
+    DISPATCHED = 2
+    RUNNING = 3
+    SUCCEEDED = 4
+    FAILED = 5
+    CANCELLED = 6
+    SKIPPED = 7
+    EXPIRED = 8
+    LOST = 9
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this state never changes any more."""
+        return self >= ExecutionState.SUCCEEDED
+
+
+FIRST_FINAL_STATE = ExecutionState.SUCCEEDED
+
+
+class TaskRef(NamedTuple):
+    """Names a task."""
+
+    partition_id: int
+    task_key: bytes
+
+
+class ExecutionRef(NamedTuple):
+    """Names an execution: one scheduled time of one task. Field order is the ledger's key order."""
+
+    partition_id: int
+    scheduled_at: int
+    task_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A validated registration, ready to be written."""
+
+    ref: TaskRef
+    namespace: str
+    task_id: str
+    handler: str
+    payload: bytes
+    schedule: str
+    """`core.schedule.encode` of the resolved schedule (a delay has become an instant)."""
+    definition_hash: bytes
+    """16 bytes over the definition as the caller gave it: the same id with the same hash is the same call."""
+    scheduled_at: int
+    due_at: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as stored."""
+
+    ref: TaskRef
+    namespace: str
+    task_id: str
+    handler: str
+    payload: bytes
+    schedule: str
+    definition_hash: bytes
+    state: TaskState
+    version: int
+    scheduled_at: int | None
+    """The next scheduled time; None when none is left or the task is cancelled."""
+    due_at: int | None
+    last_scheduled_at: int | None
+    """The scheduled time of the latest ledger row; the head of the chain of `previous_scheduled_at`."""
+    created_at: int
+    updated_at: int
+
+
+class DueTask(NamedTuple):
+    """What the timing wheel's owner remembers of a task that is due soon: enough to plan its claim."""
+
+    due_at: int
+    partition_id: int
+    task_key: bytes
+    scheduled_at: int
+    version: int
+    handler: str
+    schedule: str
+
+    @property
+    def ref(self) -> TaskRef:
+        """The task's name."""
+        return TaskRef(self.partition_id, self.task_key)
+
+
+class DueCursor(NamedTuple):
+    """Where a page of due tasks ended: keyset paging in the order of the due index."""
+
+    partition_id: int
+    due_at: int
+    task_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimGap:
+    """A stretch of scheduled times to be recorded as skipped in one row."""
+
+    from_at: int
+    to_at: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRun:
+    """One execution that a claim creates."""
+
+    scheduled_at: int
+    due_at: int
+    executor_id: str | None
+    """Where credit was reserved; None leaves the execution WAITING."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimItem:
+    """One due task with everything decided before the transaction begins."""
+
+    due: DueTask
+    runs: tuple[ClaimRun, ...]
+    gap: ClaimGap | None
+    """Recorded before the runs; all its times lie before theirs."""
+    next_scheduled_at: int | None
+    """None: nothing is left, the task becomes COMPLETED."""
+    next_due_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatchable:
+    """An attempt that is recorded under the fence and may be sent; or, without an executor, one that waits."""
+
+    ref: ExecutionRef
+    epoch: int
+    attempt: int
+    executor_id: str | None
+    """None: the execution is recorded as WAITING (attempt 0)."""
+    namespace: str
+    task_id: str
+    handler: str
+    payload: bytes
+    due_at: int
+    task_version: int
+    claimed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOutcome:
+    """What a claim did. Tasks neither claimed nor in `dropped` belonged to a refused partition."""
+
+    claimed: list[Dispatchable]
+    moved: list[ClaimItem]
+    """The items whose task moved on to its next time."""
+    dropped: list[ClaimItem]
+    """Locked by somebody, changed, cancelled or already claimed: forget them, the sweep finds what is still due."""
+    refused: frozenset[int]
+    """Partitions whose row shows another owner or epoch: stop them at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExecution:
+    """An execution that is not final, as its owner needs it for take-over and for the sweep."""
+
+    ref: ExecutionRef
+    state: ExecutionState
+    attempt: int
+    epoch: int
+    executor_id: str | None
+    handler: str
+    due_at: int
+    wake_at: int
+    claimed_at: int
+    dispatched_at: int | None
+    picked_up_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Gives an open execution to an executor: its first attempt when it waited, or the next after a lost one."""
+
+    ref: ExecutionRef
+    epoch: int
+    expected_attempt: int
+    """The attempt that the row must show now; the new one is this plus 1."""
+    executor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignOutcome:
+    """What an assignment did. Executions in neither list are final already or moved on: forget them."""
+
+    dispatchable: list[Dispatchable]
+    cancelled: list[ExecutionRef]
+    """Their task was cancelled meanwhile: they ended as CANCELLED instead."""
+    refused: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of an attempt, to be written when it is still the execution's latest."""
+
+    ref: ExecutionRef
+    epoch: int
+    """The epoch of the owner that writes, not necessarily that of the attempt."""
+    attempt: int
+    state: ExecutionState
+    """A final one."""
+    reason: str
+    result: bytes
+    dispatched_at: int | None
+    picked_up_at: int | None
+    finished_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A sign of life of a long execution: recorded as RUNNING, looked at again at `wake_at`."""
+
+    ref: ExecutionRef
+    epoch: int
+    attempt: int
+    state: ExecutionState
+    """RUNNING, or WAITING for one that still waits for an executor."""
+    wake_at: int
+    dispatched_at: int | None
+    picked_up_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A row of the ledger as the API shows it."""
+
+    ref: ExecutionRef
+    namespace: str
+    task_id: str
+    due_at: int
+    state: ExecutionState
+    reason: str
+    attempt: int
+    epoch: int
+    task_version: int
+    executor_id: str | None
+    node_id: str | None
+    result: bytes
+    claimed_at: int
+    dispatched_at: int | None
+    picked_up_at: int | None
+    finished_at: int | None
+    saved_at: int | None
+    gap_last_scheduled_at: int | None
+    gap_count: int | None

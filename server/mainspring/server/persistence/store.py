@@ -1,0 +1,248 @@
+"""What the engine and the API ask of a database: coarse units, each one transaction or one statement.
+
+Two databases need share no SQL, and nothing above this module knows which one it talks to. Every unit takes a batch.
+Instants are integer microseconds since 1970 UTC. Any unit may raise
+
+- `StoreUnavailable`: the database did not answer within the unit's deadline and nothing was applied;
+- `UnknownOutcome`: the connection broke or the deadline passed after something was sent that may have been applied;
+- `Contention`: deadlock or lock wait, after the unit's own retries: nothing was applied.
+
+**The fence.** A unit that writes for an owner names the owner and, per item, the partition's epoch, and compares both with
+the partition's row by a locking read inside the same transaction or statement. Items of a partition whose row shows
+another owner or epoch are not written and their partitions are answered as `refused`; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mainspring.server.core.model import (
+    AssignOutcome,
+    Assignment,
+    ClaimItem,
+    ClaimOutcome,
+    Completion,
+    DueCursor,
+    DueTask,
+    Execution,
+    ExecutionRef,
+    Extension,
+    NewTask,
+    OpenExecution,
+    Task,
+    TaskRef,
+)
+from mainspring.shard_manager.lease import PartitionLease, PartitionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A registration's outcome: the stored task; `is_conflict` when it has another definition than the call's."""
+
+    task: Task
+    is_conflict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A cancellation's outcome: the task as it is now, and whether this call changed it."""
+
+    task: Task
+    is_changed: bool
+
+
+class TaskStore(Protocol):
+    """What the API asks about tasks. Safe from any node, owner or not."""
+
+    async def create_tasks(self, tasks: Sequence[NewTask]) -> list[Created]:
+        """Writes the tasks that do not exist yet, durably, and answers for each in order, in one round.
+
+        A task that exists is left as it is. The unit is idempotent, so it may be repeated after `UnknownOutcome`.
+        The same name twice in one batch is allowed: the first wins.
+        """
+        ...
+
+    async def get_task(self, ref: TaskRef) -> Task | None:
+        """Reads one task."""
+        ...
+
+    async def list_tasks(
+        self, namespace: str, after: TaskRef | None, limit: int, *, with_payload: bool
+    ) -> list[Task]:
+        """Reads up to `limit` tasks of a namespace behind `after` in the order (partition, key).
+
+        Without payloads, `Task.payload` is empty.
+        """
+        ...
+
+    async def cancel_task(self, ref: TaskRef, now: int) -> Cancelled | None:
+        """Cancels an ACTIVE or PAUSED task in one statement: version + 1, no next time. None: there is no such task."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """What the API asks about executions."""
+
+    async def get_execution(self, ref: TaskRef, scheduled_at: int | None) -> Execution | None:
+        """Reads one execution with its result; the latest of the task when no time is given."""
+        ...
+
+    async def list_task_executions(
+        self, ref: TaskRef, *, start_at: int | None, end_at: int | None, before_at: int | None, limit: int
+    ) -> list[Execution]:
+        """Reads up to `limit` executions of one task, newest first, those with start <= scheduled < end, without results.
+
+        `before_at`: only scheduled times before this one (the cursor). Follows `previous_scheduled_at` from the row
+        at or before the upper bound: reads no other task's rows.
+        """
+        ...
+
+    async def list_executions(
+        self,
+        namespace: str,
+        *,
+        start_at: int | None,
+        end_at: int | None,
+        after: ExecutionRef | None,
+        limit: int,
+    ) -> list[Execution]:
+        """Reads up to `limit` executions of a namespace in the order of `ExecutionRef`, without results."""
+        ...
+
+
+class OwnerStore(Protocol):
+    """What the owner of partitions asks: the hot path. Every statement carries the partition."""
+
+    async def database_time(self) -> int:
+        """Reads the database's clock, microseconds UTC."""
+        ...
+
+    async def load_due_tasks(
+        self,
+        partition_ids: Sequence[int],
+        *,
+        from_at: int,
+        until_at: int,
+        after: DueCursor | None,
+        limit: int,
+    ) -> list[DueTask]:
+        """Reads up to `limit` ACTIVE tasks with from_at <= due < until_at, in the order of `DueCursor`, behind `after`.
+
+        Plain reads, one statement for all partitions.
+        """
+        ...
+
+    async def load_open_executions(
+        self, partition_ids: Sequence[int], *, until_at: int | None, after: DueCursor | None, limit: int
+    ) -> list[OpenExecution]:
+        """Reads up to `limit` executions that are not final, in the order (partition, wake_at, scheduled_at, key).
+
+        `until_at`: only those with wake_at < until_at; None: all (take-over). `after`: the `DueCursor`
+        (partition, wake_at, task_key) of the last row of the page before; pages may repeat rows of that wake_at.
+        """
+        ...
+
+    async def claim(
+        self, owner_id: str, epochs: Mapping[int, int], items: Sequence[ClaimItem], *, now: int, wake_at: int
+    ) -> ClaimOutcome:
+        """Turns due tasks into executions and moves the tasks on, in one transaction.
+
+        1. lock the partition rows in shared mode, compare (epoch, owner): mismatches are refused;
+        2. re-read the tasks FOR UPDATE SKIP LOCKED in key order: those whose version or scheduled time is not the
+           item's, or that are not ACTIVE, or are locked, are dropped;
+        3. insert the gap row and one execution a run (DISPATCHED with attempt 1 where an executor is named, else
+           WAITING with attempt 0); a row that exists already is kept and is not answered as claimed;
+        4. move the task to its next time in place, or to COMPLETED; commit.
+
+        Args:
+            epochs: the epoch under which the owner believes to hold each partition of the items.
+            now: becomes `claimed_at`.
+            wake_at: when the sweep looks at the new executions again if nothing happens to them.
+
+        Raises:
+            UnknownOutcome: the commit's answer was lost: call `recover_claim` with the same arguments.
+        """
+        ...
+
+    async def recover_claim(
+        self, owner_id: str, epochs: Mapping[int, int], items: Sequence[ClaimItem], *, now: int, wake_at: int
+    ) -> ClaimOutcome:
+        """Finds out what a claim of unknown outcome did, on a new session.
+
+        Reads the task rows FOR UPDATE, which waits for the old transaction to end, then the executions: those that
+        carry this owner and epoch and this claim's `now` are answered as claimed; if the task did not move the item
+        is dropped.
+        """
+        ...
+
+    async def assign(
+        self, owner_id: str, items: Sequence[Assignment], *, now: int, wake_at: int
+    ) -> AssignOutcome:
+        """Records the next attempt of open executions, fenced, in one statement, then reads back what was recorded.
+
+        A row is changed only while it is open and shows the expected attempt. The attempt runs the task's current
+        definition and records its version. Executions of a CANCELLED task end as CANCELLED instead.
+        Idempotent under the same arguments: what is recorded already is answered as dispatchable again.
+        """
+        ...
+
+    async def complete(self, owner_id: str, items: Sequence[Completion], *, now: int) -> frozenset[int]:
+        """Writes final states, fenced, each only while the row is open and shows the attempt; answers refused partitions.
+
+        Everything not refused is settled, applied or not. `now` becomes `saved_at`. Idempotent.
+        """
+        ...
+
+    async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
+        """Records signs of life, fenced, each only while the row is open and shows the attempt; answers refused partitions."""
+        ...
+
+
+class PartitionStore(Protocol):
+    """Ownership rows. The same shape as the shard manager's OwnershipStore."""
+
+    async def read_partitions(self) -> list[PartitionRow]:
+        """Reads all rows, by id."""
+        ...
+
+    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+        """Takes each (partition, expected epoch) by compare-and-set, an autocommit statement each; answers those won."""
+        ...
+
+    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+        """Frees each row that still shows exactly this epoch and owner."""
+        ...
+
+    async def reassert_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str
+    ) -> list[PartitionLease]:
+        """After the database lost commits: raises rows with an epoch below the lease's to lease epoch + 1, owner = me.
+
+        Answers the new leases of the rows that were behind.
+        """
+        ...
+
+
+class Store(TaskStore, LedgerStore, OwnerStore, PartitionStore, Protocol):
+    """All of it, and its life."""
+
+    @property
+    def partition_count(self) -> int:
+        """N, fixed when the schema was created; known after `start`."""
+        ...
+
+    async def start(self) -> None:
+        """Connects and checks the schema.
+
+        Raises:
+            WrongPartitionCount: the cluster was created with another number of partitions than configured.
+            SchemaMissing: `mainspring migrate` has not been run, or this software is newer than the schema.
+            StoreUnavailable: the database cannot be reached.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes every connection, finishing nothing."""
+        ...
