@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mainspring.server.core.model import (
-    AssignOutcome,
     Assignment,
+    AssignOutcome,
     ClaimItem,
     ClaimOutcome,
     Completion,
