@@ -1,0 +1,98 @@
+"""What MariaDB, MySQL and a server of the user's own have in common: URLs, accounts, databases."""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import pymysql
+
+USER = "mainspring"
+PASSWORD = "mainspring"
+ADMINISTRATOR = "administrator"
+ADMINISTRATOR_PASSWORD = "administrator"
+
+# The everyday account owns its databases and nothing else: no SUPER and no READ_ONLY ADMIN, so that read-only mode and
+# connection limits act on it as they would in production.
+ACCOUNTS_SQL = (
+    f"CREATE USER '{ADMINISTRATOR}'@'%' IDENTIFIED BY '{ADMINISTRATOR_PASSWORD}';",
+    f"GRANT ALL PRIVILEGES ON *.* TO '{ADMINISTRATOR}'@'%' WITH GRANT OPTION;",
+    f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';",
+    f"GRANT ALL PRIVILEGES ON `mainspring`.* TO '{USER}'@'%';",
+    rf"GRANT ALL PRIVILEGES ON `mainspring\_%`.* TO '{USER}'@'%';",
+)
+
+
+def sql_url(host: str, port: int, user: str, password: str, database: str = "") -> str:
+    """`mysql://user:password@host:port/database`, with user and password quoted."""
+    return f"mysql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{database}"
+
+
+def connect(url: str, *, timeout_s: float = 5.0) -> "pymysql.Connection[Any]":
+    """A plain blocking connection in autocommit mode; the time limit holds for connecting and for each read and write."""
+    parts = urlsplit(url)
+    return pymysql.connect(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=parts.path.lstrip("/") or None,
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=max(1, round(timeout_s)),
+        read_timeout=timeout_s,
+        write_timeout=timeout_s,
+    )
+
+
+class SqlServer(ABC):
+    """A server that speaks MySQL's protocol."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """URL of the everyday account, no database named: ends in a slash."""
+
+    @property
+    @abstractmethod
+    def administrator_url(self) -> str:
+        """URL of an account that may do everything; on a server of the user's own it is the everyday account."""
+
+    def database_url(self, database: str) -> str:
+        """URL of one database for the everyday account."""
+        return f"{self.url}{database}"
+
+    def execute(
+        self, *statements: str, administrator: bool = False, timeout_s: float = 30.0
+    ) -> list[tuple[Any, ...]]:
+        """Run statements on a connection of their own and return the rows of the last one.
+
+        Raises:
+            pymysql.Error: what the server or the connection says.
+        """
+        url = self.administrator_url if administrator else self.url
+        with connect(url, timeout_s=timeout_s) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def create_database(self, database: str | None = None) -> str:
+        """Create an empty database, by default with a new unique name `mainspring_...`; return its URL."""
+        name = database or f"mainspring_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE `{name}`")
+        return self.database_url(name)
+
+    def drop_database(self, database_url: str) -> None:
+        """Drop a database that `create_database` made; no error if it is gone already."""
+        self.execute(f"DROP DATABASE IF EXISTS `{urlsplit(database_url).path.lstrip('/')}`")
+
+    @contextmanager
+    def fresh_database(self) -> Iterator[str]:
+        """URL of an empty database for the length of a `with` block."""
+        url = self.create_database()
+        try:
+            yield url
+        finally:
+            self.drop_database(url)
