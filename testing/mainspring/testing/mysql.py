@@ -1,8 +1,8 @@
 """Real MySQL, to prove that nothing leans on MariaDB.
 
 Debian's stable releases carry no MySQL. Its unstable suite does, and because the packages run with their own loader and
-libraries, they work on a stable system too. Unstable moves: a fetch may fail on some days, and what needs it is skipped then.
-Ubuntu has MySQL among its own packages.
+libraries, they work on a stable system too. Unstable moves: a fetch may fail on some days, and what needs it is skipped
+then. Ubuntu has MySQL among its own packages.
 """
 
 import hashlib

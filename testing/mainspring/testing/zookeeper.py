@@ -8,7 +8,8 @@ from mainspring.testing.errors import ServerUnavailableError
 from mainspring.testing.local_server import LocalServer
 from mainspring.testing.ports import LOOPBACK, free_port
 
-# The full closure is twice as large (106 MB against 49 MB): web server, fonts, printing, TLS, authentication, none of it opened.
+# The full closure is twice as large (106 MB against 51 MB): web server, fonts, printing, TLS, authentication. A standalone
+# server opens none of that.
 PACKAGES = PackageSet(
     "zookeeper",
     ("default-jre-headless", "libzookeeper-java"),

@@ -1,0 +1,160 @@
+"""Servers from unpacked packages: what fault tests and demos rely on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pymysql
+import pytest
+from kazoo.client import KazooClient
+
+from mainspring.testing.external import ExternalSqlServer, ExternalZooKeeper
+from mainspring.testing.mariadb import MariaDbServer
+from mainspring.testing.mysql import MySqlServer
+from mainspring.testing.sql_server import SqlServer, connect
+from mainspring.testing.zookeeper import ZooKeeperServer
+
+REFUSED_TO_THE_EVERYDAY_ACCOUNT = [
+    "SET GLOBAL read_only = 1",
+    "SET GLOBAL max_connections = 10",
+    "CREATE DATABASE other",
+]
+
+
+def check_fresh_database(server: SqlServer, url: str) -> None:
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        assert cursor.fetchall() == ()
+        cursor.execute("CREATE TABLE t (k INT PRIMARY KEY, v JSON) ENGINE=InnoDB")
+        cursor.execute("INSERT INTO t VALUES (1, '[1]')")
+        cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@character_set_server FROM t")
+        assert cursor.fetchall() == ((1, "utf8mb4"),)
+    assert server.database_url(urlsplit(url).path.lstrip("/")) == url
+
+
+def test_a_fresh_database_on_mariadb(
+    mariadb: MariaDbServer | ExternalSqlServer, fresh_database: Callable[..., str]
+) -> None:
+    url = fresh_database()
+    check_fresh_database(mariadb, url)
+    assert fresh_database() != url
+
+
+def test_a_fresh_database_on_mysql(mysql: MySqlServer, fresh_database: Callable[..., str]) -> None:
+    check_fresh_database(mysql, fresh_database(mysql))
+    [(version,)] = mysql.execute("SELECT VERSION()")
+    assert "MariaDB" not in version
+
+
+@pytest.mark.parametrize("statement", REFUSED_TO_THE_EVERYDAY_ACCOUNT)
+def test_the_everyday_account_may_not_change_the_server(own_mariadb: MariaDbServer, statement: str) -> None:
+    with pytest.raises(pymysql.Error) as refused:
+        own_mariadb.execute(statement)
+    assert refused.value.args[0] in (1044, 1227)
+
+
+def test_a_killed_mariadb_restarts_on_the_same_port_with_its_data(own_mariadb: MariaDbServer) -> None:
+    url, port, pid = own_mariadb.create_database(), own_mariadb.port, own_mariadb.pid
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (k INT PRIMARY KEY)")
+        cursor.execute("INSERT INTO t VALUES (7)")
+    own_mariadb.kill()
+    with pytest.raises(pymysql.Error):
+        connect(url)
+    own_mariadb.restart()
+    assert own_mariadb.port == port
+    assert own_mariadb.pid != pid
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT k FROM t")
+        assert cursor.fetchall() == ((7,),)
+
+
+def test_a_paused_mariadb_is_silent_until_it_is_resumed(own_mariadb: MariaDbServer) -> None:
+    with connect(own_mariadb.url, timeout_s=1.0) as connection, connection.cursor() as cursor:
+        own_mariadb.pause()
+        with pytest.raises(pymysql.Error):
+            cursor.execute("SELECT 1")
+    own_mariadb.resume()
+    assert own_mariadb.execute("SELECT 1") == [(1,)]
+
+
+def test_zookeeper_keeps_its_nodes_over_a_crash(own_zookeeper: ZooKeeperServer) -> None:
+    client = KazooClient(
+        own_zookeeper.hosts, connection_retry={"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
+    )
+    client.start(timeout=10)
+    try:
+        client.create("/kept", b"value")
+        own_zookeeper.kill()
+        assert own_zookeeper.mode() is None
+        own_zookeeper.restart()
+        assert own_zookeeper.mode() == "standalone"
+        assert client.retry(client.get, "/kept")[0] == b"value"
+    finally:
+        client.stop()
+        client.close()
+
+
+def test_a_chroot_is_there_and_empty(
+    zookeeper: ZooKeeperServer | ExternalZooKeeper, zookeeper_chroot: str
+) -> None:
+    client = KazooClient(f"{zookeeper.hosts}{zookeeper_chroot}")
+    client.start(timeout=10)
+    try:
+        assert client.get_children("/") == []
+        client.create("/inside")
+        assert client.get_children("/") == ["inside"]
+    finally:
+        client.stop()
+        client.close()
+
+
+def test_servers_run_without_anything_of_the_machine(
+    own_mariadb: MariaDbServer, own_zookeeper: ZooKeeperServer
+) -> None:
+    """Every file mapped into the processes comes from the cache folder or belongs to the instance."""
+    for server in (own_mariadb, own_zookeeper):
+        mapped = {
+            line.split()[-1]
+            for line in Path(f"/proc/{server.pid}/maps").read_text().splitlines()
+            if "/" in line
+        }
+        foreign = {path for path in mapped if ".so" in path and path.startswith(("/lib", "/usr"))}
+        assert mapped
+        assert foreign == set(), server.name
+
+
+ORPHAN_MAKER = """
+import os, signal, sys
+from pathlib import Path
+from mainspring.testing.mariadb import MariaDbServer
+server = MariaDbServer(Path(sys.argv[1]), buffer_pool_mb=16).start()
+print(server.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_servers_die_with_their_parent(own_mariadb: MariaDbServer, tmp_path: Path) -> None:
+    """kill -9 of the process that started a server leaves nothing running. (The fixture makes sure packages are there.)"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ORPHAN_MAKER, str(tmp_path / "orphan")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    os.kill(pid, 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait(timeout=10)
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "the server outlived its parent by 10 s"
+        time.sleep(0.02)
