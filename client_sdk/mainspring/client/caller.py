@@ -1,0 +1,105 @@
+"""Calls over several addresses: retries what is safe to retry, within the call's deadline."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from mainspring.client.backoff import Backoff
+from mainspring.client.channel import open_channel
+from mainspring.client.errors import Unavailable
+from mainspring.client.status import from_rpc_error
+
+Response = TypeVar("Response")
+
+MIN_TRY_S = 0.005
+"""No try is started with less time than this left."""
+
+
+class Caller:
+    """Sends unary calls to one of several nodes and sticks to one that works.
+
+    UNAVAILABLE, and only that, is tried again: on the next address at once, and after a jittered wait when
+    every address has failed in a row. Safe for many calls at the same time on one event loop.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._addresses = tuple(addresses)
+        self._credentials = credentials
+        self._backoff = backoff or Backoff()
+        self._random = random.Random()
+        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._stubs: dict[tuple[int, object], Any] = {}
+        self._current = 0
+
+    async def call(
+        self,
+        stub: Callable[[grpc.aio.Channel], Any],
+        method: str,
+        request: object,
+        response_type: type[Response],
+        *,
+        timeout_s: float,
+    ) -> Response:
+        """Return the response.
+
+        Args:
+            stub: The class of the service's stub.
+            method: The name of the method.
+            request: The message to send, the same on each try.
+            response_type: The message answered.
+            timeout_s: Deadline over all tries, in seconds.
+
+        Raises:
+            MainspringError: What the node answered; `Unavailable` when no try succeeded in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        failures = 0
+        while True:
+            index = self._current
+            remaining_s = deadline - loop.time()
+            try:
+                response = await getattr(self._stub(index, stub), method)(
+                    request, timeout=max(remaining_s, MIN_TRY_S)
+                )
+            except grpc.aio.AioRpcError as error:
+                mapped = from_rpc_error(error)
+                if not isinstance(mapped, Unavailable):
+                    raise mapped from error
+                failures += 1
+                if self._current == index:  # else another call has moved on already
+                    self._current = (index + 1) % len(self._addresses)
+                wait_s = 0.0
+                if failures % len(self._addresses) == 0:
+                    wait_s = self._backoff.delay_s(failures // len(self._addresses), self._random)
+                if loop.time() + wait_s + MIN_TRY_S > deadline:
+                    raise mapped from error
+                await asyncio.sleep(wait_s)
+            else:
+                if not isinstance(response, response_type):
+                    raise TypeError(f"{method} answered {type(response).__name__}")
+                return response
+
+    async def close(self) -> None:
+        """Close every channel; calls still open end as cancelled. Safe to call twice."""
+        channels, self._channels, self._stubs = list(self._channels.values()), {}, {}
+        for channel in channels:
+            await channel.close()
+
+    def _stub(self, index: int, kind: Callable[[grpc.aio.Channel], Any]) -> Any:
+        stub = self._stubs.get((index, kind))
+        if stub is None:
+            if index not in self._channels:
+                self._channels[index] = open_channel(self._addresses[index], self._credentials)
+            stub = self._stubs[index, kind] = kind(self._channels[index])
+        return stub

@@ -1,0 +1,163 @@
+"""Protobuf messages <-> the client's value types: the only place where both meet."""
+
+import uuid
+from datetime import datetime
+from typing import Protocol
+
+from google.protobuf import timestamp_pb2
+
+from mainspring.client.cluster import Cluster, ConnectedExecutor, Node, Partition
+from mainspring.client.execution import Execution, ExecutionState, Gap
+from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
+from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
+from mainspring.client.task import NewTask, Task, TaskState
+from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2
+
+
+class _HasField(Protocol):
+    def HasField(self, field_name: str) -> bool: ...
+
+
+def schedule_to_proto(schedule: Schedule) -> schedule_pb2.Schedule:
+    """Return the schedule as a message.
+
+    Raises:
+        TypeError: It is none of the kinds of schedule.
+    """
+    match schedule:
+        case At(time=time):
+            return schedule_pb2.Schedule(at=to_timestamp("time", time))
+        case Delay(delay=delay):
+            return schedule_pb2.Schedule(delay=to_duration(delay))
+        case Cron(expression=expression, time_zone=time_zone):
+            return schedule_pb2.Schedule(
+                cron=schedule_pb2.CronSchedule(expression=expression, time_zone=time_zone)
+            )
+        case Every(every=every, start=start):
+            interval = schedule_pb2.IntervalSchedule(every=to_duration(every))
+            if start is not None:
+                interval.start_time.CopyFrom(to_timestamp("start", start))
+            return schedule_pb2.Schedule(interval=interval)
+    raise TypeError(f"a schedule is At, Delay, Cron or Every; got {type(schedule).__name__}")
+
+
+def schedule_from_proto(schedule: schedule_pb2.Schedule) -> Schedule | None:
+    """Return the schedule; None for a kind that this client does not know."""
+    match schedule.WhichOneof("kind"):
+        case "at":
+            return At(from_timestamp(schedule.at))
+        case "delay":
+            return Delay(from_duration(schedule.delay))
+        case "cron":
+            return Cron(schedule.cron.expression, schedule.cron.time_zone or "UTC")
+        case "interval":
+            start = _instant(schedule.interval, "start_time", schedule.interval.start_time)
+            return Every(from_duration(schedule.interval.every), start)
+    return None
+
+
+def new_task_to_proto(task: NewTask) -> task_pb2.Task:
+    """Return the task as a message, with an id made here when it has none."""
+    payload = task.payload.encode() if isinstance(task.payload, str) else task.payload
+    return task_pb2.Task(
+        namespace=task.namespace,
+        id=uuid.uuid4().hex if task.task_id is None else task.task_id,
+        handler=task.handler,
+        payload=payload,
+        schedule=schedule_to_proto(task.schedule),
+    )
+
+
+def task_from_proto(task: task_pb2.Task) -> Task:
+    """Return the task."""
+    return Task(
+        namespace=task.namespace,
+        task_id=task.id,
+        handler=task.handler,
+        payload=task.payload,
+        schedule=schedule_from_proto(task.schedule),
+        state=_task_state(task.state),
+        version=task.version,
+        create_time=_instant(task, "create_time", task.create_time),
+        update_time=_instant(task, "update_time", task.update_time),
+        next_scheduled_time=_instant(task, "next_scheduled_time", task.next_scheduled_time),
+        last_scheduled_time=_instant(task, "last_scheduled_time", task.last_scheduled_time),
+        partition_id=task.partition_id,
+    )
+
+
+def execution_from_proto(execution: execution_pb2.Execution) -> Execution:
+    """Return the execution."""
+    gap = None
+    if execution.HasField("gap"):
+        gap = Gap(from_timestamp(execution.gap.last_scheduled_time), execution.gap.count)
+    return Execution(
+        namespace=execution.namespace,
+        task_id=execution.task_id,
+        scheduled_time=from_timestamp(execution.scheduled_time),
+        due_time=_instant(execution, "due_time", execution.due_time),
+        state=_execution_state(execution.state),
+        reason=execution.reason,
+        attempt=execution.attempt,
+        epoch=execution.epoch,
+        task_version=execution.task_version,
+        executor_id=execution.executor_id,
+        node_id=execution.node_id,
+        result=execution.result,
+        claim_time=_instant(execution, "claim_time", execution.claim_time),
+        dispatch_time=_instant(execution, "dispatch_time", execution.dispatch_time),
+        pick_up_time=_instant(execution, "pick_up_time", execution.pick_up_time),
+        finish_time=_instant(execution, "finish_time", execution.finish_time),
+        save_time=_instant(execution, "save_time", execution.save_time),
+        gap=gap,
+    )
+
+
+def cluster_from_proto(response: admin_service_pb2.ListNodesResponse) -> Cluster:
+    """Return what the node knows of the cluster."""
+    nodes = tuple(
+        Node(node.node_id, node.address, node.version, node.is_ready, node.partition_count, node.is_self)
+        for node in response.nodes
+    )
+    executors = tuple(
+        ConnectedExecutor(
+            executor_id=executor.executor_id,
+            handlers=tuple(executor.handlers),
+            capacity=executor.capacity,
+            credit=executor.credit,
+            open_attempts=executor.open_attempts,
+            is_draining=executor.is_draining,
+            connect_time=_instant(executor, "connect_time", executor.connect_time),
+        )
+        for executor in response.executors
+    )
+    return Cluster(
+        nodes=nodes,
+        executors=executors,
+        partition_count=response.partition_count,
+        is_coordinator_connected=response.is_coordinator_connected,
+        cluster_time=_instant(response, "cluster_time", response.cluster_time),
+    )
+
+
+def partition_from_proto(partition: admin_service_pb2.Partition) -> Partition:
+    """Return the partition."""
+    return Partition(partition.partition_id, partition.epoch, partition.owner_id, partition.owner_address)
+
+
+def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:
+    return from_timestamp(value) if message.HasField(field) else None
+
+
+def _task_state(value: int) -> TaskState:
+    try:
+        return TaskState(value)
+    except ValueError:  # a newer server
+        return TaskState.UNSPECIFIED
+
+
+def _execution_state(value: int) -> ExecutionState:
+    try:
+        return ExecutionState(value)
+    except ValueError:  # a newer server
+        return ExecutionState.UNSPECIFIED

@@ -1,0 +1,76 @@
+"""Tasks as the client sees them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from mainspring.client.schedules import Schedule
+
+DEFAULT_NAMESPACE = "default"
+
+
+class TaskState(Enum):
+    """The life of a task."""
+
+    UNSPECIFIED = 0
+    """A state that this client does not know."""
+    ACTIVE = 1
+    """It has a next scheduled time."""
+    PAUSED = 2
+    """It fires no more until it is resumed."""
+    COMPLETED = 3
+    """No scheduled time is left. Final."""
+    CANCELLED = 4
+    """Ended by a call. Final."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to register.
+
+    Attributes:
+        handler: The name of the code on an executor that runs it.
+        schedule: When.
+        payload: Handed to the handler as bytes; a string is encoded in UTF-8.
+        namespace: The namespace.
+        task_id: Unique within the namespace. None: the client makes one, once, so that retries are safe.
+    """
+
+    handler: str
+    schedule: Schedule
+    payload: bytes | str = b""
+    namespace: str = DEFAULT_NAMESPACE
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A registered task. Instants are aware, in UTC, on cluster time.
+
+    Attributes:
+        namespace: The namespace.
+        task_id: Unique within the namespace.
+        handler: The name of the code on an executor that runs it.
+        payload: For the handler; empty when the call left payloads out.
+        schedule: When; a `Delay` comes back as the resulting `At`.
+        state: Where it is in its life.
+        version: Rises with each change.
+        create_time: When it was registered.
+        update_time: When a call last changed it.
+        next_scheduled_time: None when none is left.
+        last_scheduled_time: Of the latest execution; None before the first.
+        partition_id: The partition that it hashes to.
+    """
+
+    namespace: str
+    task_id: str
+    handler: str
+    payload: bytes
+    schedule: Schedule | None
+    state: TaskState
+    version: int
+    create_time: datetime | None
+    update_time: datetime | None
+    next_scheduled_time: datetime | None
+    last_scheduled_time: datetime | None
+    partition_id: int
