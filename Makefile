@@ -1,0 +1,153 @@
+# Mainspring. `make help` lists every target; each does exactly what CI does.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null)
+
+LOCK := requirements.lock
+# The line of the lock file that begins its second section.
+DEVELOPMENT := \# ---- development only ----
+
+PROTOS := $(sort $(wildcard protos/mainspring/v1/*.proto))
+SERVICES := $(filter %_service.proto,$(PROTOS))
+TEST_TIERS := $(wildcard tests/unit tests/contract tests/integration tests/acceptance)
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+##@ Setting up
+
+.PHONY: install
+install: $(VENV)/.installed-run ## Create .venv with what Mainspring needs to run
+
+.PHONY: install-dev
+install-dev: $(VENV)/.installed-dev ## Create .venv with everything: run, test, lint, generate
+
+.PHONY: lock
+lock: install-dev ## Resolve dependencies anew and write requirements.lock
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	options=(--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-config --quiet \
+		--no-emit-index-url --no-emit-find-links --upgrade); \
+	printf 'hatchling>=1.27\neditables>=0.5\n' > "$$folder/backend.in"; \
+	$(VENV)/bin/uv pip compile "$${options[@]}" pyproject.toml --extra server --group dev "$$folder/backend.in" -o "$$folder/all"; \
+	sed '/^ /d; s/ *\\$$//' "$$folder/all" > "$$folder/pins"; \
+	$(VENV)/bin/uv pip compile "$${options[@]}" pyproject.toml --extra server "$$folder/backend.in" -c "$$folder/pins" -o "$$folder/run"; \
+	{ echo '# Every dependency with its version and hashes, for pip and uv alike. Written by `make lock`; do not edit.'; \
+	  echo '# ---- needed to run ----'; cat "$$folder/run"; \
+	  echo '$(DEVELOPMENT)'; \
+	  awk 'NR == FNR {if (/^[a-z]/) run[$$1] = 1; next} /^[a-z]/ {skip = ($$1 in run)} !skip' "$$folder/run" "$$folder/all"; \
+	} > "$$folder/lock"; \
+	if grep -nE '^-|://' "$$folder/lock"; then echo 'the lock file must name no index' >&2; exit 1; fi; \
+	cp "$$folder/lock" $(LOCK); grep -c -- '==' $(LOCK) | sed 's/$$/ packages locked/'
+
+$(PY):
+	@$(if $(UV),:,$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; })
+	@$(if $(UV),$(UV) venv --quiet --python '>=3.11' $(VENV),$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "cannot create $(VENV): install your distribution's python3-venv package" >&2; exit 1; })
+
+# $(call install_locked,FILE): exactly the packages of a hashed file, then the project itself, editable.
+define install_locked
+$(if $(UV),VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --require-hashes -r $(1),\
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1))
+$(if $(UV),VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --no-build-isolation -e .,\
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .)
+endef
+
+$(VENV)/.installed-run: $(LOCK) pyproject.toml | $(PY)
+	@echo "installing what Mainspring needs to run into $(VENV)"
+	@sed '/^$(DEVELOPMENT)/,$$d' $(LOCK) > $(VENV)/run.lock
+	@$(call install_locked,$(VENV)/run.lock)
+	@touch $@
+
+$(VENV)/.installed-dev: $(LOCK) pyproject.toml | $(PY)
+	@echo "installing everything into $(VENV)"
+	@$(call install_locked,$(LOCK))
+	@touch $(VENV)/.installed-run $@
+
+.PHONY: servers
+servers: install ## Unpack MariaDB, ZooKeeper and real MySQL ahead of time (build/servers)
+	@$(PY) -m mainspring.testing.fetch_servers
+
+##@ Stubs
+
+# $(call generate,FOLDER): stubs of every proto; gRPC code only for the services.
+define generate
+$(PY) -m grpc_tools.protoc -I protos --python_out=$(1) --pyi_out=$(1) $(PROTOS)
+$(PY) -m grpc_tools.protoc -I protos --grpc_python_out=$(1) $(SERVICES)
+endef
+
+.PHONY: protos
+protos: install-dev ## Generate the Python stubs beside the .proto files
+	@rm -f protos/mainspring/v1/*_pb2.py protos/mainspring/v1/*_pb2.pyi protos/mainspring/v1/*_pb2_grpc.py
+	@$(call generate,protos)
+
+.PHONY: protos-check
+protos-check: install-dev ## Fail if the committed stubs differ from the .proto files
+	@rm -rf build/protos-check && mkdir -p build/protos-check
+	@$(call generate,build/protos-check)
+	@diff -r --brief --exclude='*.proto' --exclude=__pycache__ --exclude='__init__.py' --exclude=py.typed \
+		build/protos-check/mainspring/v1 protos/mainspring/v1 \
+		|| { echo 'stubs are stale: run `make protos`' >&2; exit 1; }
+
+##@ Checking
+
+.PHONY: lint
+lint: install-dev ## Style, formatting, protos, import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run `ruff format`' >&2; exit 1; }
+	@cd protos && $(abspath $(VENV))/bin/buf lint
+	@$(VENV)/bin/lint-imports --no-logo
+
+.PHONY: types
+types: install-dev ## mypy --strict
+	@$(VENV)/bin/mypy
+
+.PHONY: test-unit
+test-unit: install-dev ## Tests without servers, in seconds
+	@$(PY) -m pytest -q tests/unit
+
+.PHONY: test
+test: install-dev ## Unit, contract, integration and acceptance tests, with servers of their own
+	@$(PY) -m pytest -q -m 'not slow' $(TEST_TIERS)
+
+.PHONY: test-full
+test-full: lint types protos-check ## Everything CI runs: lint, types, stubs, and the tests with the long ones
+	@$(PY) -m pytest -q $(TEST_TIERS)
+
+.PHONY: chaos
+chaos: install-dev ## Break a running cluster in scripted ways and judge it
+	@$(PY) -m pytest -v tests/chaos
+
+##@ Showing
+
+.PHONY: demo-cluster
+demo-cluster: install ## A whole cluster on this machine running thousands of tasks, with a verdict
+	@$(PY) -m mainspring.testing.demo_cluster
+
+.PHONY: lateness
+lateness: install ## 200 tasks a second for 30 s: how late they run
+	@$(PY) -m mainspring.testing.lateness
+
+##@ Packaging
+
+.PHONY: build
+build: install ## Build the wheel into dist/
+	@$(PY) -m hatchling build -t wheel
+
+.PHONY: clean
+clean: ## Remove build products, test data and caches; .venv and unpacked servers stay
+	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name servers -exec rm -rf {} +; fi
+	@find . -path ./$(VENV) -prune -o -path ./build -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+.PHONY: clean-all
+clean-all: clean ## Remove .venv and the unpacked servers too
+	@rm -rf $(VENV) build
