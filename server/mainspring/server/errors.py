@@ -10,6 +10,7 @@
     ├── Unavailable              this node cannot serve now; another one, or a later try, may
     ├── StaleEpoch               the partition has (or may have) another owner by now
     ├── WrongPartitionCount      the store was created with another number of partitions
+    ├── UnreadableSchedule       a stored schedule that this version cannot read: park the task, do not guess
     └── StoreError               the store failed
         ├── StoreUnavailable     it did not answer, and nothing was applied
         ├── UnknownOutcome       it did not answer, and the statement may or may not have been applied
@@ -182,6 +183,12 @@ class WrongPartitionCount(MainspringError):
             f"configured for {configured} partitions, but the store was created with {stored} for good",
             metadata={"configured": str(configured), "stored": str(stored)},
         )
+
+
+class UnreadableSchedule(MainspringError):
+    """A stored schedule cannot be read by this version of the server."""
+
+    reason: ClassVar[str] = "UNREADABLE_SCHEDULE"
 
 
 class StoreError(MainspringError):
