@@ -5,8 +5,9 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mainspring.shard_manager.assignment import assign, moves, score
 
 node_names = st.lists(
@@ -67,6 +68,7 @@ def test_nothing_moves_that_need_not(case: tuple[dict[int, str | None], list[str
     assert lost == sum(max(0, loads[node] - low - 1) for node in nodes) + max(0, above - spare)
 
 
+@settings(deadline=None)  # 24 computations of up to 1024 x 12 scores
 @given(any_owners(), st.integers(0, 1 << 32))
 def test_answer_stays_while_it_comes_true(case: tuple[dict[int, str | None], list[str]], seed: int) -> None:
     """Releases and takes in any order, each step computed anew: nobody changes their mind half-way."""
@@ -75,7 +77,7 @@ def test_answer_stays_while_it_comes_true(case: tuple[dict[int, str | None], lis
     rng = random.Random(seed)
     pending = [partition for partition in owners if owners[partition] != target[partition]]
     rng.shuffle(pending)
-    for partition in pending[:24]:
+    for partition in pending[:12]:
         if rng.random() < 0.5:
             owners[partition] = None
             assert assign(owners, equal(nodes)) == target

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mainspring.shard_manager.hashing import partition_of, task_key
 
 VECTORS = Path(__file__).parents[3] / "protos/mainspring/v1/testdata/partition_hash.json"
