@@ -50,7 +50,7 @@ lock: install-dev ## Resolve dependencies anew and write requirements.lock
 $(PY):
 	@$(if $(UV),:,$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; })
-	@$(if $(UV),$(UV) venv --quiet --python '>=3.11' $(VENV),$(PYTHON) -m venv $(VENV) || \
+	@$(if $(UV),$(UV) venv --quiet --seed --python '>=3.11' $(VENV),$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "cannot create $(VENV): install your distribution's python3-venv package" >&2; exit 1; })
 
 # $(call install_locked,FILE): exactly the packages of a hashed file, then the project itself, editable.
@@ -91,10 +91,10 @@ protos: install-dev ## Generate the Python stubs beside the .proto files
 
 .PHONY: protos-check
 protos-check: install-dev ## Fail if the committed stubs differ from the .proto files
-	@rm -rf build/protos-check && mkdir -p build/protos-check
-	@$(call generate,build/protos-check)
-	@diff -r --brief --exclude='*.proto' --exclude=__pycache__ --exclude='__init__.py' --exclude=py.typed \
-		build/protos-check/mainspring/v1 protos/mainspring/v1 \
+	@rm -rf build/protos-check && mkdir -p build/protos-check/generated build/protos-check/committed
+	@$(call generate,build/protos-check/generated)
+	@cp --parents $(wildcard $(addprefix protos/mainspring/v1/*,_pb2.py _pb2.pyi _pb2_grpc.py)) build/protos-check/committed
+	@diff -r --brief build/protos-check/generated/mainspring build/protos-check/committed/protos/mainspring \
 		|| { echo 'stubs are stale: run `make protos`' >&2; exit 1; }
 
 ##@ Checking
