@@ -1,0 +1,75 @@
+"""Time, as everything above the pure core sees it: one Protocol and the clock of a cluster's node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from mainspring.server.core.clock_offset import OffsetEstimator, OffsetSample
+
+
+class Clock(Protocol):
+    """Now, and waiting. A virtual clock implements the same."""
+
+    def now(self) -> int:
+        """Cluster time, microseconds since 1970 UTC. Never runs backwards but by a followed step."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps; for leases and time-outs."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """Raises TimeoutError in the block when it takes longer."""
+        ...
+
+
+class ClusterClock:
+    """The database's clock, carried by this process's monotonic clock: a wrong wall clock is harmless."""
+
+    def __init__(self) -> None:
+        self._estimator = OffsetEstimator(self._wall_offset_us())
+
+    @staticmethod
+    def _wall_offset_us() -> float:
+        return (time.time_ns() - time.monotonic_ns()) / 1000
+
+    def now(self) -> int:
+        """See `Clock.now`."""
+        monotonic_ns = time.monotonic_ns()
+        return int(monotonic_ns / 1000 + self._estimator.offset_us(monotonic_ns / 1e9))
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Clock.sleep`."""
+        await asyncio.sleep(seconds)
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """See `Clock.timeout`."""
+        return asyncio.timeout(seconds)
+
+    @property
+    def refused_steps(self) -> int:
+        """How often a step of the database's clock was not followed."""
+        return self._estimator.refused_steps
+
+    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> None:
+        """Reads the database's clock once and takes the sample in. Raises what `database_time` raises."""
+        before_ns = time.monotonic_ns()
+        database_at = await database_time()
+        after_ns = time.monotonic_ns()
+        middle_us = (before_ns + after_ns) / 2000
+        self._estimator.add(
+            OffsetSample(after_ns / 1e9, database_at - middle_us, (after_ns - before_ns) / 1e9),
+            self._wall_offset_us(),
+        )

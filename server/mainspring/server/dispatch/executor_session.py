@@ -1,0 +1,117 @@
+"""One connected executor: its credit, its signs of life, and what is to be sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mainspring.server.dispatch.frames import AttemptId, ReconcileQuestion, WorkItem
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What the stream's writer sends next, whole, in one frame or a few.
+
+    It needs no bound of its own: work is bounded by credit, `saved` by the results that arrived, the rest by what is
+    open at the executor.
+    """
+
+    work: list[WorkItem] = field(default_factory=list)
+    saved: list[AttemptId] = field(default_factory=list)
+    cancels: list[AttemptId] = field(default_factory=list)
+    questions: list[ReconcileQuestion] = field(default_factory=list)
+    node_addresses: tuple[str, ...] | None = None
+    waiting: int | None = None
+    """How much work waits at this node, when that changed."""
+    credit_returned: int = 0
+    is_drain_due: bool = False
+
+
+class ExecutorSession:
+    """The session of one executor with this node, from its hello to the end of the stream.
+
+    Credit: `credit` is what may still be reserved. A reservation takes it down; the work that uses it never gives it
+    back (the executor grants anew), an unused reservation does.
+    """
+
+    def __init__(
+        self,
+        executor_id: str,
+        handlers: Iterable[str],
+        capacity: int,
+        *,
+        version: str,
+        connected_at: int,
+        heard_at_s: float,
+    ) -> None:
+        self.executor_id = executor_id
+        self.handlers = frozenset(handlers)
+        self.capacity = capacity
+        self.version = version
+        self.connected_at = connected_at
+        self.heard_at_s = heard_at_s
+        """Monotonic seconds of the last frame."""
+        self.credit = 0
+        self.is_draining = False
+        self.is_closed = False
+        self._outbox = Outbox()
+        self._ready = asyncio.Event()
+        self._waiting_told = 0
+
+    def send_work(self, items: Iterable[WorkItem]) -> None:
+        """Puts work whose credit was reserved on its way."""
+        self._outbox.work.extend(items)
+        self._ready.set()
+
+    def send_saved(self, attempts: Iterable[AttemptId]) -> None:
+        """Tells that these results need not be repeated."""
+        self._outbox.saved.extend(attempts)
+        self._ready.set()
+
+    def ask(self, questions: Iterable[ReconcileQuestion]) -> None:
+        """Asks about open attempts."""
+        self._outbox.questions.extend(questions)
+        self._ready.set()
+
+    def tell_nodes(self, addresses: tuple[str, ...]) -> None:
+        """Tells the nodes to hold a stream to."""
+        self._outbox.node_addresses = addresses
+        self._ready.set()
+
+    def tell_waiting(self, waiting: int) -> None:
+        """Tells how much work waits here for credit, if that changed."""
+        if waiting != self._waiting_told:
+            self._waiting_told = waiting
+            self._outbox.waiting = waiting
+            self._ready.set()
+
+    def give_back_credit(self, wanted: int) -> None:
+        """Answers the executor's wish for unspent credit, as far as there is any."""
+        returned = min(wanted, self.credit)
+        self.credit -= returned
+        self._outbox.credit_returned += returned
+        self._ready.set()
+
+    def announce_drain(self) -> None:
+        """Tells that this node sends no more work."""
+        self._outbox.is_drain_due = True
+        self._ready.set()
+
+    def close(self) -> None:
+        """Marks the stream as ended; wakes its writer."""
+        self.is_closed = True
+        self.credit = 0
+        self._ready.set()
+
+    async def outgoing(self, timeout_s: float) -> Outbox | None:
+        """Waits for something to send and takes it all; None when nothing came up in time. For the one writer task."""
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._ready.wait()
+            except TimeoutError:
+                return None
+        self._ready.clear()
+        outbox, self._outbox = self._outbox, Outbox()
+        return outbox

@@ -1,0 +1,130 @@
+"""Gives waiting executions to executors with credit: each send follows a committed, fenced record of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+
+from mainspring.server.core.model import Assignment
+from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.fence_check import FenceCheck
+from mainspring.server.engine.lanes import Lanes
+from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts
+from mainspring.server.engine.sender import Sender
+from mainspring.server.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+
+class Assigner:
+    """Records the next attempt of queued executions as credit allows, and has it sent."""
+
+    def __init__(
+        self,
+        context: OwnerContext,
+        executors: ConnectedExecutors,
+        attempts: OpenAttempts,
+        sender: Sender,
+        fence_check: FenceCheck,
+    ) -> None:
+        self._context = context
+        self._executors = executors
+        self._attempts = attempts
+        self._sender = sender
+        self._fence_check = fence_check
+        self._lanes = Lanes("assign", 1)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """To be called when executions were queued or credit arrived."""
+        self._wake.set()
+
+    async def run_round(self) -> None:
+        """Forms one batch and records it; waits when there is nothing to assign."""
+        await self._wake.wait()
+        await self._lanes.wait_free()
+        self._wake.clear()
+        batch = self._form_batch()
+        if batch:
+            self._wake.set()
+            await self._lanes.run(self._assign(batch))
+
+    async def stop(self) -> None:
+        """Ends the assignments under way."""
+        await self._lanes.cancel()
+
+    def waiting_for(self, handlers: Iterable[str]) -> int:
+        """How many queued executions want one of these handlers."""
+        return sum(self._attempts.queued_count(handler) for handler in handlers)
+
+    def _form_batch(self) -> list[tuple[OpenAttempt, Assignment]]:
+        batch: list[tuple[OpenAttempt, Assignment]] = []
+        for handler in self._attempts.queued_handlers():
+            limit = min(
+                self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
+            )
+            if limit <= 0:
+                continue
+            attempts = self._attempts.begin_assigning(handler, limit)
+            executor_ids = self._executors.reserve(handler, len(attempts))
+            for attempt, executor_id in zip(attempts, executor_ids, strict=False):
+                epoch = self._context.held.epoch_of(attempt.ref.partition_id)
+                if epoch is None:
+                    self._attempts.end(attempt.ref)
+                    self._executors.give_back([executor_id])
+                else:
+                    batch.append((attempt, Assignment(attempt.ref, epoch, attempt.attempt, executor_id)))
+            for attempt in attempts[len(executor_ids) :]:
+                self._attempts.queue(attempt)
+        return batch
+
+    async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]]) -> None:
+        partitions = {a.ref.partition_id for _, a in batch}
+        self._context.held.begin_work(partitions)
+        try:
+            await self._assign_held(batch)
+        finally:
+            self._context.held.end_work(partitions)
+
+    async def _assign_held(self, batch: list[tuple[OpenAttempt, Assignment]]) -> None:
+        begun_at, begun_at_s = self._context.clock.now(), self._context.clock.monotonic()
+        wake_at = begun_at + int(self._context.settings.claim_wake_s * 1_000_000)
+        items = [assignment for _, assignment in batch]
+        pause_s = 0.1
+        while True:
+            try:
+                outcome = await self._context.store.assign(
+                    self._context.node_id, items, now=begun_at, wake_at=wake_at
+                )
+                break
+            except StoreError as error:
+                # Idempotent under the same arguments, so an unknown outcome is simply asked for again.
+                log.warning("assign_failed", reason=error.reason, error=str(error), executions=len(items))
+                await self._context.clock.sleep(pause_s)
+                pause_s = min(1.0, pause_s * 2)
+                items = [a for a in items if self._context.held.epoch_of(a.ref.partition_id) == a.epoch]
+                if not items:
+                    return
+        self._context.metrics.batch("assign", len(items))
+        if outcome.refused:
+            self._context.signals.fenced(outcome.refused)
+        recorded = {d.ref for d in outcome.dispatchable}
+        for assignment in items:
+            if assignment.ref not in recorded:
+                self._attempts.end(assignment.ref)
+        reserved = Counter(a.executor_id for _, a in batch)
+        reserved.subtract(d.executor_id for d in outcome.dispatchable if d.executor_id is not None)
+        self._executors.give_back(reserved.elements())
+        still_held = await self._fence_check.still_held(
+            {a.ref.partition_id: a.epoch for a in items}, begun_at_s
+        )
+        self._sender.send(
+            [d for d in outcome.dispatchable if d.ref.partition_id in still_held],
+            begun_at=begun_at,
+            wake_at=wake_at,
+        )
+        self._wake.set()

@@ -1,0 +1,189 @@
+"""Writes results to the ledger in batches and answers the executors once they are durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from mainspring.server.core.model import Completion, ExecutionState
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.lanes import Lanes
+from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+FINAL_STATE = {
+    Outcome.SUCCEEDED: ExecutionState.SUCCEEDED,
+    Outcome.FAILED: ExecutionState.FAILED,
+    Outcome.CANCELLED: ExecutionState.CANCELLED,
+}
+REASON_CHARACTERS = 2_000
+
+Answer = Callable[[Sequence[AttemptId]], None]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A result on its way to the ledger, and who waits for the news."""
+
+    result: AttemptResult
+    received_at: int
+    answers: list[Answer] = field(default_factory=list)
+
+
+class Completer:
+    """Takes results of attempts in the partitions held; each is answered once, settled, applied or not."""
+
+    def __init__(
+        self,
+        context: OwnerContext,
+        attempts: OpenAttempts,
+    ) -> None:
+        self._context = context
+        self._attempts = attempts
+        self._pending: dict[AttemptId, _Pending] = {}
+        self._unwritten: dict[AttemptId, None] = {}
+        self._lanes = Lanes("complete", context.settings.complete_lanes)
+        self._wake = asyncio.Event()
+
+    def accept(self, results: Sequence[AttemptResult], answer: Answer) -> None:
+        """Takes results in. `answer` is called, once or more, with those that are settled.
+
+        Results of partitions that are not held are ignored: their executors repeat them, to another node.
+        """
+        now = self._context.clock.now()
+        settled: list[AttemptId] = []
+        for result in results:
+            attempt_id = result.attempt_id
+            if self._context.held.epoch_of(attempt_id.ref.partition_id) is None:
+                continue
+            if (pending := self._pending.get(attempt_id)) is not None:
+                if answer not in pending.answers:
+                    pending.answers.append(answer)
+                continue
+            attempt = self._attempts.get(attempt_id.ref)
+            if attempt is not None and attempt.attempt > attempt_id.attempt:
+                settled.append(attempt_id)  # a later attempt is recorded: this one changes nothing (I6)
+            elif result.outcome is Outcome.REFUSED:
+                if attempt is not None and attempt.attempt == attempt_id.attempt:
+                    self._attempts.queue(attempt)
+                    self._context.signals.queued()
+                settled.append(attempt_id)
+            elif len(self._pending) < self._context.settings.unanswered_results:
+                self._pending[attempt_id] = _Pending(result, now, [answer])
+                self._unwritten[attempt_id] = None
+        if self._unwritten:
+            self._wake.set()
+        if settled:
+            answer(settled)
+
+    async def run_round(self) -> None:
+        """Forms one batch and writes it; waits when there is nothing to write."""
+        await self._wake.wait()
+        await self._lanes.wait_free()
+        self._wake.clear()
+        batch = [
+            self._pending[attempt_id]
+            for attempt_id, _ in zip(
+                self._unwritten, range(self._context.settings.complete_batch), strict=False
+            )
+        ]
+        for pending in batch:
+            del self._unwritten[pending.result.attempt_id]
+        if batch:
+            if self._unwritten:
+                self._wake.set()
+            await self._lanes.run(self._write(batch))
+
+    async def stop(self) -> None:
+        """Ends the writes under way: executors repeat what they were not answered."""
+        await self._lanes.cancel()
+
+    async def flush(self) -> None:
+        """Waits until everything accepted so far is written or given up."""
+        while self._pending:
+            self._wake.set()
+            await self._context.clock.sleep(0.01)
+
+    async def _write(self, batch: list[_Pending]) -> None:
+        partitions = {p.result.attempt_id.ref.partition_id for p in batch}
+        self._context.held.begin_work(partitions)
+        try:
+            await self._write_held(batch)
+        finally:
+            self._context.held.end_work(partitions)
+            for pending in batch:
+                self._pending.pop(pending.result.attempt_id, None)
+
+    async def _write_held(self, batch: list[_Pending]) -> None:
+        pause_s = 0.1
+        while True:
+            items = [c for p in batch if (c := self._completion(p)) is not None]
+            if not items:
+                return
+            now = self._context.clock.now()
+            try:
+                refused = await self._context.store.complete(self._context.node_id, items, now=now)
+                break
+            except StoreError as error:
+                # Idempotent: an unknown outcome is written again. The executor's repetitions wait beside it.
+                log.warning("complete_failed", reason=error.reason, error=str(error), results=len(items))
+                await self._context.clock.sleep(pause_s)
+                pause_s = min(1.0, pause_s * 2)
+        self._context.metrics.batch("complete", len(items))
+        if refused:
+            self._context.signals.fenced(refused)
+        self._settle(batch, refused)
+
+    def _completion(self, pending: _Pending) -> Completion | None:
+        """What to write under the present epoch; None when the partition went meanwhile."""
+        result = pending.result
+        ref = result.attempt_id.ref
+        epoch = self._context.held.epoch_of(ref.partition_id)
+        if epoch is None:
+            return None
+        attempt = self._attempts.get(ref)
+        known = attempt if attempt is not None and attempt.attempt == result.attempt_id.attempt else None
+        reason = ""
+        if result.outcome is not Outcome.SUCCEEDED:
+            kind = f"{result.error_kind}: " if result.error_kind else ""
+            reason = f"{kind}{result.error}"[:REASON_CHARACTERS]
+        return Completion(
+            ref,
+            epoch,
+            result.attempt_id.attempt,
+            FINAL_STATE[result.outcome],
+            reason,
+            result.output,
+            known.dispatched_at if known is not None else None,
+            known.picked_up_at
+            if known is not None and known.picked_up_at is not None
+            else pending.received_at,
+            pending.received_at,
+        )
+
+    def _settle(self, batch: list[_Pending], refused: frozenset[int]) -> None:
+        saved_at = self._context.clock.now()
+        answers: dict[Answer, list[AttemptId]] = {}
+        for pending in batch:
+            attempt_id = pending.result.attempt_id
+            if (
+                attempt_id.ref.partition_id in refused
+                or self._context.held.epoch_of(attempt_id.ref.partition_id) is None
+            ):
+                continue
+            attempt = self._attempts.get(attempt_id.ref)
+            if attempt is not None and attempt.attempt == attempt_id.attempt:
+                self._attempts.end(attempt_id.ref)
+                self._context.metrics.stage("finished", attempt.picked_up_at, pending.received_at)
+            self._context.metrics.stage("saved", pending.received_at, saved_at)
+            self._context.metrics.executions.labels(FINAL_STATE[pending.result.outcome].name).inc()
+            for answer in pending.answers:
+                answers.setdefault(answer, []).append(attempt_id)
+        for answer, attempt_ids in answers.items():
+            answer(attempt_ids)

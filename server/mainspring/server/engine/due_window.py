@@ -1,0 +1,125 @@
+"""The tasks that are due soon, in memory: the finest ring of the due index. PURE; a cache that can be lost at any moment.
+
+A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a queue per
+handler, so that a handler without a free executor holds up no other), or claiming (a transaction is about it).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from mainspring.server.core.model import DueTask, TaskRef
+from mainspring.server.core.timing_wheel import TimingWheel
+
+
+class DueWindow:
+    """Due tasks by time, then by handler. Everything due before `frontier` of a firing partition is in here.
+
+    Args:
+        start_at: cluster time now, microseconds UTC.
+        capacity: how many tasks to remember at most; a loader stops at it, and what does not fit stays in the database.
+    """
+
+    def __init__(self, start_at: int, capacity: int) -> None:
+        self._wheel: TimingWheel[TaskRef] = TimingWheel(start_at)
+        self._known: dict[TaskRef, DueTask] = {}
+        self._ready: dict[str, deque[TaskRef]] = {}
+        self._claiming: set[TaskRef] = set()
+        self._capacity = capacity
+        self.frontier = start_at
+        """Tasks due before this instant are loaded; the loader moves it."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, ref: TaskRef) -> bool:
+        return ref in self._known
+
+    @property
+    def room(self) -> int:
+        """How many more tasks fit."""
+        return max(0, self._capacity - len(self._known))
+
+    def merge(self, tasks: Iterable[DueTask]) -> None:
+        """Takes in what was loaded or hinted. Never replaces a task under claim, nor a newer version by an older one."""
+        for task in tasks:
+            ref = TaskRef(task.partition_id, task.task_key)
+            known = self._known.get(ref)
+            if known is not None and (
+                ref in self._claiming
+                or (known.version, known.scheduled_at) >= (task.version, task.scheduled_at)
+            ):
+                continue
+            self._known[ref] = task
+            self._wheel.insert(ref, task.due_at)
+
+    def forget(self, ref: TaskRef) -> None:
+        """Drops a task that must not fire (cancelled, changed); one under claim is left to the transaction."""
+        if ref not in self._claiming and self._known.pop(ref, None) is not None:
+            self._wheel.cancel(ref)
+
+    def forget_partitions(self, partition_ids: Collection[int]) -> None:
+        """Drops everything of these partitions, also what is under claim: its outcome then finds nothing to settle."""
+        for ref in [ref for ref in self._known if ref.partition_id in partition_ids]:
+            del self._known[ref]
+            self._wheel.cancel(ref)
+            self._claiming.discard(ref)
+
+    def advance(self, now: int) -> int:
+        """Moves what is due by now from the wheel to the ready queues; answers how many."""
+        expired = self._wheel.advance(now)
+        for ref in expired:
+            task = self._known[ref]
+            queue = self._ready.get(task.handler)
+            if queue is None:
+                queue = self._ready[task.handler] = deque()
+            queue.append(ref)
+        return len(expired)
+
+    def next_deadline(self) -> int | None:
+        """When to call `advance` again at the latest; None when nothing is in the wheel."""
+        return self._wheel.next_deadline()
+
+    def ready_handlers(self) -> list[str]:
+        """The handlers for which tasks are ready."""
+        return list(self._ready)
+
+    def ready_count(self, handler: str) -> int:
+        """How many tasks are ready for a handler; an upper bound, forgotten ones may still be counted."""
+        queue = self._ready.get(handler)
+        return len(queue) if queue is not None else 0
+
+    def begin_claims(self, handler: str, limit: int) -> list[DueTask]:
+        """Takes up to `limit` ready tasks of a handler, oldest first, into the claiming state."""
+        queue = self._ready.get(handler)
+        taken: list[DueTask] = []
+        while queue and len(taken) < limit:
+            ref = queue.popleft()
+            task = self._known.get(ref)
+            if task is None or ref in self._claiming or ref in self._wheel or task.handler != handler:
+                continue
+            self._claiming.add(ref)
+            taken.append(task)
+        if queue is not None and not queue:
+            del self._ready[handler]
+        return taken
+
+    def settle_claim(self, task: DueTask, following: DueTask | None) -> None:
+        """Ends a claim: the task goes on with its next time when that lies inside the window, else it is forgotten."""
+        ref = task.ref
+        if ref not in self._claiming:
+            return
+        self._claiming.discard(ref)
+        if following is not None and following.due_at < self.frontier:
+            self._known[ref] = following
+            self._wheel.insert(ref, following.due_at)
+        else:
+            self._known.pop(ref, None)
+
+    def return_claim(self, task: DueTask) -> None:
+        """Undoes `begin_claims` for a task that was not claimed: it is ready again, in front."""
+        ref = task.ref
+        if ref in self._claiming:
+            self._claiming.discard(ref)
+            self._ready.setdefault(task.handler, deque()).appendleft(ref)

@@ -1,0 +1,283 @@
+"""The engine: builds its parts, connects them, and is what the shard manager tells about partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from mainspring.server.core.model import DueTask, OpenExecution, Task, TaskState
+from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.dispatch.executor_session import ExecutorSession
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.engine.assigner import Assigner
+from mainspring.server.engine.claimer import Claimer
+from mainspring.server.engine.completer import Completer
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.due_window import DueWindow
+from mainspring.server.engine.fence_check import FenceCheck
+from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.owner_router import OwnerRouter
+from mainspring.server.engine.peers import Hint, PeerClient
+from mainspring.server.engine.post import Post
+from mainspring.server.engine.reaper import Reaper
+from mainspring.server.engine.registrar import Registrar
+from mainspring.server.engine.sender import Sender
+from mainspring.server.engine.supervision import keep_running
+from mainspring.server.engine.timer_driver import TimerDriver
+from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
+from mainspring.server.errors import StoreError
+from mainspring.server.persistence.store import Created
+from mainspring.shard_manager.lease import PartitionLease
+
+log = structlog.get_logger(__name__)
+
+DEMAND_ROUND_S = 0.02
+SURRENDER_POLL_S = 0.005
+
+
+class Engine:
+    """Fires the tasks of the partitions held. Implements the shard manager's `PartitionHost`.
+
+    Args:
+        on_fenced: told of partitions that the database gave to somebody else; the shard manager looks at the rows then.
+    """
+
+    def __init__(
+        self,
+        context: OwnerContext,
+        executors: ConnectedExecutors,
+        router: OwnerRouter,
+        peers: PeerClient,
+        *,
+        on_fenced: Callable[[frozenset[int]], None],
+    ) -> None:
+        clock, settings = context.clock, context.settings
+        self._context = context
+        self._on_fenced = on_fenced
+        self.executors = executors
+        self.window = DueWindow(clock.now(), settings.window_capacity)
+        self.attempts = OpenAttempts(clock.now())
+        sender = Sender(context, executors, self.attempts)
+        fence_check = FenceCheck(context)
+        self._driver = TimerDriver(clock, self.window, self._on_due)
+        self._claimer = Claimer(context, self.window, self._driver, executors, sender, fence_check)
+        self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
+        self._completer = Completer(context, self.attempts)
+        self._reaper = Reaper(context, executors, self.attempts)
+        self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
+        self._post = Post(context, router, peers)
+        self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
+        self._adoptions: set[asyncio.Task[None]] = set()
+        executors.on_credit = self._on_credit
+        context.signals.fenced = self._fenced
+        context.signals.queued = self._assigner.wake
+        context.signals.slipped = self._loader.sweep_soon
+
+    async def run(self) -> None:
+        """Runs every loop until cancelled."""
+        clock = self._context.clock
+        rounds = {
+            "load": self._loader.load_round,
+            "sweep": self._loader.sweep_round,
+            "timer": self._driver.run_round,
+            "claim": self._claimer.run_round,
+            "assign": self._assigner.run_round,
+            "complete": self._completer.run_round,
+            "reap": self._reaper.run_round,
+            "register": self._registrar.run_round,
+            "post": self._post.run_round,
+            "demand": self._demand_round,
+        }
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, round_of in rounds.items():
+                    group.create_task(keep_running(name, round_of, clock), name=name)
+        finally:
+            for adoption in self._adoptions:
+                adoption.cancel()
+            await asyncio.gather(
+                self._claimer.stop(),
+                self._assigner.stop(),
+                self._completer.stop(),
+                self._post.stop(),
+                self._registrar.stop(),
+                *self._adoptions,
+                return_exceptions=True,
+            )
+
+    # --- between the parts ---------------------------------------------------------------------------------------
+
+    def _on_due(self) -> None:
+        self._claimer.wake()
+
+    def _on_credit(self) -> None:
+        self._claimer.wake()
+        self._assigner.wake()
+
+    def _on_open(self, rows: Sequence[OpenExecution]) -> None:
+        self._reaper.absorb(rows)
+
+    def _fenced(self, partition_ids: frozenset[int]) -> None:
+        leases = [
+            PartitionLease(p, epoch)
+            for p in partition_ids
+            if (epoch := self._context.held.epoch_of(p)) is not None
+        ]
+        if leases:
+            log.warning("fenced", partitions=sorted(partition_ids))
+            self._context.metrics.fenced.inc(len(leases))
+            self.revoke(leases)
+        self._on_fenced(partition_ids)
+
+    async def _demand_round(self) -> None:
+        """Tells the executors how much work waits for them, a few times a second rather than at each change."""
+        for session in self.executors.sessions():
+            session.tell_waiting(
+                self._claimer.waiting_for(session.handlers) + self._assigner.waiting_for(session.handlers)
+            )
+        metrics = self._context.metrics
+        metrics.window_tasks.set(len(self.window))
+        metrics.open_executions.set(len(self.attempts))
+        metrics.partitions.set(len(self._context.held))
+        metrics.executors.set(len(self.executors.sessions()))
+        await self._context.clock.sleep(DEMAND_ROUND_S)
+
+    # --- the API's side ------------------------------------------------------------------------------------------
+
+    @property
+    def registrar(self) -> Registrar:
+        """Where tasks are registered."""
+        return self._registrar
+
+    def _on_created(self, created: Sequence[Created]) -> None:
+        own: list[DueTask] = []
+        for outcome in created:
+            task = outcome.task
+            due = due_task_of(task)
+            if due is None or outcome.is_conflict:
+                continue
+            if self._context.held.epoch_of(task.ref.partition_id) is not None:
+                own.append(due)
+            elif due.due_at < self._context.clock.now() + int(self._context.settings.window_s * 1_000_000):
+                self._post.hint(task.ref, due)
+        self._loader.accept(own)
+
+    def task_changed(self, task: Task) -> None:
+        """Tells the owner of a task that a call changed it."""
+        due = due_task_of(task)
+        if self._context.held.epoch_of(task.ref.partition_id) is None:
+            self._post.hint(task.ref, due)
+        else:
+            self.accept_hints([Hint(task.ref, due)])
+
+    def accept_hints(self, hints: Sequence[Hint]) -> None:
+        """Takes hints in, from other nodes or this one."""
+        for hint in hints:
+            if hint.due is None:
+                self.window.forget(hint.ref)
+        self._loader.accept([hint.due for hint in hints if hint.due is not None])
+
+    # --- the executors' side -------------------------------------------------------------------------------------
+
+    def executor_connected(self, session: ExecutorSession) -> None:
+        """An executor's stream is open: asks it about what is believed to be there."""
+        self.executors.connect(session)
+        self._reaper.connected(session)
+
+    @property
+    def reaper(self) -> Reaper:
+        """Where start acknowledgements and answers about open attempts go."""
+        return self._reaper
+
+    def accept_results(
+        self,
+        executor_id: str,
+        results: Sequence[AttemptResult],
+        answer: Callable[[Sequence[AttemptId]], None],
+    ) -> None:
+        """Takes results from an executor: writes those of own partitions, forwards the others to their owners."""
+        held = self._context.held
+        own = [r for r in results if held.epoch_of(r.attempt_id.ref.partition_id) is not None]
+        self._completer.accept(own, answer)
+        if len(own) < len(results):
+            self._post.forward(
+                executor_id,
+                [r for r in results if held.epoch_of(r.attempt_id.ref.partition_id) is None],
+                answer,
+            )
+
+    def accept_forwarded(
+        self, results: Sequence[AttemptResult], answer: Callable[[Sequence[AttemptId]], None]
+    ) -> None:
+        """Takes results that reached another node: those of own partitions only, so that none goes round in circles."""
+        self._completer.accept(results, answer)
+
+    # --- PartitionHost -------------------------------------------------------------------------------------------
+
+    async def prepare(self, partition_ids: Sequence[int]) -> None:
+        """Warms the window: what is due soon is read ahead, and read again once the row is taken."""
+        await self._loader.load(partition_ids, DISTANT_PAST, self.window.frontier)
+
+    def discard(self, partition_ids: Sequence[int]) -> None:
+        """Forgets what `prepare` loaded."""
+        self.window.forget_partitions({p for p in partition_ids if self._context.held.epoch_of(p) is None})
+
+    def adopt(self, leases: Sequence[PartitionLease]) -> None:
+        """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
+        for lease in leases:
+            self._context.held.hold(lease)
+        adoption = asyncio.create_task(self._adopt(list(leases)), name="adopt")
+        self._adoptions.add(adoption)
+        adoption.add_done_callback(self._adoptions.discard)
+
+    async def _adopt(self, leases: list[PartitionLease]) -> None:
+        held, clock = self._context.held, self._context.clock
+        pause_s = 0.05
+        while leases := [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]:
+            partition_ids = [lease.partition_id for lease in leases]
+            frontier = self.window.frontier
+            try:
+                # Open executions first: a partition claims nothing before it knows what its last owner left open.
+                await self._loader.load_open(partition_ids, None)
+                await self._loader.load(partition_ids, DISTANT_PAST, frontier)
+            except StoreError as error:
+                log.warning("adopt_failed", reason=error.reason, error=str(error), partitions=partition_ids)
+                await clock.sleep(pause_s)
+                pause_s = min(1.0, pause_s * 2)
+                continue
+            firing = [lease.partition_id for lease in leases if held.fire(lease)]
+            log.info("partitions_firing", count=len(firing), partitions=firing)
+            self._claimer.wake()
+            return
+
+    async def surrender(self, leases: Sequence[PartitionLease]) -> None:
+        """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them."""
+        partition_ids = [lease.partition_id for lease in leases]
+        self._context.held.stop_firing(partition_ids)
+        while self._context.held.has_work(partition_ids):
+            await self._context.clock.sleep(SURRENDER_POLL_S)
+        self.revoke(leases)
+
+    def revoke(self, leases: Sequence[PartitionLease]) -> None:
+        """Drops these at once, with everything in memory about them."""
+        dropped = {lease.partition_id for lease in leases if self._context.held.drop(lease)}
+        if dropped:
+            self.window.forget_partitions(dropped)
+            self.attempts.forget_partitions(dropped)
+
+
+def due_task_of(task: Task) -> DueTask | None:
+    """What the window remembers of a stored task; None when it is not to fire."""
+    if task.state is not TaskState.ACTIVE or task.due_at is None or task.scheduled_at is None:
+        return None
+    return DueTask(
+        task.due_at,
+        task.ref.partition_id,
+        task.ref.task_key,
+        task.scheduled_at,
+        task.version,
+        task.handler,
+        task.schedule,
+    )

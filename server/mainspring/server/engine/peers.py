@@ -1,0 +1,37 @@
+"""What a node asks of other nodes. All of it is best effort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mainspring.server.core.model import DueTask, TaskRef
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A task registered or changed at one node that its owner should know of soon."""
+
+    ref: TaskRef
+    due: DueTask | None
+    """None: it was cancelled and must not fire."""
+
+
+class PeerUnreachable(Exception):
+    """The other node did not answer in time."""
+
+
+class PeerClient(Protocol):
+    """Calls to other nodes. Each ends within a second or two, with `PeerUnreachable` when the other node is away."""
+
+    async def send_hints(self, address: str, hints: Sequence[Hint]) -> None:
+        """Tells the owner at this address of tasks."""
+        ...
+
+    async def forward_results(
+        self, address: str, executor_id: str, results: Sequence[AttemptResult]
+    ) -> list[AttemptId]:
+        """Hands results to the owner at this address; answers those that are settled."""
+        ...

@@ -1,0 +1,48 @@
+"""From a due task to everything its claim writes. PURE: decided before the transaction begins."""
+
+from __future__ import annotations
+
+from mainspring.server.core.misfire import ClaimPlan, plan_claim
+from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimRun, DueTask
+from mainspring.server.core.schedule import decode
+from mainspring.server.engine.settings import EngineSettings
+
+MISFIRED = "misfired: nothing could run it at its time"
+
+
+def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
+    """What of a task's passed times runs, what is skipped, and its next time."""
+    return plan_claim(
+        decode(task.schedule),
+        task.scheduled_at,
+        now,
+        grace_us=int(settings.misfire_grace_s * 1_000_000),
+        max_runs=settings.max_runs_per_claim,
+    )
+
+
+def claim_item(task: DueTask, plan: ClaimPlan, executor_ids: list[str]) -> ClaimItem:
+    """A claim's item; `executor_ids` (at most one a run) go to the earliest runs, the others wait."""
+    runs = tuple(
+        ClaimRun(
+            scheduled_at,
+            task.due_at if scheduled_at == task.scheduled_at else scheduled_at,
+            executor_ids[i] if i < len(executor_ids) else None,
+        )
+        for i, scheduled_at in enumerate(plan.runs)
+    )
+    gap = plan.gap
+    return ClaimItem(
+        task,
+        runs,
+        ClaimGap(gap.from_at, gap.to_at, gap.count, MISFIRED) if gap is not None else None,
+        plan.next_at,
+        plan.next_at,
+    )
+
+
+def following(item: ClaimItem) -> DueTask | None:
+    """The task as it is due next, once its claim is committed; None when nothing is left."""
+    if item.next_scheduled_at is None or item.next_due_at is None:
+        return None
+    return item.due._replace(due_at=item.next_due_at, scheduled_at=item.next_scheduled_at)

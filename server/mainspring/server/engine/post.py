@@ -1,0 +1,110 @@
+"""What goes to other nodes: hints and results of their partitions, gathered per address, in order, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from mainspring.server.core.model import DueTask, TaskRef
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.lanes import Lanes
+from mainspring.server.engine.owner_router import OwnerRouter
+from mainspring.server.engine.peers import Hint, PeerClient, PeerUnreachable
+
+log = structlog.get_logger(__name__)
+
+HINTS_A_CALL = 5_000
+RESULTS_A_CALL = 1_000
+LANES = 8
+
+
+class Post:
+    """Sends what concerns partitions that others own. What is lost is found by the owner's sweep or repeated."""
+
+    def __init__(self, context: OwnerContext, router: OwnerRouter, peers: PeerClient) -> None:
+        self._context = context
+        self._router = router
+        self._peers = peers
+        self._hints: dict[str, dict[TaskRef, Hint]] = {}
+        self._results: dict[
+            tuple[str, str], dict[AttemptId, tuple[AttemptResult, Callable[[Sequence[AttemptId]], None]]]
+        ]
+        self._results = {}
+        self._queued_hints = 0
+        self._busy: set[str] = set()
+        self._lanes = Lanes("post", LANES)
+        self._wake = asyncio.Event()
+
+    def hint(self, ref: TaskRef, due: DueTask | None) -> None:
+        """Queues a hint for the owner of a task; dropped when nobody is known to own it or too many wait."""
+        owner = self._router.owner_of(ref.partition_id)
+        if owner is None or self._queued_hints >= self._context.settings.queued_hints:
+            return
+        hints = self._hints.setdefault(owner.address, {})
+        self._queued_hints += ref not in hints
+        hints[ref] = Hint(ref, due)
+        self._wake.set()
+
+    def forward(
+        self,
+        executor_id: str,
+        results: Sequence[AttemptResult],
+        answer: Callable[[Sequence[AttemptId]], None],
+    ) -> None:
+        """Queues results for the owners of their partitions; `answer` is called with those that are settled."""
+        for result in results:
+            owner = self._router.owner_of(result.attempt_id.ref.partition_id)
+            if owner is None:
+                continue
+            queue = self._results.setdefault((owner.address, executor_id), {})
+            if len(queue) < self._context.settings.unanswered_results:
+                queue[result.attempt_id] = (result, answer)
+                self._wake.set()
+
+    async def run_round(self) -> None:
+        """Sends one call to each address that has something queued and no call under way."""
+        await self._wake.wait()
+        await self._lanes.wait_free()
+        self._wake.clear()
+        for address in {*self._hints, *(address for address, _ in self._results)} - self._busy:
+            self._busy.add(address)
+            await self._lanes.run(self._send(address))
+
+    async def stop(self) -> None:
+        """Ends the calls under way."""
+        await self._lanes.cancel()
+
+    async def _send(self, address: str) -> None:
+        try:
+            await self._send_hints(address)
+            for key in [key for key in self._results if key[0] == address]:
+                await self._send_results(*key)
+        except PeerUnreachable as error:
+            log.info("peer_unreachable", address=address, error=str(error))
+        finally:
+            self._busy.discard(address)
+            if self._hints or self._results:
+                self._wake.set()
+
+    async def _send_hints(self, address: str) -> None:
+        hints = list(self._hints.pop(address, {}).values())
+        self._queued_hints -= len(hints)
+        for start in range(0, len(hints), HINTS_A_CALL):
+            await self._peers.send_hints(address, hints[start : start + HINTS_A_CALL])
+
+    async def _send_results(self, address: str, executor_id: str) -> None:
+        queued = list(self._results.pop((address, executor_id), {}).values())
+        for start in range(0, len(queued), RESULTS_A_CALL):
+            part = queued[start : start + RESULTS_A_CALL]
+            saved = set(
+                await self._peers.forward_results(address, executor_id, [result for result, _ in part])
+            )
+            answers: dict[Callable[[Sequence[AttemptId]], None], list[AttemptId]] = {}
+            for result, answer in part:
+                if result.attempt_id in saved:
+                    answers.setdefault(answer, []).append(result.attempt_id)
+            for answer, attempt_ids in answers.items():
+                answer(attempt_ids)

@@ -1,0 +1,179 @@
+"""Looks after what is open: executors that fell silent, attempts to be confirmed after a take-over, long executions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
+from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.dispatch.executor_session import ExecutorSession
+from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
+
+log = structlog.get_logger(__name__)
+
+ROUND_S = 0.25
+STOOD_STILL_S = 2.0
+
+
+class Reaper:
+    """Nothing waits for ever unseen (I9): every open execution is looked at again by a deadline."""
+
+    def __init__(
+        self,
+        context: OwnerContext,
+        executors: ConnectedExecutors,
+        attempts: OpenAttempts,
+    ) -> None:
+        self._context = context
+        self._executors = executors
+        self._attempts = attempts
+        self._last_round_s = context.clock.monotonic()
+
+    def absorb(self, rows: Sequence[OpenExecution]) -> None:
+        """Takes open rows in that this node did not know: of partitions just taken, or found by the sweep.
+
+        Those at an executor are asked about, announcing the present epoch; one that is not connected gets its lease.
+        """
+        now, now_s = self._context.clock.now(), self._context.clock.monotonic()
+        wake_at = now + int(self._context.settings.lease_s * 1_000_000)
+        asked: dict[str, list[OpenAttempt]] = {}
+        is_waiting = False
+        for row in rows:
+            if self._context.held.epoch_of(row.ref.partition_id) is None:
+                continue
+            attempt = self._attempts.absorb(row, wake_at=wake_at)
+            if attempt is None:
+                continue
+            if attempt.executor_id is None:
+                is_waiting = True
+            else:
+                asked.setdefault(attempt.executor_id, []).append(attempt)
+        for executor_id, attempts in asked.items():
+            session = self._executors.get(executor_id)
+            if session is None:
+                self._executors.expect(executor_id, now_s)
+            else:
+                self._ask(session, attempts)
+        if is_waiting:
+            self._context.signals.queued()
+
+    def connected(self, session: ExecutorSession) -> None:
+        """Asks an executor that has just (re)connected about everything believed to be there."""
+        attempts = self._attempts.at_executor(session.executor_id)
+        for attempt in attempts:
+            attempt.is_confirmed = False
+        self._ask(session, attempts)
+
+    def _ask(self, session: ExecutorSession, attempts: Sequence[OpenAttempt]) -> None:
+        questions = [
+            ReconcileQuestion(AttemptId(a.ref, a.attempt), epoch)
+            for a in attempts
+            if (epoch := self._context.held.epoch_of(a.ref.partition_id)) is not None
+        ]
+        if questions:
+            session.ask(questions)
+
+    def reconciled(self, executor_id: str, replies: Sequence[ReconcileReply]) -> None:
+        """Takes an executor's answers in: what it never had goes to another at once."""
+        now = self._context.clock.now()
+        is_waiting = False
+        for reply in replies:
+            attempt = self._attempts.get(reply.attempt_id.ref)
+            if (
+                attempt is None
+                or attempt.place is not Place.AT_EXECUTOR
+                or attempt.executor_id != executor_id
+                or attempt.attempt != reply.attempt_id.attempt
+            ):
+                continue
+            if reply.knowledge is Knowledge.NOT_MINE:
+                self._attempts.queue(attempt)
+                is_waiting = True
+            else:
+                attempt.is_confirmed = True
+                if attempt.picked_up_at is None and reply.knowledge is not Knowledge.QUEUED:
+                    attempt.picked_up_at = now
+        if is_waiting:
+            self._context.signals.queued()
+
+    def started(self, attempt_ids: Sequence[AttemptId]) -> None:
+        """Notes start acknowledgements: the pick-up."""
+        now = self._context.clock.now()
+        for attempt_id in attempt_ids:
+            attempt = self._attempts.get(attempt_id.ref)
+            if attempt is None or attempt.attempt != attempt_id.attempt or attempt.picked_up_at is not None:
+                continue
+            attempt.picked_up_at = now
+            self._context.metrics.stage("picked_up", attempt.dispatched_at, now)
+            self._context.metrics.lateness.observe(max(0, now - attempt.due_at) / 1_000_000)
+
+    async def run_round(self) -> None:
+        """Reaps lapsed executors and writes signs of life of long executions; then waits a little."""
+        now_s = self._context.clock.monotonic()
+        if now_s - self._last_round_s > STOOD_STILL_S:
+            # The process stood still: others were not silent, this node was deaf.
+            self._executors.restart_leases(now_s)
+        self._last_round_s = now_s
+        for executor_id in self._executors.lapsed(now_s):
+            lost = self._attempts.lose_executor(executor_id)
+            log.warning("executor_lost", executor_id=executor_id, attempts=len(lost))
+            if lost:
+                self._context.signals.queued()
+        await self._look_after(self._attempts.wake(self._context.clock.now()))
+        await self._context.clock.sleep(ROUND_S)
+
+    async def _look_after(self, attempts: Sequence[OpenAttempt]) -> None:
+        now = self._context.clock.now()
+        soon = now + int(self._context.settings.lease_s * 1_000_000)
+        later = now + int(self._context.settings.extension_s * 1_000_000)
+        extensions: list[Extension] = []
+        is_lost = False
+        for attempt in attempts:
+            epoch = self._context.held.epoch_of(attempt.ref.partition_id)
+            if epoch is None:
+                self._attempts.end(attempt.ref)
+                continue
+            session = self._executors.get(attempt.executor_id) if attempt.executor_id is not None else None
+            if attempt.place is Place.AT_EXECUTOR and not attempt.is_confirmed:
+                self._attempts.wake_later(attempt, soon)
+                if session is not None:
+                    self._ask(session, [attempt])
+            elif attempt.place is Place.AT_EXECUTOR and not self._executors.is_alive(
+                attempt.executor_id or ""
+            ):
+                self._attempts.queue(attempt)
+                self._attempts.wake_later(attempt, later)
+                is_lost = True
+            elif attempt.place is Place.AT_EXECUTOR and attempt.picked_up_at is None:
+                # Sent and never acknowledged: ask rather than wait.
+                attempt.is_confirmed = False
+                self._attempts.wake_later(attempt, soon)
+                if session is not None:
+                    self._ask(session, [attempt])
+            else:
+                self._attempts.wake_later(attempt, later)
+                is_running = attempt.place is Place.AT_EXECUTOR
+                if is_running or attempt.attempt == 0:
+                    extensions.append(
+                        Extension(
+                            attempt.ref,
+                            epoch,
+                            attempt.attempt,
+                            ExecutionState.RUNNING if is_running else ExecutionState.WAITING,
+                            later,
+                            attempt.dispatched_at,
+                            attempt.picked_up_at,
+                        )
+                    )
+        if is_lost:
+            self._context.signals.queued()
+        for start in range(0, len(extensions), self._context.settings.complete_batch):
+            batch = extensions[start : start + self._context.settings.complete_batch]
+            self._context.metrics.batch("extend", len(batch))
+            refused = await self._context.store.extend(self._context.node_id, batch)
+            if refused:
+                self._context.signals.fenced(refused)

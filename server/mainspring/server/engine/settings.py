@@ -1,0 +1,49 @@
+"""The engine's constants, each with its reason. Set through `server.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Durations in seconds. The time budget they serve is in docs/design.md."""
+
+    window_s: float = 10.0
+    """How far ahead due tasks are loaded. Longer than a fail-over, so that a load that fails has time to be repeated."""
+    window_capacity: int = 100_000
+    """How many due tasks are remembered at most: about 60 MB."""
+    load_page: int = 5_000
+    """Rows a statement; a page takes some 50 ms, so nobody waits long behind it."""
+    sweep_interval_s: float = 2.0
+    """A lost hint costs at most this and `sweep_grace_s`."""
+    sweep_grace_s: float = 1.0
+    """What has been due for less is probably being claimed."""
+    full_sweep_every: int = 15
+    """Each n-th sweep has no lower bound; the others look back `sweep_back_s`: index entries not purged yet slow a scan."""
+    sweep_back_s: float = 60.0
+    claim_batch: int = 1_000
+    claim_lanes: int = 3
+    """Claims under way at once; with more, commits only queue for the disk."""
+    claim_wake_s: float = 10.0
+    """When the sweep looks at an execution that nothing more was heard of."""
+    extension_s: float = 60.0
+    """How often a long execution's row is written."""
+    assign_batch: int = 500
+    complete_batch: int = 500
+    complete_lanes: int = 2
+    register_batch: int = 500
+    register_lanes: int = 2
+    lease_s: float = 3.0
+    """An executor silent for this long is dead."""
+    heartbeat_interval_s: float = 1.0
+    stale_commit_s: float = 2.0
+    """After a commit that took longer the epoch is read again before anything is sent."""
+    misfire_grace_s: float = 30.0
+    """Scheduled times that passed longer ago are misfires: of those only the latest may still run."""
+    max_runs_per_claim: int = 100
+    """How many passed times of one task a claim turns into executions at once."""
+    unanswered_results: int = 100_000
+    """Results remembered while they wait to be written; beyond it executors have to repeat theirs."""
+    queued_hints: int = 50_000
+    """Hints that wait for other nodes; beyond it they are dropped and the sweep finds the tasks."""

@@ -1,0 +1,156 @@
+"""Brings due tasks from the database into the window: ahead of time, after a take-over, and what slipped through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from mainspring.server.core.model import DueCursor, DueTask, OpenExecution
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.due_window import DueWindow
+from mainspring.server.engine.timer_driver import TimerDriver
+
+log = structlog.get_logger(__name__)
+
+DISTANT_PAST = -(1 << 62)
+SWEEP_PAGES = 10
+
+
+class WindowLoader:
+    """Loads ahead in slices of time, so that the earliest comes first whatever the partition.
+
+    `DueWindow.frontier` moves before a slice is read: a partition adopted meanwhile loads up to there by itself.
+    """
+
+    def __init__(
+        self,
+        context: OwnerContext,
+        window: DueWindow,
+        driver: TimerDriver,
+        on_open: Callable[[Sequence[OpenExecution]], None],
+    ) -> None:
+        self._context = context
+        self._window = window
+        self._driver = driver
+        self._on_open = on_open
+        self._sweep_wanted = asyncio.Event()
+        self._sweeps = 0
+
+    async def load_round(self) -> None:
+        """Loads the next slice when it comes near; then waits."""
+        now = self._context.clock.now()
+        horizon = now + int(self._context.settings.window_s * 1_000_000)
+        from_at = self._window.frontier
+        is_near = from_at < horizon - int(self._context.settings.window_s * 100_000)
+        if not is_near or self._window.room < self._context.settings.window_capacity // 4:
+            await self._context.clock.sleep(min(0.5, self._context.settings.window_s / 10))
+            return
+        partitions = self._context.held.held()
+        self._window.frontier = horizon
+        if partitions:
+            await self._load_slice(partitions, from_at, horizon)
+
+    async def _load_slice(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
+        """Loads a slice whole, or what has room; a failed or cut one is loaded again by moving the frontier back."""
+        try:
+            is_complete = await self.load(partitions, from_at, until_at)
+        except BaseException:
+            self._window.frontier = min(self._window.frontier, from_at)
+            raise
+        if not is_complete:
+            self._window.frontier = min(self._window.frontier, from_at)
+
+    async def load(self, partitions: Sequence[int], from_at: int, until_at: int) -> bool:
+        """Loads the due tasks of these partitions in [from, until) page by page; False when the window is full."""
+        cursor: DueCursor | None = None
+        while True:
+            page = await self._context.store.load_due_tasks(
+                partitions,
+                from_at=from_at,
+                until_at=until_at,
+                after=cursor,
+                limit=self._context.settings.load_page,
+            )
+            self._merge(page)
+            if len(page) < self._context.settings.load_page:
+                return True
+            if self._window.room == 0:
+                return False
+            last = page[-1]
+            cursor = DueCursor(last.partition_id, last.due_at, last.task_key)
+
+    async def load_open(self, partitions: Sequence[int], until_at: int | None) -> int:
+        """Hands the open executions of these partitions to the owner of attempts; answers how many rows it read."""
+        cursor: DueCursor | None = None
+        count = 0
+        while True:
+            page = await self._context.store.load_open_executions(
+                partitions, until_at=until_at, after=cursor, limit=self._context.settings.load_page
+            )
+            self._on_open(page)
+            count += len(page)
+            if len(page) < self._context.settings.load_page:
+                return count
+            last = page[-1]
+            following = DueCursor(last.ref.partition_id, last.wake_at, last.ref.task_key)
+            if following == cursor:
+                return count
+            cursor = following
+
+    def accept(self, tasks: Sequence[DueTask]) -> None:
+        """Takes hints in: tasks of held partitions that are due inside the window."""
+        frontier = self._window.frontier
+        self._merge(
+            [t for t in tasks if t.due_at < frontier and self._context.held.epoch_of(t.partition_id) is not None]
+        )
+
+    def _merge(self, tasks: Sequence[DueTask]) -> None:
+        if tasks:
+            self._window.merge(tasks)
+            self._driver.inserted()
+
+    def sweep_soon(self) -> None:
+        """Asks for a sweep before its time: something due was dropped from memory."""
+        self._sweep_wanted.set()
+
+    async def sweep_round(self) -> None:
+        """Looks for what is overdue and not in memory, tasks and executions; then waits for the next time."""
+        partitions = self._context.held.firing()
+        now = self._context.clock.now()
+        if partitions:
+            until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000)
+            is_full = self._sweeps % self._context.settings.full_sweep_every == 0
+            from_at = DISTANT_PAST if is_full else now - int(self._context.settings.sweep_back_s * 1_000_000)
+            before = len(self._window)
+            if self._window.room:
+                await self._sweep_tasks(partitions, from_at, until_at)
+            await self.load_open(partitions, until_at)
+            if len(self._window) > before:
+                log.info("sweep_found", tasks=len(self._window) - before)
+        self._sweeps += 1
+        try:
+            async with self._context.clock.timeout(self._context.settings.sweep_interval_s):
+                await self._sweep_wanted.wait()
+        except TimeoutError:
+            return
+        await self._context.clock.sleep(0.2)
+        self._sweep_wanted.clear()
+
+    async def _sweep_tasks(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
+        """Pages through what is overdue until nothing is left, the window is full, or enough was read for one sweep."""
+        cursor: DueCursor | None = None
+        for _ in range(SWEEP_PAGES):
+            page = await self._context.store.load_due_tasks(
+                partitions,
+                from_at=from_at,
+                until_at=until_at,
+                after=cursor,
+                limit=self._context.settings.load_page,
+            )
+            self._merge(page)
+            if len(page) < self._context.settings.load_page or self._window.room == 0:
+                return
+            last = page[-1]
+            cursor = DueCursor(last.partition_id, last.due_at, last.task_key)

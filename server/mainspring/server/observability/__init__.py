@@ -1,0 +1,1 @@
+"""Every metric and the form of every log line, defined once."""

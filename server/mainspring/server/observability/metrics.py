@@ -1,0 +1,99 @@
+"""Every metric of a node. Labels never hold task ids.
+
+The stages are those of the time budget in docs/design.md: from the registration of a task to its saved result.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+STAGES = (
+    "registered",  # a create call received -> durable
+    "loaded",  # due task read from the database, ahead of its due time (how far ahead)
+    "due",  # due time -> out of the timing wheel
+    "claimed",  # due time -> claim committed
+    "dispatched",  # claim begun -> put on the executor's stream
+    "picked_up",  # dispatched -> start acknowledged
+    "finished",  # picked up -> result received
+    "saved",  # result received -> final state committed
+)
+
+
+class Metrics:
+    """A node's metrics in a registry of their own, so that several nodes fit in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        stage = Histogram(
+            "mainspring_stage_seconds",
+            "Time an execution takes in one stage of its life.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._stages = {name: stage.labels(name) for name in STAGES}
+        self.lateness = Histogram(
+            "mainspring_lateness_seconds",
+            "Pick-up minus due time.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        batch = Histogram(
+            "mainspring_batch_size",
+            "Items in one round trip to the database.",
+            ["unit"],
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self._batches = {n: batch.labels(n) for n in ("register", "claim", "assign", "complete", "extend")}
+        self.executions = Counter(
+            "mainspring_executions_total",
+            "Executions that reached a final state here, by state.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.fenced = Counter(
+            "mainspring_fenced_total",
+            "Partitions dropped because the database showed another owner or epoch.",
+            registry=self.registry,
+        )
+        self.swept = Counter(
+            "mainspring_swept_total",
+            "Due tasks that only the sweep found.",
+            registry=self.registry,
+        )
+        self.window_tasks = Gauge("mainspring_window_tasks", "Due tasks in memory.", registry=self.registry)
+        self.open_executions = Gauge(
+            "mainspring_open_executions",
+            "Executions of this node that are not final.",
+            registry=self.registry,
+        )
+        self.partitions = Gauge(
+            "mainspring_partitions", "Partitions that this node holds.", registry=self.registry
+        )
+        self.executors = Gauge("mainspring_executors", "Executors connected.", registry=self.registry)
+        self.loop_lag = Histogram(
+            "mainspring_loop_lag_seconds",
+            "How late the event loop ran a timer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.calls = Histogram(
+            "mainspring_call_seconds",
+            "Duration of API calls by method and status.",
+            ["method", "status"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def stage(self, name: str, from_at: int | None, to_at: int) -> None:
+        """Notes that a stage took from one instant (microseconds) to another; nothing when its begin is unknown."""
+        if from_at is not None:
+            self._stages[name].observe(max(0, to_at - from_at) / 1_000_000)
+
+    def batch(self, unit: str, size: int) -> None:
+        """Notes the size of a round trip."""
+        self._batches[unit].observe(size)
