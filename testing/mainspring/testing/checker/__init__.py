@@ -1,0 +1,73 @@
+"""The checker: a verdict on a history that does not trust the scheduler.
+
+`check(history)` joins what the client was acknowledged, what the executors wrote down and what the ledger
+says, by (task, scheduled time), and tests the invariants I1-I10 of docs/design.md on it. Pure: the same
+history gives the same verdict, also when it was loaded from files.
+
+    verdict.py          Limits (what is tolerated), Violation, Verdict
+    case.py             the join: one Case per scheduled time, and what excuses what
+    ledger_rules.py     I1, I2, I4, I5, I9: what the ledger must hold
+    run_rules.py        I1, I3, I6, I7, I8: what the executors may have seen
+    lateness_rules.py   I10
+    vacuity.py          reasons why a clean history proves nothing
+"""
+
+from collections import Counter
+
+from mainspring.testing.checker import lateness_rules, ledger_rules, run_rules
+from mainspring.testing.checker.case import Evidence
+from mainspring.testing.checker.vacuity import vacuous_reasons
+from mainspring.testing.checker.verdict import Limits, Verdict, Violation
+from mainspring.testing.history import History
+
+__all__ = ["Limits", "Verdict", "Violation", "check"]
+
+_CASE_RULES = (*ledger_rules.CASE_RULES, *run_rules.CASE_RULES, *lateness_rules.CASE_RULES)
+_WHOLE_RULES = (*ledger_rules.WHOLE_RULES, *run_rules.WHOLE_RULES)
+
+
+def check(history: History, limits: Limits | None = None) -> Verdict:
+    """Judge a history.
+
+    Args:
+        history: The evidence.
+        limits: Bounds and margins; the defaults suit one machine.
+
+    Returns:
+        Every violation found, sorted by invariant, and every reason why the run proves nothing. Takes about
+        2 s for 100,000 rows.
+
+    Raises:
+        CronError: A cron expression is outside the language that the checker knows.
+    """
+    limits = limits or Limits()
+    evidence = Evidence(history, limits)
+    violations: list[Violation] = []
+    for case in evidence.cases:
+        for case_rule in _CASE_RULES:
+            violations.extend(case_rule(case, evidence))
+    for whole_rule in _WHOLE_RULES:
+        violations.extend(whole_rule(evidence))
+    violations.sort(key=lambda violation: (violation.order, violation.task, violation.scheduled_at or 0))
+    return Verdict(tuple(violations), _counts(evidence, violations), vacuous_reasons(evidence))
+
+
+def _counts(evidence: Evidence, violations: list[Violation]) -> dict[str, int]:
+    history, cases = evidence.history, evidence.cases
+    counts = {
+        "tasks": len(history.tasks),
+        "rows": len(history.ledger),
+        "runs": len(history.runs),
+        "faults": len(history.faults),
+        "must": sum(case.is_must for case in cases),
+        "scheduled": sum(case.is_scheduled for case in cases),
+        "executed": sum(case.is_scheduled and bool(case.runs) for case in cases),
+        "missing": sum(case.is_missing for case in cases),
+        "duplicated": sum(case.is_duplicated for case in cases),
+        "skipped": sum(case.is_scheduled and case.is_skipped for case in cases),
+        "failed": sum(case.row is not None and case.row.state == "FAILED" for case in cases),
+        "cancelled": sum(case.row is not None and case.row.state == "CANCELLED" for case in cases),
+    }
+    for invariant, number in sorted(Counter(violation.invariant for violation in violations).items()):
+        counts[f"violations_{invariant}"] = number
+    return counts

@@ -1,0 +1,235 @@
+"""The join of all evidence by (task, scheduled time), and what the faults of a history excuse."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mainspring.testing.checker.verdict import Limits, Violation, violation_of
+from mainspring.testing.expected import FOR_EVER_AT, Edges, Expected, due_range
+from mainspring.testing.history import (
+    OPEN_STATES,
+    AcknowledgedTask,
+    Fault,
+    History,
+    LedgerRow,
+    Record,
+    Run,
+    TaskKey,
+)
+
+EVERY_EXECUTOR = "executors"
+
+
+@dataclass(slots=True)
+class Case:
+    """Everything known about one scheduled time of one task.
+
+    Attributes:
+        task: The definition it belongs to; None: it must not exist.
+        is_must: Whether it must exist.
+        rows: Its ledger rows; a sound ledger holds one. `gaps`: the gap rows that cover it.
+        is_judged: Whether its lateness counts: it is due in the window.
+        runs: All its runs, by attempt and start. `early_runs`: those that began before the ledger was read.
+    """
+
+    key: TaskKey
+    scheduled_at: int
+    task: AcknowledgedTask | None = None
+    is_must: bool = False
+    rows: list[LedgerRow] = field(default_factory=list)
+    gaps: list[LedgerRow] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    early_runs: list[Run] = field(default_factory=list)
+    is_judged: bool = False
+
+    @property
+    def row(self) -> LedgerRow | None:
+        """The one row, or the first of too many."""
+        return self.rows[0] if self.rows else None
+
+    @property
+    def due_at(self) -> int:
+        """The ledger's due time, or the scheduled time when there is no row."""
+        return self.rows[0].due_at if self.rows else self.scheduled_at
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it counts as a scheduled time of the run: it must exist, or it may and does."""
+        return self.is_must or (self.task is not None and bool(self.rows))
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the ledger says that it never ran, by a policy."""
+        return bool(self.gaps) or (self.row is not None and self.row.state in ("SKIPPED", "EXPIRED"))
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it must have run or been recorded and was not: no row, or no run where the row tells of one."""
+        if not self.rows and not self.gaps:
+            return self.is_must
+        return self.row is not None and not self.runs and says_it_ran(self.row)
+
+    @property
+    def is_duplicated(self) -> bool:
+        """Whether it ran again although the run before had not failed under a policy that allows retries."""
+        limit = self.task.max_attempts if self.task else 1
+        return any(
+            not is_retry(before, after, limit)
+            for before, after in zip(self.runs, self.runs[1:], strict=False)
+        )
+
+    def run_of(self, attempt: int) -> Run | None:
+        """The run of an attempt, the last one when there are several."""
+        return next((run for run in reversed(self.runs) if run.attempt == attempt), None)
+
+    def violation(self, invariant: str, message: str, *evidence: Record | None) -> Violation:
+        """A violation by this scheduled time; without evidence given, all that is known of it."""
+        records: list[Record] = [record for record in evidence if record is not None]
+        if not records:
+            records = [
+                record for record in (self.task, *self.rows, *self.gaps, *self.runs) if record is not None
+            ]
+        return violation_of(invariant, self.key, self.scheduled_at, message, *records)
+
+
+def says_it_ran(row: LedgerRow) -> bool:
+    """Whether the row tells that its last attempt started on an executor."""
+    return row.picked_up_at is not None or row.state in ("SUCCEEDED", "RUNNING")
+
+
+def is_retry(before: Run, after: Run, max_attempts: int) -> bool:
+    """Whether `after` follows the failed `before` as the retry policy allows."""
+    is_next = before.attempt < after.attempt <= max_attempts
+    return is_next and before.outcome == "failed" and before.ended_at is not None
+
+
+class Evidence:
+    """A history, joined: one case per scheduled time that must exist or of which any witness tells."""
+
+    def __init__(self, history: History, limits: Limits) -> None:
+        self.history = history
+        self.limits = limits
+        self._outages = sorted(
+            (fault for fault in history.faults if fault.is_outage), key=lambda f: f.from_at
+        )
+        self.expected = Expected(
+            history.tasks,
+            history.window_from_at,
+            history.window_until_at,
+            Edges(limits.clock_margin_us, self.deadline),
+        )
+        self.rows_by_task: dict[TaskKey, list[LedgerRow]] = {}
+        self.gaps_by_task: dict[TaskKey, list[LedgerRow]] = {}
+        for row in history.ledger:
+            by_task = self.rows_by_task if row.gap_until is None else self.gaps_by_task
+            by_task.setdefault(row.key, []).append(row)
+        for rows in (*self.rows_by_task.values(), *self.gaps_by_task.values()):
+            rows.sort(key=lambda row: row.scheduled_at)
+        self.executor_ids = {run.executor_id for run in history.runs} | {
+            row.executor_id for row in history.ledger if row.executor_id
+        }
+        self._busy_until: dict[TaskKey, list[int]] = {}
+        self.cases = self._join()
+
+    def deadline(self, due_at: int) -> int:
+        """Latest instant of a pick-up in time: the bound after due, or after the last outage that reaches into it."""
+        base_at = due_at
+        for outage in self._outages:
+            if outage.from_at <= base_at + self.limits.lateness_us and outage.until_at > base_at:
+                base_at = outage.until_at
+        return base_at + self.limits.lateness_us
+
+    def outages_at(self, due_at: int) -> list[Fault]:
+        """Outages that excuse skipping a time due then: they lasted while it could have been picked up in time."""
+        margin_us, bound_us = self.limits.clock_margin_us, self.limits.lateness_us
+        return [
+            o
+            for o in self._outages
+            if o.from_at - margin_us <= due_at + bound_us and due_at <= o.until_at + margin_us
+        ]
+
+    def faults_during(self, from_at: int, until_at: int) -> list[Fault]:
+        """Faults of any kind whose time, tail included, meets [from_at, until_at]."""
+        margin_us, tail_us = self.limits.clock_margin_us, self.limits.fault_tail_us
+        return [
+            fault
+            for fault in self.history.faults
+            if fault.from_at - margin_us <= until_at and from_at <= fault.until_at + tail_us
+        ]
+
+    def executor_faults(self, executor_id: str, from_at: int, until_at: int) -> list[Fault]:
+        """Faults that killed, froze or cut off this executor meanwhile."""
+        return [f for f in self.faults_during(from_at, until_at) if f.target in (executor_id, EVERY_EXECUTOR)]
+
+    def was_busy(self, case: Case) -> bool:
+        """Whether an execution of an earlier scheduled time of the task was open when this one was due (overlap)."""
+        rows = self.rows_by_task.get(case.key, [])
+        ends = self._busy_until.get(case.key)
+        if ends is None:
+            ends, latest = [], 0
+            for row in rows:
+                latest = max(latest, _end_of(row))
+                ends.append(latest)
+            self._busy_until[case.key] = ends
+        earlier = bisect_left(rows, case.scheduled_at, key=lambda row: row.scheduled_at)
+        return earlier > 0 and ends[earlier - 1] >= case.due_at - self.limits.clock_margin_us
+
+    def due_range(self, case: Case) -> tuple[int, int]:
+        """Earliest and latest due time, by the client's word; the ledger's when nobody knows the task."""
+        if case.task is None:
+            return case.due_at, case.due_at
+        return due_range(case.task, case.scheduled_at, self.limits.clock_margin_us)
+
+    def _join(self) -> list[Case]:
+        cases: dict[tuple[TaskKey, int], Case] = {}
+        for key, musts in self.expected.must.items():
+            for scheduled_at, task in musts.items():
+                cases[key, scheduled_at] = Case(key, scheduled_at, task, is_must=True)
+
+        def case_of(key: TaskKey, scheduled_at: int) -> Case:
+            case = cases.get((key, scheduled_at))
+            if case is None:
+                task = self.expected.version_of(key, scheduled_at)
+                case = cases[key, scheduled_at] = Case(key, scheduled_at, task)
+            return case
+
+        for key, rows in self.rows_by_task.items():
+            for row in rows:
+                case_of(key, row.scheduled_at).rows.append(row)
+        for run in sorted(self.history.runs, key=lambda run: (run.attempt, run.started_at)):
+            case = case_of(run.key, run.scheduled_at)
+            case.runs.append(run)
+            if run.started_at < self.history.ledger_read_at:
+                case.early_runs.append(run)
+        by_task: dict[TaskKey, list[Case]] = {}
+        for case in cases.values():
+            case.is_judged = case.is_must or self._is_in_window(case)
+            if case.key in self.gaps_by_task:
+                by_task.setdefault(case.key, []).append(case)
+        for key, of_task in by_task.items():
+            _cover(of_task, self.gaps_by_task[key])
+        return list(cases.values())
+
+    def _is_in_window(self, case: Case) -> bool:
+        return self.history.window_from_at <= case.due_at < self.history.window_until_at
+
+
+def _cover(cases: Iterable[Case], gaps: Sequence[LedgerRow]) -> None:
+    ordered = iter(sorted(cases, key=lambda case: case.scheduled_at))
+    open_gaps: list[LedgerRow] = []
+    waiting = list(reversed(gaps))
+    for case in ordered:
+        while waiting and waiting[-1].scheduled_at <= case.scheduled_at:
+            open_gaps.append(waiting.pop())
+        open_gaps = [
+            gap for gap in open_gaps if gap.gap_until is not None and gap.gap_until >= case.scheduled_at
+        ]
+        case.gaps.extend(open_gaps)
+
+
+def _end_of(row: LedgerRow) -> int:
+    if row.state in OPEN_STATES:
+        return FOR_EVER_AT
+    if row.state in ("SKIPPED", "EXPIRED"):
+        return 0
+    return max(row.saved_at or 0, row.finished_at or 0)

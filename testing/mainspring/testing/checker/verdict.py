@@ -1,0 +1,100 @@
+"""What the checker tolerates, and what it answers."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mainspring.testing.history import Kind, Record, TaskKey, to_dict
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds and margins of a check. Durations in microseconds.
+
+    Attributes:
+        lateness_us: Greatest lateness (I10).
+        clock_margin_us: Greatest difference of the client's or the harness's clock and the cluster's time.
+        executor_clock_margin_us: The same for the executors' clocks.
+        stale_send_us: For how long after a change of owner what the old one committed may still be sent, and
+            for how long after an acknowledged cancel a run may still start: what was sent travels, and a
+            send follows its commit without another look at the epoch for up to 2 s.
+        stuck_after_us: How long a state that is not final may stand after its last sign of life (I9).
+        fault_tail_us: For how long after its heal a fault still excuses what it excuses.
+        required_kinds: Kinds of schedule that must have fired; None: those of the acknowledged tasks.
+    """
+
+    lateness_us: int = 10_000_000
+    clock_margin_us: int = 250_000
+    executor_clock_margin_us: int = 100_000
+    stale_send_us: int = 2_500_000
+    stuck_after_us: int = 30_000_000
+    fault_tail_us: int = 10_000_000
+    required_kinds: frozenset[Kind] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken promise.
+
+    Attributes:
+        invariant: "I1" to "I10", as numbered in docs/design.md.
+        task: "namespace/task_id".
+        scheduled_at: The scheduled time, or None when the task or partition as a whole is meant.
+        message: What is wrong, with the numbers.
+        evidence: The records that show it; never empty.
+    """
+
+    invariant: str
+    task: str
+    scheduled_at: int | None
+    message: str
+    evidence: tuple[Record, ...]
+
+    @property
+    def order(self) -> int:
+        """The invariant's number."""
+        return int(self.invariant[1:])
+
+    def __str__(self) -> str:
+        """One line for people, without the evidence."""
+        when = "" if self.scheduled_at is None else f" at {self.scheduled_at}"
+        return f"{self.invariant} {self.task}{when}: {self.message}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the evidence with its kinds."""
+        return {
+            "invariant": self.invariant,
+            "task": self.task,
+            "scheduled_at": self.scheduled_at,
+            "message": self.message,
+            "evidence": [{"record": type(record).__name__, **to_dict(record)} for record in self.evidence],
+        }
+
+
+def violation_of(
+    invariant: str, key: TaskKey, scheduled_at: int | None, message: str, *evidence: Record
+) -> Violation:
+    """A violation by a task, or by one scheduled time of it."""
+    return Violation(invariant, "/".join(key), scheduled_at, message, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer: violations, counts, and reasons why the history proves nothing (`vacuous`)."""
+
+    violations: tuple[Violation, ...]
+    counts: dict[str, int] = field(default_factory=dict)
+    vacuous: tuple[str, ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        """Nothing broken, and something proven."""
+        return not self.violations and not self.vacuous
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of everything."""
+        return {
+            "is_ok": self.is_ok,
+            "counts": self.counts,
+            "vacuous": list(self.vacuous),
+            "violations": [violation.to_json() for violation in self.violations],
+        }
