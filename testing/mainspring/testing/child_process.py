@@ -189,7 +189,7 @@ class ChildProcess:
         """
         if self.is_running:
             self.send_signal(signal.SIGTERM)
-            self.send_signal(signal.SIGCONT)
+            self.resume()  # a frozen process handles no signal
             try:
                 self.wait(timeout_s=grace_s)
             except ChildFailedError:

@@ -7,6 +7,7 @@ then. Ubuntu has MySQL among its own packages.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from mainspring.testing.sql_server import (
 MAX_CONNECTIONS = 500
 _INITIALISE_TIMEOUT_S = 180.0
 _ARCHITECTURES = ("amd64", "arm64")
+_UBUNTU_NAME = re.compile(r"mysql-server-core(-[89]\.\d+)?")
 
 
 def packages() -> PackageSet:
@@ -48,11 +50,7 @@ def packages() -> PackageSet:
     if here.name == "debian":
         return PackageSet("mysql", ("mysql-server-core",), suite="sid")
     if here.name == "ubuntu":
-        found = [
-            name
-            for name in known_packages("mysql-server-core")
-            if name.split("core")[1].lstrip("-")[:1] in "89"
-        ]
+        found = [name for name in known_packages("mysql-server-core") if _UBUNTU_NAME.fullmatch(name)]
         if found:
             return PackageSet("mysql", (found[-1],))
     raise ServerUnavailableError(
