@@ -142,9 +142,14 @@ def test_starting_a_running_child_is_refused(children: Children) -> None:
 
 def test_a_child_outlives_the_thread_that_started_it(children: Children) -> None:
     """The kernel's parent-death signal follows threads; a child must not die with a worker thread."""
+
+    def start_and_wait() -> ChildProcess:
+        child = children.shell("echo ready; exec sleep 60")
+        child.wait_for_line("ready", timeout_s=10)
+        return child
+
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        child = pool.submit(children.shell, "echo ready; exec sleep 60").result()
-    child.wait_for_line("ready", timeout_s=10)
+        child = pool.submit(start_and_wait).result()
     with pytest.raises(ChildFailedError, match="still ran"):
         child.wait(timeout_s=0.2)
 
@@ -153,8 +158,9 @@ PARENT = """
 import sys
 from pathlib import Path
 from mainspring.testing.child_process import ChildProcess
-child = ChildProcess("sleeper", ["/bin/sleep", "60"], log_path=Path(sys.argv[1]))
+child = ChildProcess("sleeper", ["/bin/sh", "-c", "echo ready; exec sleep 60"], log_path=Path(sys.argv[1]))
 child.start()
+child.wait_for_line("ready", timeout_s=10)
 print(child.pid, flush=True)
 sys.stdin.read()
 """
