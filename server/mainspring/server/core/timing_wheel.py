@@ -87,14 +87,11 @@ class TimingWheel(Generic[K]):
         ticks, levels, occupied = self._ticks, self._levels, self._occupied
         nearest, next_nearest = levels[0], levels[1]
         for key, deadline_at in timers:
-            if key in ticks:
-                self.cancel(key)
             tick = -((start_at - deadline_at) // resolution_us)
-            if tick <= now:
-                ticks[key] = self._overdue[key] = tick
-                continue
             differs = tick ^ now
-            if differs <= _MASK:
+            if tick <= now:
+                level, index, slots = -1, 0, nearest
+            elif differs <= _MASK:
                 level, index, slots = 0, tick & _MASK, nearest
             elif differs >> _BITS <= _MASK:
                 level, index, slots = 1, tick >> _BITS & _MASK, next_nearest
@@ -103,9 +100,12 @@ class TimingWheel(Generic[K]):
                 if level >= _LEVELS:
                     raise ValueError("deadline out of range")
                 index, slots = tick >> level * _BITS & _MASK, levels[level]
+            if key in ticks:
+                self.cancel(key)
             ticks[key] = tick
-            slot = slots.get(index)
-            if slot is None:
+            if level < 0:
+                self._overdue[key] = tick
+            elif (slot := slots.get(index)) is None:
                 slots[index] = {key: tick}
                 occupied[level] |= 1 << index
             else:
