@@ -14,7 +14,7 @@ A fire is identified by its UTC instant, and the fires of a schedule strictly in
 times: fire(w) = min {instant t: wall(t) >= w}, which never decreases as w grows.
 
 All instants are int microseconds UTC; cron fires are on whole seconds. Functions here are safe to call from any
-thread. Cost: about 4 us for a cold walk, 0.3 us when remembered (tests/benchmarks/bench_next_fire.py).
+thread. Cost: 6-17 us for a cold walk, 0.2 us when remembered (tests/benchmarks/bench_next_fire.py).
 """
 
 from __future__ import annotations
