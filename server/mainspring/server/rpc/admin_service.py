@@ -1,0 +1,81 @@
+"""AdminService: nodes, executors, partitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from mainspring.server.clock import Clock
+from mainspring.server.engine.engine import Engine
+from mainspring.server.persistence.store import Store
+from mainspring.server.rpc.convert import timestamp
+from mainspring.shard_manager.membership import Membership
+from mainspring.v1 import admin_service_pb2 as pb
+from mainspring.v1 import admin_service_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
+    """Shows what this node sees."""
+
+    def __init__(
+        self, clock: Clock, store: Store, engine: Engine, membership: Membership, node_id: str
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._engine = engine
+        self._membership = membership
+        self._node_id = node_id
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
+        """See the proto."""
+        view = self._membership.view()
+        nodes = [
+            pb.Node(
+                node_id=member.node_id,
+                address=member.address,
+                version=member.version,
+                is_ready=member.ready,
+                partition_count=len(member.holds),
+                is_self=member.node_id == self._node_id,
+            )
+            for member in sorted(view.members.values(), key=lambda m: m.node_id)
+        ]
+        executors = [
+            pb.ConnectedExecutor(
+                executor_id=session.executor_id,
+                handlers=sorted(session.handlers),
+                capacity=session.capacity,
+                credit=session.credit,
+                open_attempts=self._engine.attempts.count_at(session.executor_id),
+                is_draining=session.is_draining,
+                connect_time=timestamp(session.connected_at),
+            )
+            for session in sorted(self._engine.executors.sessions(), key=lambda s: s.executor_id)
+        ]
+        return pb.ListNodesResponse(
+            nodes=nodes,
+            executors=executors,
+            partition_count=self._store.partition_count,
+            is_coordinator_connected=view.is_connected,
+            cluster_time=timestamp(self._clock.now()),
+        )
+
+    async def ListPartitions(
+        self, request: pb.ListPartitionsRequest, context: Context
+    ) -> pb.ListPartitionsResponse:
+        """See the proto."""
+        members = self._membership.view().members
+        return pb.ListPartitionsResponse(
+            partitions=[
+                pb.Partition(
+                    partition_id=row.partition_id,
+                    epoch=row.epoch,
+                    owner_id=row.owner_id or "",
+                    owner_address=members[row.owner_id].address if row.owner_id in members else "",
+                )
+                for row in await self._store.read_partitions()
+            ]
+        )

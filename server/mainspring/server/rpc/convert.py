@@ -1,0 +1,213 @@
+"""Domain values as messages and back: the only place where both meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mainspring.server.core.fence_token import fence_token
+from mainspring.server.core.model import DueTask, Execution, ExecutionRef, Task, TaskRef
+from mainspring.server.core.schedule import Cron, OneTime, decode
+from mainspring.server.dispatch.frames import (
+    AttemptId,
+    AttemptResult,
+    Knowledge,
+    Outcome,
+    ReconcileQuestion,
+    ReconcileReply,
+    WorkItem,
+)
+from mainspring.server.engine.peers import Hint
+from mainspring.v1 import execution_pb2, executor_service_pb2, node_service_pb2, task_pb2
+
+
+def timestamp(at: int) -> Timestamp:
+    """Microseconds UTC as a Timestamp."""
+    seconds, microseconds = divmod(at, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
+
+
+def _optional(at: int | None) -> Timestamp | None:
+    return None if at is None else timestamp(at)
+
+
+def schedule_to_proto(text: str, target: task_pb2.Task) -> None:
+    """Fills a task's schedule from its stored form."""
+    schedule = decode(text)
+    if isinstance(schedule, OneTime):
+        target.schedule.at.CopyFrom(timestamp(schedule.at))
+    elif isinstance(schedule, Cron):
+        target.schedule.cron.expression = schedule.expression
+        target.schedule.cron.time_zone = schedule.time_zone
+    else:
+        target.schedule.interval.every.FromMicroseconds(schedule.every_us)
+        target.schedule.interval.start_time.CopyFrom(timestamp(schedule.anchor_at))
+
+
+def task_to_proto(task: Task) -> task_pb2.Task:
+    """A stored task as the API shows it."""
+    message = task_pb2.Task(
+        namespace=task.namespace,
+        id=task.task_id,
+        handler=task.handler,
+        payload=task.payload,
+        state=task.state.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        version=task.version,
+        create_time=timestamp(task.created_at),
+        update_time=timestamp(task.updated_at),
+        next_scheduled_time=_optional(task.scheduled_at),
+        last_scheduled_time=_optional(task.last_scheduled_at),
+        partition_id=task.ref.partition_id,
+    )
+    schedule_to_proto(task.schedule, message)
+    return message
+
+
+def execution_to_proto(execution: Execution) -> execution_pb2.Execution:
+    """A row of the ledger as the API shows it."""
+    gap = None
+    if execution.gap_last_scheduled_at is not None:
+        gap = execution_pb2.Gap(
+            last_scheduled_time=timestamp(execution.gap_last_scheduled_at), count=execution.gap_count or 0
+        )
+    return execution_pb2.Execution(
+        namespace=execution.namespace,
+        task_id=execution.task_id,
+        scheduled_time=timestamp(execution.ref.scheduled_at),
+        due_time=timestamp(execution.due_at),
+        state=execution.state.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        reason=execution.reason,
+        attempt=execution.attempt,
+        epoch=execution.epoch,
+        task_version=execution.task_version,
+        executor_id=execution.executor_id or "",
+        node_id=execution.node_id or "",
+        result=execution.result,
+        claim_time=timestamp(execution.claimed_at),
+        dispatch_time=_optional(execution.dispatched_at),
+        pick_up_time=_optional(execution.picked_up_at),
+        finish_time=_optional(execution.finished_at),
+        save_time=_optional(execution.saved_at),
+        gap=gap,
+    )
+
+
+# --- the executors' stream ---------------------------------------------------------------------------------------------
+
+
+def attempt_to_proto(attempt_id: AttemptId) -> executor_service_pb2.AttemptRef:
+    """Names an attempt."""
+    ref = attempt_id.ref
+    return executor_service_pb2.AttemptRef(
+        partition_id=ref.partition_id,
+        task_key=ref.task_key,
+        scheduled_at_us=ref.scheduled_at,
+        attempt=attempt_id.attempt,
+    )
+
+
+def attempt_from_proto(message: executor_service_pb2.AttemptRef) -> AttemptId:
+    """Names an attempt."""
+    return AttemptId(
+        ExecutionRef(message.partition_id, message.scheduled_at_us, message.task_key), message.attempt
+    )
+
+
+def work_to_proto(item: WorkItem) -> executor_service_pb2.Work:
+    """An attempt on its way."""
+    return executor_service_pb2.Work(
+        attempt=attempt_to_proto(item.attempt_id),
+        epoch=item.epoch,
+        namespace=item.namespace,
+        task_id=item.task_id,
+        handler=item.handler,
+        payload=item.payload,
+        due_at_us=item.due_at,
+        fence_token=fence_token(item.attempt_id.ref.scheduled_at, item.attempt_id.attempt),
+    )
+
+
+def question_to_proto(question: ReconcileQuestion) -> executor_service_pb2.ReconcileItem:
+    """An attempt asked about."""
+    return executor_service_pb2.ReconcileItem(
+        attempt=attempt_to_proto(question.attempt_id), epoch=question.epoch
+    )
+
+
+def replies_from_proto(messages: Iterable[executor_service_pb2.ReconcileAnswer]) -> list[ReconcileReply]:
+    """What an executor knows; answers of kinds that this version does not know are left out and asked again."""
+    known = {k.value: k for k in Knowledge}
+    return [
+        ReconcileReply(attempt_from_proto(m.attempt), known[m.knowledge])
+        for m in messages
+        if m.knowledge in known
+    ]
+
+
+def results_from_proto(messages: Iterable[executor_service_pb2.Result]) -> list[AttemptResult]:
+    """Ends of attempts; an outcome that this version does not know counts as failed."""
+    known = {o.value: o for o in Outcome}
+    return [
+        AttemptResult(
+            attempt_from_proto(m.attempt),
+            m.epoch,
+            known.get(m.outcome, Outcome.FAILED),
+            m.output,
+            m.error,
+            m.error_kind[:200],
+        )
+        for m in messages
+    ]
+
+
+def result_to_proto(result: AttemptResult) -> executor_service_pb2.Result:
+    """The end of an attempt, forwarded to its owner."""
+    return executor_service_pb2.Result(
+        attempt=attempt_to_proto(result.attempt_id),
+        epoch=result.epoch,
+        outcome=result.outcome.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        output=result.output,
+        error=result.error,
+        error_kind=result.error_kind,
+    )
+
+
+# --- between nodes -----------------------------------------------------------------------------------------------------
+
+
+def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
+    """A task that its owner should look at."""
+    due = hint.due
+    if due is None:
+        return node_service_pb2.TaskHint(
+            partition_id=hint.ref.partition_id, task_key=hint.ref.task_key, cancelled=True
+        )
+    return node_service_pb2.TaskHint(
+        partition_id=due.partition_id,
+        task_key=due.task_key,
+        due_at_us=due.due_at,
+        scheduled_at_us=due.scheduled_at,
+        version=due.version,
+        handler=due.handler,
+        schedule=due.schedule,
+    )
+
+
+def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
+    """A task that its owner should look at."""
+    ref = TaskRef(message.partition_id, message.task_key)
+    if message.cancelled:
+        return Hint(ref, None)
+    return Hint(
+        ref,
+        DueTask(
+            message.due_at_us,
+            message.partition_id,
+            message.task_key,
+            message.scheduled_at_us,
+            message.version,
+            message.handler,
+            message.schedule,
+        ),
+    )

@@ -1,0 +1,84 @@
+"""ExecutionService: reads the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from mainspring.server.core.model import Execution, ExecutionRef
+from mainspring.server.errors import InvalidField, NotFound
+from mainspring.server.persistence.store import Store
+from mainspring.server.rpc import validation
+from mainspring.server.rpc.convert import execution_to_proto
+from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
+    """Decodes, calls, encodes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def ListExecutions(
+        self, request: execution_service_pb2.ListExecutionsRequest, context: Context
+    ) -> execution_service_pb2.ListExecutionsResponse:
+        """See the proto."""
+        namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        start_at = (
+            validation.instant(request.start_time, "start_time") if request.HasField("start_time") else None
+        )
+        end_at = validation.instant(request.end_time, "end_time") if request.HasField("end_time") else None
+        if start_at is not None and end_at is not None and start_at > end_at:
+            raise InvalidField("end_time", "lies before start_time")
+        limit = validation.page_size(request.page_size)
+        scope = f"executions/{namespace}/{request.task_id}/{start_at}/{end_at}"
+        position = decode_token(scope, request.page_token)
+        rows: list[Execution]
+        if request.task_id:
+            task_id = validation.name(request.task_id, "task_id")
+            rows = await self._store.list_task_executions(
+                validation.task_ref(namespace, task_id, self._store.partition_count),
+                start_at=start_at,
+                end_at=end_at,
+                before_at=position[1] if position is not None else None,
+                limit=limit,
+            )
+        else:
+            rows = await self._store.list_executions(
+                namespace,
+                start_at=start_at,
+                end_at=end_at,
+                after=ExecutionRef(*position) if position is not None else None,
+                limit=limit,
+            )
+        response = execution_service_pb2.ListExecutionsResponse(
+            executions=[execution_to_proto(row) for row in rows]
+        )
+        if len(rows) == limit:
+            last = rows[-1].ref
+            response.next_page_token = encode_token(
+                scope, last.partition_id, last.scheduled_at, last.task_key
+            )
+        return response
+
+    async def GetExecution(
+        self, request: execution_service_pb2.GetExecutionRequest, context: Context
+    ) -> execution_service_pb2.GetExecutionResponse:
+        """See the proto."""
+        namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        task_id = validation.name(request.task_id, "task_id")
+        scheduled_at = None
+        if request.HasField("scheduled_time"):
+            scheduled_at = validation.instant(request.scheduled_time, "scheduled_time")
+        ref = validation.task_ref(namespace, task_id, self._store.partition_count)
+        execution = await self._store.get_execution(ref, scheduled_at)
+        if execution is None:
+            if await self._store.get_task(ref) is None:
+                raise NotFound("task", f"{namespace}/{task_id}")
+            at = "yet" if scheduled_at is None else f"at {request.scheduled_time.ToJsonString()}"
+            raise NotFound("execution", f"{namespace}/{task_id} {at}")
+        return execution_service_pb2.GetExecutionResponse(execution=execution_to_proto(execution))

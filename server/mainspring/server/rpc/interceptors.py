@@ -1,0 +1,95 @@
+"""What surrounds every unary call: decoding errors, deadlines, error mapping, metrics, the access log."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from mainspring.server.clock import Clock
+from mainspring.server.errors import InvalidField, MainspringError, Unavailable
+from mainspring.server.observability.metrics import Metrics
+from mainspring.server.rpc.status import internal_status, status_of
+
+log = structlog.get_logger(__name__)
+
+LONGEST_CALL_S = 15.0
+OWN_SERVICES = "/mainspring.v1."
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Wraps the unary methods of the project's own services."""
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Puts the wrapper around a method's handler."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or handler.unary_unary is None or not method.startswith(OWN_SERVICES):
+            return handler
+        decode = handler.request_deserializer
+        call = handler.unary_unary
+
+        async def wrapped(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            begun_s = self._clock.monotonic()
+            status: status_pb2.Status | None = None
+            try:
+                return await self._call(lambda: decode(raw), call, context)
+            except MainspringError as error:
+                status = status_of(error)
+            except grpc.aio.AbortError:
+                raise
+            except Exception:
+                log_id = uuid.uuid4().hex[:12]
+                log.exception("call_crashed", method=method, log_id=log_id)
+                status = internal_status(log_id)
+            finally:
+                code = "OK" if status is None else grpc_code_name(status.code)
+                self._metrics.calls.labels(method, code).observe(self._clock.monotonic() - begun_s)
+                if status is not None:
+                    log.debug("call_failed", method=method, status=code, message=status.message)
+            await context.abort_with_status(rpc_status.to_status(status))
+            raise AssertionError("abort_with_status returned")
+
+        return grpc.unary_unary_rpc_method_handler(
+            wrapped, request_deserializer=None, response_serializer=handler.response_serializer
+        )
+
+    async def _call(
+        self,
+        decode: Callable[[], Any],
+        call: Callable[[Any, Any], Awaitable[Any]],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> Any:
+        try:
+            request = decode()
+        except (DecodeError, UnicodeDecodeError, ValueError) as error:
+            raise InvalidField(
+                "request", f"is not a message of the method's request type: {error}"
+            ) from error
+        remaining_s = context.time_remaining()
+        limit_s = LONGEST_CALL_S if remaining_s is None else min(LONGEST_CALL_S, remaining_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await call(request, context)
+        except TimeoutError:
+            raise Unavailable(f"no answer within {limit_s:.1f} s: call again") from None
+
+
+def grpc_code_name(number: int) -> str:
+    """The name of a google.rpc.Code."""
+    return next((code.name for code in grpc.StatusCode if code.value[0] == number), "UNKNOWN")

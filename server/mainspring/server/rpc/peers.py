@@ -1,0 +1,76 @@
+"""Calls to other nodes over gRPC: one channel an address, short deadlines, no retries (the callers have better ones)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+import structlog
+
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.engine.peers import Hint, PeerUnreachable
+from mainspring.server.rpc import convert
+from mainspring.server.rpc.channel_options import CHANNEL_OPTIONS
+from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
+
+log = structlog.get_logger(__name__)
+
+HINT_DEADLINE_S = 1.0
+FORWARD_DEADLINE_S = 2.5
+
+
+class GrpcPeers:
+    """Implements the engine's `PeerClient` and the shard manager's `Peers`."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def _stub(self, address: str) -> node_service_pb2_grpc.NodeServiceAsyncStub:
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return node_service_pb2_grpc.NodeServiceStub(channel)
+
+    async def send_hints(self, address: str, hints: Sequence[Hint]) -> None:
+        """See `PeerClient.send_hints`."""
+        request = node_service_pb2.HintRequest(tasks=[convert.hint_to_proto(h) for h in hints])
+        try:
+            await self._stub(address).Hint(request, timeout=HINT_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            raise PeerUnreachable(error.details() or error.code().name) from None
+
+    async def forward_results(
+        self, address: str, executor_id: str, results: Sequence[AttemptResult]
+    ) -> list[AttemptId]:
+        """See `PeerClient.forward_results`."""
+        request = node_service_pb2.ForwardResultsRequest(
+            results=[convert.result_to_proto(r) for r in results], executor_id=executor_id
+        )
+        try:
+            response = await self._stub(address).ForwardResults(request, timeout=FORWARD_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            raise PeerUnreachable(error.details() or error.code().name) from None
+        return [convert.attempt_from_proto(m) for m in response.saved]
+
+    async def announce_release(self, node_id: str, address: str, partition_ids: Sequence[int]) -> None:
+        """See `Peers.announce_release`."""
+        request = node_service_pb2.AnnounceReleaseRequest(partition_ids=partition_ids)
+        try:
+            await self._stub(address).AnnounceRelease(request, timeout=HINT_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            log.info("announce_failed", address=address, error=error.details() or error.code().name)
+
+    async def forget(self, addresses: Sequence[str]) -> None:
+        """Closes the channels to nodes that are no longer members."""
+        for address in addresses:
+            channel = self._channels.pop(address, None)
+            if channel is not None:
+                await channel.close()
+
+    def addresses(self) -> list[str]:
+        """The addresses to which channels are open."""
+        return list(self._channels)
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        await self.forget(self.addresses())

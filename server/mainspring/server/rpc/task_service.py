@@ -1,0 +1,146 @@
+"""TaskService: registers tasks and tells about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from mainspring.server.clock import Clock
+from mainspring.server.core.model import NewTask, TaskRef, TaskState
+from mainspring.server.engine.engine import Engine
+from mainspring.server.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidField,
+    InvalidRequest,
+    MainspringError,
+    NotFound,
+)
+from mainspring.server.persistence.store import Created, Store
+from mainspring.server.rpc import validation
+from mainspring.server.rpc.convert import task_to_proto
+from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.status import status_of
+from mainspring.server.rpc.validation import Limits
+from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
+
+LARGEST_BATCH = 1_000
+PAGE_BYTES = 2 * 1024 * 1024
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
+    """Decodes, calls, encodes."""
+
+    def __init__(self, clock: Clock, store: Store, engine: Engine, limits: Limits) -> None:
+        self._clock = clock
+        self._store = store
+        self._engine = engine
+        self._limits = limits
+
+    def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
+        return validation.new_task(
+            task,
+            prefix=prefix,
+            now=self._clock.now(),
+            partition_count=self._store.partition_count,
+            limits=self._limits,
+        )
+
+    def _ref(self, namespace: str, task_id: str) -> TaskRef:
+        namespace = validation.name(namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        return validation.task_ref(namespace, validation.name(task_id, "id"), self._store.partition_count)
+
+    async def CreateTask(
+        self, request: task_service_pb2.CreateTaskRequest, context: Context
+    ) -> task_service_pb2.CreateTaskResponse:
+        """See the proto."""
+        if not request.HasField("task"):
+            raise InvalidField("task", "is required")
+        (created,) = await self._engine.registrar.create([self._new_task(request.task, "task")])
+        return task_service_pb2.CreateTaskResponse(task=_task_or_conflict(created))
+
+    async def BatchCreateTasks(
+        self, request: task_service_pb2.BatchCreateTasksRequest, context: Context
+    ) -> task_service_pb2.BatchCreateTasksResponse:
+        """See the proto."""
+        if not 1 <= len(request.tasks) <= LARGEST_BATCH:
+            raise InvalidField("tasks", f"holds {len(request.tasks)} tasks; 1 to {LARGEST_BATCH} are allowed")
+        results = [task_service_pb2.BatchCreateTasksResult() for _ in request.tasks]
+        valid: list[tuple[task_service_pb2.BatchCreateTasksResult, NewTask]] = []
+        for number, (task, result) in enumerate(zip(request.tasks, results, strict=True)):
+            try:
+                valid.append((result, self._new_task(task, f"tasks[{number}]")))
+            except InvalidRequest as error:
+                _put_error(result, error)
+        created = await self._engine.registrar.create([task for _, task in valid]) if valid else []
+        for (result, _), outcome in zip(valid, created, strict=True):
+            try:
+                result.task.CopyFrom(_task_or_conflict(outcome))
+            except AlreadyExists as error:
+                _put_error(result, error)
+        return task_service_pb2.BatchCreateTasksResponse(results=results)
+
+    async def GetTask(
+        self, request: task_service_pb2.GetTaskRequest, context: Context
+    ) -> task_service_pb2.GetTaskResponse:
+        """See the proto."""
+        task = await self._store.get_task(self._ref(request.namespace, request.id))
+        if task is None:
+            raise NotFound("task", f"{request.namespace or validation.DEFAULT_NAMESPACE}/{request.id}")
+        return task_service_pb2.GetTaskResponse(task=task_to_proto(task))
+
+    async def ListTasks(
+        self, request: task_service_pb2.ListTasksRequest, context: Context
+    ) -> task_service_pb2.ListTasksResponse:
+        """See the proto."""
+        namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        limit = validation.page_size(request.page_size)
+        scope = f"tasks/{namespace}"
+        position = decode_token(scope, request.page_token)
+        after = TaskRef(position[0], position[2]) if position is not None else None
+        tasks = await self._store.list_tasks(namespace, after, limit, with_payload=not request.omit_payload)
+        response = task_service_pb2.ListTasksResponse()
+        size = 0
+        for task in tasks:
+            size += len(task.payload) + 300
+            if response.tasks and size > PAGE_BYTES:
+                break
+            response.tasks.append(task_to_proto(task))
+        if tasks and (len(response.tasks) < len(tasks) or len(tasks) == limit):
+            last = tasks[len(response.tasks) - 1].ref
+            response.next_page_token = encode_token(scope, last.partition_id, 0, last.task_key)
+        return response
+
+    async def CancelTask(
+        self, request: task_service_pb2.CancelTaskRequest, context: Context
+    ) -> task_service_pb2.CancelTaskResponse:
+        """See the proto."""
+        name = f"{request.namespace or validation.DEFAULT_NAMESPACE}/{request.id}"
+        cancelled = await self._store.cancel_task(self._ref(request.namespace, request.id), self._clock.now())
+        if cancelled is None:
+            raise NotFound("task", name)
+        if not cancelled.is_changed and cancelled.task.state is TaskState.COMPLETED:
+            raise FailedPrecondition(f"task {name!r} has completed: nothing is left to cancel")
+        if cancelled.is_changed:
+            self._engine.task_changed(cancelled.task)
+        return task_service_pb2.CancelTaskResponse(task=task_to_proto(cancelled.task))
+
+
+def _task_or_conflict(created: Created) -> task_pb2.Task:
+    if created.is_conflict:
+        raise AlreadyExists(
+            "task",
+            f"{created.task.namespace}/{created.task.task_id}",
+            "with another definition; give another id, or cancel that one",
+        )
+    return task_to_proto(created.task)
+
+
+def _put_error(result: task_service_pb2.BatchCreateTasksResult, error: MainspringError) -> None:
+    status = status_of(error)
+    result.error.code = status.code
+    result.error.message = status.message
+    result.error.details.extend(status.details)
