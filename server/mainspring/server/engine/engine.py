@@ -214,6 +214,10 @@ class Engine:
         """Takes results that reached another node: those of own partitions only, so that none goes round in circles."""
         self._completer.accept(results, answer)
 
+    async def flush(self) -> None:
+        """Returns when every result accepted so far is written or given up."""
+        await self._completer.flush()
+
     # --- PartitionHost -------------------------------------------------------------------------------------------
 
     async def prepare(self, partition_ids: Sequence[int]) -> None:
