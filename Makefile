@@ -115,25 +115,27 @@ test-unit: install-dev ## Tests without servers, in seconds
 	@$(PY) -m pytest -q tests/unit
 
 .PHONY: test
-test: install-dev ## Unit, contract, integration and acceptance tests, with servers of their own
+test: install-dev servers ## Unit, contract, integration and acceptance tests, with servers of their own
 	@$(PY) -m pytest -q -m 'not slow' $(TEST_TIERS)
 
 .PHONY: test-full
-test-full: lint types protos-check ## Everything CI runs: lint, types, stubs, and the tests with the long ones
+test-full: lint types protos-check servers ## Everything CI runs: lint, types, stubs, and the tests with the long ones
 	@$(PY) -m pytest -q $(TEST_TIERS)
 
 .PHONY: chaos
-chaos: install-dev ## Break a running cluster in scripted ways and judge it
+chaos: install-dev servers ## Break a running cluster in scripted ways and judge it
 	@$(PY) -m pytest -v tests/chaos
 
 ##@ Showing
 
 .PHONY: demo-cluster
 demo-cluster: install ## A whole cluster on this machine running thousands of tasks, with a verdict
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.demo_cluster
 
 .PHONY: lateness
 lateness: install ## 200 tasks a second for 30 s: how late they run
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.lateness
 
 ##@ Packaging

@@ -34,11 +34,12 @@ def _fetch(packages: Callable[[], PackageSet]) -> bool:
     began = time.monotonic()
     try:
         wanted = packages()
+        print(f"{wanted.name}: ", end="", flush=True)
         root = unpacked(wanted)
     except ServerUnavailableError as error:
         print(error)
         return False
-    print(f"{wanted.name}: {root.parent} ({time.monotonic() - began:.1f} s)")
+    print(f"{root.parent} ({time.monotonic() - began:.1f} s)")
     return True
 
 
