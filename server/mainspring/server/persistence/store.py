@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mainspring.server.core.model import (
     Assignment,
@@ -34,7 +34,14 @@ from mainspring.server.core.model import (
     Task,
     TaskRef,
 )
+from mainspring.server.errors import StoreError
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
+
+
+class SchemaMissing(StoreError):
+    """The database has no schema that this software can use; run `mainspring migrate`."""
+
+    reason: ClassVar[str] = "SCHEMA_MISSING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,25 @@ class Created:
 
     task: Task
     is_conflict: bool
+
+
+class TasksRefused(StoreError):
+    """The database refused the values of some of the tasks; the others are written.
+
+    Does not happen to tasks that were validated. Never the whole batch for one row: the outcomes of the others are
+    here.
+
+    Args:
+        created: the outcome of each task that was written or existed, by its index in the batch.
+        refused: why not, by index, for the others.
+    """
+
+    reason: ClassVar[str] = "TASKS_REFUSED"
+
+    def __init__(self, created: Mapping[int, Created], refused: Mapping[int, str]) -> None:
+        super().__init__(f"{len(refused)} of {len(created) + len(refused)} tasks were refused")
+        self.created = dict(created)
+        self.refused = dict(refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +87,9 @@ class TaskStore(Protocol):
 
         A task that exists is left as it is. The unit is idempotent, so it may be repeated after `UnknownOutcome`.
         The same name twice in one batch is allowed: the first wins.
+
+        Raises:
+            TasksRefused: some rows do not fit the schema; the others are written and answered inside the error.
         """
         ...
 
@@ -137,10 +166,12 @@ class OwnerStore(Protocol):
     async def load_open_executions(
         self, partition_ids: Sequence[int], *, until_at: int | None, after: DueCursor | None, limit: int
     ) -> list[OpenExecution]:
-        """Reads up to `limit` executions that are not final, in the order (partition, wake_at, scheduled_at, key).
+        """Reads up to `limit` executions that are not final, in the order (partition, wake_at, key, scheduled_at).
 
         `until_at`: only those with wake_at < until_at; None: all (take-over). `after`: the `DueCursor`
-        (partition, wake_at, task_key) of the last row of the page before; pages may repeat rows of that wake_at.
+        (partition, wake_at, task_key) of the last row of the page before; the next page begins with that row's task
+        again, so it may repeat rows of that task and wake_at. `limit` must be larger than the number of runs that
+        one claim creates for one task, or a page could hold nothing new.
         """
         ...
 
@@ -196,7 +227,7 @@ class OwnerStore(Protocol):
         ...
 
     async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
-        """Records signs of life, fenced, each only while the row is open and shows the attempt; answers refused partitions."""
+        """Records signs of life, fenced, each only while its row is open and shows the attempt; answers the refused."""
         ...
 
 
@@ -238,7 +269,7 @@ class Store(TaskStore, LedgerStore, OwnerStore, PartitionStore, Protocol):
 
         Raises:
             WrongPartitionCount: the cluster was created with another number of partitions than configured.
-            SchemaMissing: `mainspring migrate` has not been run, or this software is newer than the schema.
+            SchemaMissing: `mainspring migrate` has not been run, or the schema is too old or too new for this software.
             StoreUnavailable: the database cannot be reached.
         """
         ...

@@ -1,0 +1,239 @@
+"""What an owner writes about attempts: who runs them, that they live, how they ended.
+
+Each unit is one autocommit UPDATE that joins the items with the partitions' rows and the executions. The join reads the
+partition rows under a shared lock, so the fence holds as in a claim, without a transaction. An execution's task is
+locked the same way where its state matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from mainspring.server.core.model import (
+    Assignment,
+    AssignOutcome,
+    Completion,
+    Dispatchable,
+    ExecutionRef,
+    ExecutionState,
+    Extension,
+)
+from mainspring.server.persistence.mysql import fence
+from mainspring.server.persistence.mysql.database import Units
+from mainspring.server.persistence.mysql.driver_errors import RowRefused
+from mainspring.server.persistence.mysql.literals import document, split, text
+
+_log = structlog.get_logger("mainspring.store")
+
+MAX_ROWS_PER_UPDATE = 1000
+MAX_REASON_CHARACTERS = 2000
+
+_KEY_FIELDS = "j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key, j.epoch, j.attempt"
+_KEY_COLUMNS = """partition_id SMALLINT UNSIGNED PATH '$[0]', scheduled_at BIGINT PATH '$[1]',
+    task_key CHAR(32) PATH '$[2]', epoch BIGINT UNSIGNED PATH '$[3]', attempt INT UNSIGNED PATH '$[4]'"""
+_FENCED_EXECUTIONS = """STRAIGHT_JOIN partitions p FORCE INDEX (PRIMARY)
+  ON p.partition_id = k.partition_id AND p.epoch = k.epoch AND p.owner_id = %(owner_id)s
+STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
+  ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key"""
+
+_ASSIGNED = f"""(SELECT {_KEY_FIELDS}, j.executor_id
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, executor_id VARCHAR(200) PATH '$[5]')) j) k"""
+
+ASSIGN = f"""UPDATE {_ASSIGNED}
+{_FENCED_EXECUTIONS}
+STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
+SET e.state = IF(t.state = 4, 6, 2),
+  e.attempt = IF(t.state = 4, k.attempt, k.attempt + 1),
+  e.executor_id = IF(t.state = 4, e.executor_id, k.executor_id),
+  e.node_id = %(owner_id)s, e.epoch = k.epoch, e.task_version = t.version,
+  e.wake_at = IF(t.state = 4, NULL, %(wake_at)s),
+  e.reason = IF(t.state = 4, 'the task was cancelled', ''),
+  e.dispatched_at = NULL, e.picked_up_at = NULL,
+  e.finished_at = IF(t.state = 4, %(now)s, NULL), e.saved_at = IF(t.state = 4, %(now)s, NULL)
+WHERE e.state < 4 AND e.attempt = k.attempt"""
+
+READ_ASSIGNED = f"""SELECT e.partition_id, e.scheduled_at, e.task_key, e.epoch, e.attempt, e.executor_id, t.namespace,
+  t.task_id, t.handler, IF(e.state = 2, t.payload, X''), e.due_at, e.task_version, e.claimed_at, e.state
+FROM {_ASSIGNED}
+STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
+  ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
+STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
+WHERE e.node_id = %(owner_id)s AND e.epoch = k.epoch
+  AND ((e.state = 2 AND e.attempt = k.attempt + 1 AND e.executor_id = k.executor_id)
+    OR (e.state = 6 AND e.attempt = k.attempt AND e.saved_at = %(now)s))"""
+
+_COMPLETE = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.dispatched_at, j.picked_up_at, j.finished_at%(extra_fields)s
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]',
+    dispatched_at BIGINT PATH '$[6]', picked_up_at BIGINT PATH '$[7]', finished_at BIGINT PATH '$[8]'%(extra_columns)s)) j) k
+{_FENCED_EXECUTIONS}
+SET e.state = k.state, e.wake_at = NULL, e.finished_at = k.finished_at, e.saved_at = %(now)s,
+  e.dispatched_at = COALESCE(k.dispatched_at, e.dispatched_at),
+  e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)%(extra_sets)s
+WHERE e.state < 4 AND e.attempt = k.attempt"""
+
+# The common end has nothing to tell; without the two wide columns the server's temporary table stays small.
+_PLAIN = {"extra_fields": "", "extra_columns": "", "extra_sets": ""}
+_TELLING = {
+    "extra_fields": ", j.reason, UNHEX(j.result) AS result",
+    "extra_columns": ", reason VARCHAR(2000) PATH '$[9]', result LONGTEXT PATH '$[10]'",
+    "extra_sets": ", e.reason = k.reason, e.result = k.result",
+}
+
+EXTEND = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.wake_at, j.dispatched_at, j.picked_up_at
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]',
+    wake_at BIGINT PATH '$[6]', dispatched_at BIGINT PATH '$[7]', picked_up_at BIGINT PATH '$[8]')) j) k
+{_FENCED_EXECUTIONS}
+SET e.state = k.state, e.wake_at = k.wake_at,
+  e.dispatched_at = COALESCE(k.dispatched_at, e.dispatched_at),
+  e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)
+WHERE e.state < 4 AND e.attempt = k.attempt"""
+
+_PLAIN_ROW_BYTES = 200
+"""About what an item takes in a statement beside its reason and result."""
+
+_Row = list[int | str | None]
+_I = TypeVar("_I", Assignment, Completion, Extension)
+
+
+class AttemptUnits(Units):
+    """Implements `OwnerStore.assign`, `complete` and `extend`."""
+
+    async def assign(
+        self, owner_id: str, items: Sequence[Assignment], *, now: int, wake_at: int
+    ) -> AssignOutcome:
+        """See `OwnerStore.assign`.
+
+        The read afterwards needs no lock: it recognises this owner's record by owner, epoch, attempt and executor, and
+        whoever took the partition meanwhile has changed one of them.
+        """
+        dispatchable: list[Dispatchable] = []
+        cancelled: list[ExecutionRef] = []
+
+        async def write(part: Sequence[Assignment]) -> int:
+            rows: list[_Row] = [[*_key(i.ref), i.epoch, i.expected_attempt, i.executor_id] for i in part]
+            values = {
+                "items": document(rows),
+                "owner_id": text(owner_id),
+                "now": int(now),
+                "wake_at": int(wake_at),
+            }
+            await self._db.write(self._db.hot, ASSIGN % values)
+            found = await self._db.read(self._db.hot, READ_ASSIGNED % values)
+            for row in found:
+                ref = ExecutionRef(row[0], row[1], row[2])
+                if row[13] == ExecutionState.CANCELLED:
+                    cancelled.append(ref)
+                else:
+                    dispatchable.append(Dispatchable(ref, *row[3:13]))
+            return len(found)
+
+        recorded = await self._in_parts(items, _sizes(items), write)
+        refused = await self._refused_when_short(owner_id, items, recorded)
+        return AssignOutcome(dispatchable, cancelled, refused)
+
+    async def complete(self, owner_id: str, items: Sequence[Completion], *, now: int) -> frozenset[int]:
+        """See `OwnerStore.complete`.
+
+        A reason or result that the server refuses is replaced by a note: the end itself must not be lost.
+        """
+        plain = [item for item in items if not item.reason and not item.result]
+        telling = [item for item in items if item.reason or item.result]
+        context = {"owner_id": text(owner_id), "now": int(now)}
+
+        async def write_plain(part: Sequence[Completion]) -> int:
+            rows = document([_completion(item) for item in part])
+            return await self._db.write(self._db.hot, _COMPLETE % {**_PLAIN, **context, "items": rows})
+
+        async def write_telling(part: Sequence[Completion]) -> int:
+            rows = document([_telling_completion(item) for item in part])
+            return await self._db.write(self._db.hot, _COMPLETE % {**_TELLING, **context, "items": rows})
+
+        async def write_note(item: Completion) -> int:
+            note = replace(item, reason="the database refused the reason or the result", result=b"")
+            return await write_telling([note])
+
+        written = await self._in_parts(plain, _sizes(plain), write_plain)
+        sizes = [200 + len(item.reason) + 2 * len(item.result) for item in telling]
+        written += await self._in_parts(telling, sizes, write_telling, write_note)
+        return await self._refused_when_short(owner_id, items, written)
+
+    async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
+        """See `OwnerStore.extend`."""
+
+        async def write(part: Sequence[Extension]) -> int:
+            rows: list[_Row] = [
+                [*_key(i.ref), i.epoch, i.attempt, int(i.state), i.wake_at, i.dispatched_at, i.picked_up_at]
+                for i in part
+            ]
+            values = {"items": document(rows), "owner_id": text(owner_id)}
+            return await self._db.write(self._db.hot, EXTEND % values)
+
+        written = await self._in_parts(items, _sizes(items), write)
+        return await self._refused_when_short(owner_id, items, written)
+
+    async def _in_parts(
+        self,
+        items: Sequence[_I],
+        sizes: Sequence[int],
+        write: Callable[[Sequence[_I]], Awaitable[int]],
+        write_refused: Callable[[_I], Awaitable[int]] | None = None,
+    ) -> int:
+        """Writes in key order, in statements of bounded size; answers the sum.
+
+        A statement that the server refuses for a value is halved until the one bad item is alone: it goes to
+        `write_refused`, or is logged and left out.
+        """
+        order = sorted(range(len(items)), key=lambda index: items[index].ref)
+        queue = [
+            [items[index] for index in part]
+            for part in split(order, [sizes[index] for index in order], max_rows=MAX_ROWS_PER_UPDATE)
+        ]
+        written = 0
+        while queue:
+            part = queue.pop()
+            try:
+                written += await write(part)
+            except RowRefused as error:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    queue += [part[:middle], part[middle:]]
+                elif write_refused is not None:
+                    written += await write_refused(part[0])
+                else:
+                    _log.error("store.row_refused", ref=str(part[0].ref), error=error.message)
+        return written
+
+    async def _refused_when_short(self, owner_id: str, items: Sequence[_I], written: int) -> frozenset[int]:
+        if written >= len(items):
+            return frozenset()
+        terms = {(item.ref.partition_id, item.epoch) for item in items}
+        return await fence.read_refused(self._db, owner_id, terms)
+
+
+def _sizes(items: Sequence[object]) -> list[int]:
+    return [_PLAIN_ROW_BYTES] * len(items)
+
+
+def _key(ref: ExecutionRef) -> tuple[int, int, str]:
+    return (ref.partition_id, ref.scheduled_at, ref.task_key.hex())
+
+
+def _completion(item: Completion) -> _Row:
+    return [
+        *_key(item.ref),
+        item.epoch,
+        item.attempt,
+        int(item.state),
+        item.dispatched_at,
+        item.picked_up_at,
+        item.finished_at,
+    ]
+
+
+def _telling_completion(item: Completion) -> _Row:
+    result = item.result.hex() if item.result else None
+    return [*_completion(item), item.reason[:MAX_REASON_CHARACTERS], result]

@@ -1,0 +1,337 @@
+"""The claim: due tasks become executions and move on, in one transaction of three round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from mainspring.server.core.model import (
+    ClaimItem,
+    ClaimOutcome,
+    Dispatchable,
+    ExecutionRef,
+)
+from mainspring.server.errors import StoreError, UnknownOutcome
+from mainspring.server.persistence.mysql import fence
+from mainspring.server.persistence.mysql.database import Transaction, Units
+from mainspring.server.persistence.mysql.driver_errors import RowRefused
+from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, split, text
+
+_log = structlog.get_logger("mainspring.store")
+
+MAX_REFUSED_ROWS = 16
+"""More bad rows than this in one claim are no bad rows but a broken statement: give up instead of halving on."""
+PARK_US = 60_000_000
+"""A task whose claim the database refuses is looked at again after this long, not at each sweep."""
+
+_KEYS = """(SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key, j.scheduled_at, j.version, j.is_sent
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
+    task_key CHAR(32) PATH '$[1]', scheduled_at BIGINT PATH '$[2]', version BIGINT UNSIGNED PATH '$[3]',
+    is_sent TINYINT PATH '$[4]')) j) k"""
+
+# SKIP LOCKED: one task locked by an API call must not hold up the other 999. The payload is read only for those that
+# are sent now.
+LOCK_TASKS = f"""SELECT k.n, t.last_scheduled_at, t.namespace, t.task_id, t.handler, IF(k.is_sent, t.payload, X'')
+FROM {_KEYS}
+STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
+WHERE t.scheduled_at = k.scheduled_at AND t.version = k.version AND t.state = 1
+FOR UPDATE SKIP LOCKED"""
+
+# Affected rows tell how many are new.
+INSERT_EXECUTIONS = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
+  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at,
+  gap_count, reason)
+VALUES %(rows)s
+ON DUPLICATE KEY UPDATE executions.state = executions.state"""
+
+EXISTING_EXECUTIONS = """SELECT k.n
+FROM (SELECT j.n, j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key
+  FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
+    scheduled_at BIGINT PATH '$[1]', task_key CHAR(32) PATH '$[2]')) j) k
+STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
+  ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key"""
+
+MOVE_TASKS = """UPDATE (SELECT j.partition_id, UNHEX(j.task_key) AS task_key, j.next_scheduled_at, j.next_due_at,
+    j.last_scheduled_at
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]',
+    next_scheduled_at BIGINT PATH '$[2]', next_due_at BIGINT PATH '$[3]', last_scheduled_at BIGINT PATH '$[4]')) j) k
+STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
+SET t.state = IF(k.next_scheduled_at IS NULL, 3, 1), t.scheduled_at = k.next_scheduled_at, t.due_at = k.next_due_at,
+  t.last_scheduled_at = k.last_scheduled_at"""
+
+PARK_TASK = """UPDATE partitions p FORCE INDEX (PRIMARY) STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY)
+SET t.due_at = %(due_at)s
+WHERE p.partition_id = %(partition_id)s AND p.epoch = %(epoch)s AND p.owner_id = %(owner_id)s
+  AND t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s AND t.scheduled_at = %(scheduled_at)s
+  AND t.version = %(version)s AND t.state = 1"""
+
+
+class _RowsExist(Exception):
+    """Some of the executions are in the ledger already: begin again and look first."""
+
+
+@dataclass(slots=True)
+class _Planned:
+    """An execution about to be inserted: the row's text, and what is answered for it (nothing for a gap)."""
+
+    ref: ExecutionRef
+    sql: str
+    answer: Dispatchable | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCall:
+    """The arguments of one claim."""
+
+    owner_id: str
+    epochs: Mapping[int, int]
+    now: int
+    wake_at: int
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the parts of one claim have done so far."""
+
+    outcome: ClaimOutcome = field(default_factory=lambda: ClaimOutcome([], [], [], frozenset()))
+    refused_rows: int = 0
+    has_committed: bool = False
+
+
+class ClaimUnits(Units):
+    """Implements `OwnerStore.claim`."""
+
+    async def claim(
+        self, owner_id: str, epochs: Mapping[int, int], items: Sequence[ClaimItem], *, now: int, wake_at: int
+    ) -> ClaimOutcome:
+        """See `OwnerStore.claim`.
+
+        Why this is right:
+
+        - The partition rows are locked in shared mode until the commit. A take is an UPDATE of such a row: either it
+          came first, then the epoch read here is another and the partition's items are left out; or it waits for
+          this commit, and the new owner, who loads open executions after its take, sees what was written here.
+        - An execution is inserted only under the lock of its task's row and only while the task still shows the
+          scheduled time, so of two claims of one scheduled time the second finds the task moved.
+        - An execution that exists already (a schedule that was set back) is noticed by the count of inserted rows:
+          the transaction starts over, reads which ones exist under the same task locks, and leaves those alone.
+        - Nothing is applied before COMMIT, so only its lost answer is an unknown outcome.
+
+        A row that the server refuses is found by halving; its task is parked for a minute (`due_at` moves, the scheduled
+        time does not), logged, and answered as dropped.
+        """
+        call = ClaimCall(owner_id, epochs, now, wake_at)
+        ordered = sorted(items, key=lambda item: (item.due.partition_id, item.due.task_key))
+        progress = _Progress()
+        try:
+            await self._claim_part(call, ordered, progress)
+        except UnknownOutcome:
+            raise
+        except StoreError as error:
+            if progress.has_committed:
+                # A part of the batch is in: the caller must look before it repeats.
+                raise UnknownOutcome(f"the claim was applied in part: {error.message}") from error
+            raise
+        return progress.outcome
+
+    async def _claim_part(self, call: ClaimCall, items: Sequence[ClaimItem], progress: _Progress) -> None:
+        try:
+            part = await self._claim_once(call, items)
+        except RowRefused as error:
+            if len(items) > 1:
+                middle = len(items) // 2
+                await self._claim_part(call, items[:middle], progress)
+                await self._claim_part(call, items[middle:], progress)
+                return
+            progress.refused_rows += 1
+            if progress.refused_rows > MAX_REFUSED_ROWS:
+                raise StoreError(
+                    f"the database refuses too many rows of one claim: {error.message}"
+                ) from error
+            await self._park(call, items[0], error)
+            progress.outcome.dropped.append(items[0])
+            return
+        progress.has_committed = True
+        outcome = progress.outcome
+        outcome.claimed.extend(part.claimed)
+        outcome.moved.extend(part.moved)
+        outcome.dropped.extend(part.dropped)
+        progress.outcome = ClaimOutcome(
+            outcome.claimed, outcome.moved, outcome.dropped, outcome.refused | part.refused
+        )
+
+    async def _claim_once(self, call: ClaimCall, items: Sequence[ClaimItem]) -> ClaimOutcome:
+        try:
+            return await self._db.transaction(
+                self._db.hot, lambda transaction: _claim(transaction, call, items, is_careful=False)
+            )
+        except _RowsExist:
+            return await self._db.transaction(
+                self._db.hot, lambda transaction: _claim(transaction, call, items, is_careful=True)
+            )
+
+    async def _park(self, call: ClaimCall, item: ClaimItem, error: RowRefused) -> None:
+        due = item.due
+        self._db.stats.rows_parked += 1
+        _log.error(
+            "store.task_parked",
+            partition_id=due.partition_id,
+            task_key=due.task_key.hex(),
+            scheduled_at=due.scheduled_at,
+            error=error.message,
+        )
+        try:
+            await self._db.write(
+                self._db.hot,
+                PARK_TASK
+                % {
+                    "due_at": call.now + PARK_US,
+                    "partition_id": due.partition_id,
+                    "epoch": call.epochs.get(due.partition_id, 0),
+                    "owner_id": text(call.owner_id),
+                    "task_key": binary(due.task_key),
+                    "scheduled_at": due.scheduled_at,
+                    "version": due.version,
+                },
+            )
+        except StoreError as failure:
+            # Not parked, so the next sweep finds it and tries again.
+            _log.warning("store.park_failed", error=failure.message)
+
+
+async def _claim(
+    transaction: Transaction, call: ClaimCall, items: Sequence[ClaimItem], *, is_careful: bool
+) -> ClaimOutcome:
+    """The transaction's body. `items` in key order."""
+    if not items:
+        return ClaimOutcome([], [], [], frozenset())
+    partition_ids = sorted({item.due.partition_id for item in items})
+    keys = document(
+        [
+            [
+                item.due.partition_id,
+                item.due.task_key.hex(),
+                item.due.scheduled_at,
+                item.due.version,
+                int(any(run.executor_id is not None for run in item.runs)),
+            ]
+            for item in items
+        ]
+    )
+    # One packet: the tasks of a refused partition are locked in vain for a moment, which costs less than a round trip
+    # for everybody.
+    fence_read, task_read = await transaction.run(
+        fence.LOCK_FENCE % {"ids": integers(partition_ids)} + "; " + LOCK_TASKS % {"items": keys}
+    )
+    epochs = {partition_id: call.epochs.get(partition_id, -1) for partition_id in partition_ids}
+    refused = fence.refused(fence_read.rows, call.owner_id, epochs)
+    locked = {row[0] - 1: row for row in task_read.rows}
+    moved: list[ClaimItem] = []
+    dropped: list[ClaimItem] = []
+    taken: list[tuple[ClaimItem, tuple[Any, ...]]] = []
+    for index, item in enumerate(items):
+        if item.due.partition_id in refused:
+            continue
+        row = locked.get(index)
+        if row is None:
+            dropped.append(item)
+        else:
+            moved.append(item)
+            taken.append((item, row))
+    if not taken:
+        return ClaimOutcome([], [], dropped, refused)
+    existing = await _existing(transaction, moved) if is_careful else frozenset[ExecutionRef]()
+    planned, moves = _plan(call, taken, existing)
+    planned.sort(key=lambda row: row.ref)
+    parts = [
+        INSERT_EXECUTIONS % {"rows": ",\n".join([row.sql for row in part])}
+        for part in split(planned, [len(row.sql) for row in planned], max_rows=5000)
+    ]
+    results = await transaction.run("; ".join([*parts, MOVE_TASKS % {"items": document(moves)}]))
+    if sum(result.affected for result in results[:-1]) != len(planned):
+        raise _RowsExist
+    return ClaimOutcome([row.answer for row in planned if row.answer is not None], moved, dropped, refused)
+
+
+async def _existing(transaction: Transaction, items: Sequence[ClaimItem]) -> frozenset[ExecutionRef]:
+    """Which of the items' executions are in the ledger; final once their tasks are locked."""
+    refs = [ref for item in items for ref in refs_of(item)]
+    if not refs:
+        return frozenset()
+    keys = document([[ref.partition_id, ref.scheduled_at, ref.task_key.hex()] for ref in refs])
+    results = await transaction.run(EXISTING_EXECUTIONS % {"keys": keys})
+    return frozenset(refs[row[0] - 1] for row in results[0].rows)
+
+
+def refs_of(item: ClaimItem) -> list[ExecutionRef]:
+    """The ledger rows an item asks for, the gap's first."""
+    partition_id, task_key = item.due.partition_id, item.due.task_key
+    times = [run.scheduled_at for run in item.runs]
+    if item.gap is not None:
+        times.insert(0, item.gap.from_at)
+    return [ExecutionRef(partition_id, scheduled_at, task_key) for scheduled_at in times]
+
+
+def _plan(
+    call: ClaimCall,
+    taken: Sequence[tuple[ClaimItem, tuple[Any, ...]]],
+    existing: frozenset[ExecutionRef],
+) -> tuple[list[_Planned], list[list[int | str | None]]]:
+    """The ledger rows to insert, and the moves of the tasks.
+
+    Each new row points at the task's latest one before it, so the chain holds every row once, in the order in which
+    they were written, whatever the schedule did meanwhile.
+    """
+    planned: list[_Planned] = []
+    moves: list[list[int | str | None]] = []
+    now, wake_at, node = call.now, call.wake_at, text(call.owner_id)
+    executors: dict[str | None, str] = {None: "NULL"}
+    for item, row in taken:
+        due = item.due
+        partition_id, task_key, version = due.partition_id, due.task_key, due.version
+        epoch = call.epochs[partition_id]
+        key = binary(task_key)
+        _, last, namespace, task_id, handler, payload = row
+        gap = item.gap
+        if gap is not None:
+            ref = ExecutionRef(partition_id, gap.from_at, task_key)
+            if ref not in existing:
+                sql = (
+                    f"({partition_id},{gap.from_at},{key},{integer(last)},7,{gap.from_at},NULL,0,{epoch},"
+                    f"{version},NULL,{node},{now},{now},{now},{gap.to_at},{gap.count},{text(gap.reason[:2000])})"
+                )
+                planned.append(_Planned(ref, sql, None))
+                last = gap.from_at
+        for run in item.runs:
+            ref = ExecutionRef(partition_id, run.scheduled_at, task_key)
+            if ref in existing:
+                continue
+            executor_id = run.executor_id
+            executor = executors.get(executor_id)
+            if executor is None:
+                executor = executors[executor_id] = text(executor_id)
+            state, attempt = (1, 0) if executor_id is None else (2, 1)
+            sql = (
+                f"({partition_id},{run.scheduled_at},{key},{'NULL' if last is None else last},{state},{run.due_at},"
+                f"{wake_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'')"
+            )
+            answer = Dispatchable(
+                ref=ref,
+                epoch=epoch,
+                attempt=attempt,
+                executor_id=executor_id,
+                namespace=namespace,
+                task_id=task_id,
+                handler=handler,
+                payload=payload if executor_id is not None else b"",
+                due_at=run.due_at,
+                task_version=version,
+                claimed_at=now,
+            )
+            planned.append(_Planned(ref, sql, answer))
+            last = run.scheduled_at
+        moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last])
+    return planned, moves

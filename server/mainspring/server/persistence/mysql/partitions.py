@@ -1,0 +1,89 @@
+"""Ownership rows: the fence, and the database's clock. All writes are single autocommit statements.
+
+A statement that took several partitions at once would hold the ones it has while it waits for one that a frozen
+owner's claim still locks; one statement each waits for that one alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from mainspring.server.errors import StoreError
+from mainspring.server.persistence.mysql.database import Units
+from mainspring.server.persistence.mysql.literals import text
+from mainspring.shard_manager.lease import PartitionLease, PartitionRow
+
+_log = structlog.get_logger("mainspring.store")
+
+DATABASE_TIME = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+
+READ_PARTITIONS = "SELECT partition_id, epoch, owner_id FROM partitions ORDER BY partition_id"
+
+TAKE_PARTITION = """UPDATE partitions SET epoch = epoch + 1, owner_id = %(owner_id)s
+WHERE partition_id = %(partition_id)s AND epoch = %(epoch)s"""
+
+RELEASE_PARTITION = """UPDATE partitions SET owner_id = NULL
+WHERE partition_id = %(partition_id)s AND epoch = %(epoch)s AND owner_id = %(owner_id)s"""
+
+REASSERT_PARTITION = """UPDATE partitions SET epoch = %(epoch)s + 1, owner_id = %(owner_id)s
+WHERE partition_id = %(partition_id)s AND epoch < %(epoch)s"""
+
+
+class PartitionUnits(Units):
+    """Implements `PartitionStore` and `OwnerStore.database_time`."""
+
+    async def database_time(self) -> int:
+        """See `OwnerStore.database_time`."""
+        rows = await self._db.read(self._db.ownership, DATABASE_TIME)
+        return int(rows[0][0])
+
+    async def read_partitions(self) -> list[PartitionRow]:
+        """See `PartitionStore.read_partitions`."""
+        rows = await self._db.read(self._db.ownership, READ_PARTITIONS)
+        return [PartitionRow(*row) for row in rows]
+
+    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+        """See `PartitionStore.take_partitions`.
+
+        When the database fails in the middle, what was won until then is answered and the rest is left for the next
+        round; a take whose answer was lost shows in the row (owner = me), which every round reads first.
+        """
+        changed = await self._each(TAKE_PARTITION, takes, owner_id)
+        return [PartitionLease(partition_id, epoch + 1) for partition_id, epoch in changed]
+
+    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+        """See `PartitionStore.release_partitions`."""
+        await self._each(RELEASE_PARTITION, leases, owner_id)
+
+    async def reassert_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str
+    ) -> list[PartitionLease]:
+        """See `PartitionStore.reassert_partitions`."""
+        changed = await self._each(REASSERT_PARTITION, leases, owner_id)
+        return [PartitionLease(partition_id, epoch + 1) for partition_id, epoch in changed]
+
+    async def _each(
+        self, statement: str, terms: Iterable[tuple[int, int]], owner_id: str
+    ) -> list[tuple[int, int]]:
+        """Runs the statement for each (partition, epoch); answers those it changed.
+
+        Raises only when nothing was changed before the database failed.
+        """
+        changed: list[tuple[int, int]] = []
+        for partition_id, epoch in terms:
+            sql = statement % {
+                "partition_id": int(partition_id),
+                "epoch": int(epoch),
+                "owner_id": text(owner_id),
+            }
+            try:
+                if await self._db.write(self._db.ownership, sql):
+                    changed.append((partition_id, epoch))
+            except StoreError as error:
+                if not changed:
+                    raise
+                _log.warning("store.partitions_cut_short", partition_id=partition_id, error=error.message)
+                break
+        return changed
