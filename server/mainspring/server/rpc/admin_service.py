@@ -74,7 +74,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                     partition_id=row.partition_id,
                     epoch=row.epoch,
                     owner_id=row.owner_id or "",
-                    owner_address=members[row.owner_id].address if row.owner_id in members else "",
+                    owner_address=members[row.owner_id].address
+                    if row.owner_id and row.owner_id in members
+                    else "",
                 )
                 for row in await self._store.read_partitions()
             ]

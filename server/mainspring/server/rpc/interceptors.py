@@ -24,7 +24,7 @@ LONGEST_CALL_S = 15.0
 OWN_SERVICES = "/mainspring.v1."
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the unary methods of the project's own services."""
 
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
@@ -33,15 +33,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Puts the wrapper around a method's handler."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
         if handler is None or handler.unary_unary is None or not method.startswith(OWN_SERVICES):
             return handler
         decode = handler.request_deserializer
+        assert decode is not None
         call = handler.unary_unary
 
         async def wrapped(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:

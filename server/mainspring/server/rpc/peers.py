@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import structlog
@@ -25,7 +26,7 @@ class GrpcPeers:
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
-    def _stub(self, address: str) -> node_service_pb2_grpc.NodeServiceAsyncStub:
+    def _stub(self, address: str) -> Any:
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)

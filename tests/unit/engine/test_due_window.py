@@ -1,0 +1,121 @@
+"""The window of due tasks: merging, order, claims, and what must never be lost or doubled."""
+
+from mainspring.server.core.model import DueTask, TaskRef
+from mainspring.server.engine.due_window import DueWindow
+
+SECOND = 1_000_000
+
+
+def due(number: int, due_at: int, *, partition: int = 0, version: int = 1, handler: str = "noop") -> DueTask:
+    return DueTask(due_at, partition, number.to_bytes(16, "big"), due_at, version, handler, "{}")
+
+
+def window(capacity: int = 100) -> DueWindow:
+    made = DueWindow(0, capacity)
+    made.frontier = 100 * SECOND
+    return made
+
+
+def test_due_tasks_come_oldest_first_and_never_early() -> None:
+    w = window()
+    w.merge([due(3, 3 * SECOND), due(1, 1 * SECOND), due(2, 2 * SECOND)])
+    assert w.advance(SECOND - 1) == 0
+    assert w.begin_claims("noop", 10) == []
+    assert w.advance(2 * SECOND + 1000) == 2
+    assert [t.due_at for t in w.begin_claims("noop", 10)] == [SECOND, 2 * SECOND]
+
+
+def test_a_handler_without_room_holds_up_no_other() -> None:
+    w = window()
+    w.merge([due(1, SECOND, handler="slow"), due(2, 2 * SECOND, handler="fast")])
+    w.advance(3 * SECOND)
+    assert [t.handler for t in w.begin_claims("fast", 1)] == ["fast"]
+    assert w.ready_handlers() == ["slow"]
+
+
+def test_loading_again_changes_nothing() -> None:
+    w = window()
+    task = due(1, SECOND)
+    w.merge([task])
+    w.advance(2 * SECOND)
+    w.merge([task])
+    assert w.begin_claims("noop", 10) == [task]
+    w.merge([task])
+    assert w.advance(3 * SECOND) == 0
+    assert w.begin_claims("noop", 10) == []
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    w = window()
+    w.merge([due(1, 5 * SECOND, version=2)])
+    w.merge([due(1, SECOND, version=1)])
+    assert w.advance(2 * SECOND) == 0
+    w.merge([due(1, SECOND, version=3)])
+    assert w.advance(2 * SECOND) == 1
+
+
+def test_a_settled_claim_goes_on_with_its_next_time_inside_the_window_only() -> None:
+    w = window()
+    near, far = due(1, SECOND), due(2, SECOND)
+    w.merge([near, far])
+    w.advance(SECOND)
+    claimed = w.begin_claims("noop", 10)
+    assert len(claimed) == 2
+    w.settle_claim(near, near._replace(due_at=6 * SECOND, scheduled_at=6 * SECOND))
+    w.settle_claim(far, far._replace(due_at=200 * SECOND, scheduled_at=200 * SECOND))
+    assert near.ref in w
+    assert far.ref not in w
+    w.advance(7 * SECOND)
+    assert [t.due_at for t in w.begin_claims("noop", 10)] == [6 * SECOND]
+
+
+def test_a_returned_claim_is_ready_again_in_front() -> None:
+    w = window()
+    w.merge([due(1, SECOND), due(2, 2 * SECOND)])
+    w.advance(2 * SECOND)
+    (first,) = w.begin_claims("noop", 1)
+    w.return_claim(first)
+    assert [t.due_at for t in w.begin_claims("noop", 2)] == [SECOND, 2 * SECOND]
+
+
+def test_a_forgotten_task_does_not_fire_but_one_under_claim_is_left_alone() -> None:
+    w = window()
+    ready, claiming = due(1, SECOND), due(2, SECOND)
+    w.merge([claiming])
+    w.advance(SECOND)
+    w.begin_claims("noop", 1)
+    w.merge([ready])
+    w.forget(ready.ref)
+    w.forget(claiming.ref)
+    w.advance(2 * SECOND)
+    assert w.begin_claims("noop", 10) == []
+    assert claiming.ref in w
+
+
+def test_forgetting_a_partition_makes_outcomes_of_its_claims_harmless() -> None:
+    w = window()
+    mine, other = due(1, SECOND, partition=1), due(2, SECOND, partition=2)
+    w.merge([mine, other])
+    w.advance(SECOND)
+    w.begin_claims("noop", 10)
+    w.forget_partitions({1})
+    w.settle_claim(mine, mine._replace(due_at=2 * SECOND))
+    w.return_claim(mine)
+    assert mine.ref not in w
+    assert TaskRef(2, other.task_key) in w
+
+
+def test_a_changed_handler_moves_the_task_to_the_other_queue() -> None:
+    w = window()
+    w.merge([due(1, SECOND)])
+    w.advance(SECOND)
+    w.merge([due(1, SECOND, version=2, handler="echo")])
+    w.advance(SECOND + 1000)
+    assert w.begin_claims("noop", 10) == []
+    assert len(w.begin_claims("echo", 10)) == 1
+
+
+def test_room_is_what_is_left_of_the_capacity() -> None:
+    w = window(capacity=2)
+    w.merge([due(1, SECOND), due(2, SECOND), due(3, SECOND)])
+    assert w.room == 0
