@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from kazoo.client import KazooClient
@@ -23,16 +22,22 @@ from mainspring.testing.external import (
     external_sql_server,
     external_zookeeper,
 )
+from mainspring.testing.local_server import LocalServer
 from mainspring.testing.mariadb import MariaDbServer
 from mainspring.testing.mysql import MySqlServer
 from mainspring.testing.sql_server import SqlServer
 from mainspring.testing.zookeeper import ZooKeeperServer
 
 
-def _unavailable(error: ServerUnavailableError, *, may_skip_in_ci: bool = False) -> NoReturn:
+def _start(server: LocalServer, *, may_skip_in_ci: bool = False) -> None:
+    try:
+        server.start()
+        return
+    except ServerUnavailableError as error:
+        reason = str(error)
     if os.environ.get("CI") and not may_skip_in_ci:
-        pytest.fail(str(error), pytrace=False)
-    pytest.skip(str(error))
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +59,7 @@ def mariadb(servers_folder: Path) -> Iterator[MariaDbServer | ExternalSqlServer]
         yield external
         return
     server = MariaDbServer(servers_folder / "mariadb")
-    try:
-        server.start()
-    except ServerUnavailableError as error:
-        _unavailable(error)
+    _start(server)
     yield server
     server.kill()
 
@@ -66,10 +68,7 @@ def mariadb(servers_folder: Path) -> Iterator[MariaDbServer | ExternalSqlServer]
 def mysql(servers_folder: Path) -> Iterator[MySqlServer]:
     """Real MySQL, shared by the session; tests that need it are skipped where it cannot be fetched."""
     server = MySqlServer(servers_folder / "mysql")
-    try:
-        server.start()
-    except ServerUnavailableError as error:
-        _unavailable(error, may_skip_in_ci=True)
+    _start(server, may_skip_in_ci=True)
     yield server
     server.kill()
 
@@ -82,10 +81,7 @@ def zookeeper(servers_folder: Path) -> Iterator[ZooKeeperServer | ExternalZooKee
         yield external
         return
     server = ZooKeeperServer(servers_folder / "zookeeper")
-    try:
-        server.start()
-    except ServerUnavailableError as error:
-        _unavailable(error)
+    _start(server)
     yield server
     server.kill()
 
@@ -94,10 +90,7 @@ def zookeeper(servers_folder: Path) -> Iterator[ZooKeeperServer | ExternalZooKee
 def own_mariadb(tmp_path: Path) -> Iterator[MariaDbServer]:
     """A MariaDB of this test alone, to kill, freeze and restart. Never the user's own server."""
     server = MariaDbServer(tmp_path / "mariadb", buffer_pool_mb=32)
-    try:
-        server.start()
-    except ServerUnavailableError as error:
-        _unavailable(error)
+    _start(server)
     yield server
     server.kill()
     shutil.rmtree(server.folder, ignore_errors=True)
@@ -107,10 +100,7 @@ def own_mariadb(tmp_path: Path) -> Iterator[MariaDbServer]:
 def own_zookeeper(tmp_path: Path) -> Iterator[ZooKeeperServer]:
     """A ZooKeeper of this test alone, with ticks of 200 ms (so sessions from 400 ms), to kill, freeze and restart."""
     server = ZooKeeperServer(tmp_path / "zookeeper", tick_ms=200)
-    try:
-        server.start()
-    except ServerUnavailableError as error:
-        _unavailable(error)
+    _start(server)
     yield server
     server.kill()
     shutil.rmtree(server.folder, ignore_errors=True)

@@ -20,6 +20,7 @@ def main() -> int:
     )
     parser.add_argument("--without-mysql", action="store_true", help="leave out real MySQL (330 MB unpacked)")
     arguments = parser.parse_args()
+    print("servers, unpacked from packages unless that was done before:", flush=True)
     code = 0
     if external_sql_server() is None and not _fetch(lambda: mariadb.PACKAGES):
         code = 1
@@ -34,12 +35,11 @@ def _fetch(packages: Callable[[], PackageSet]) -> bool:
     began = time.monotonic()
     try:
         wanted = packages()
-        print(f"{wanted.name}: ", end="", flush=True)
         root = unpacked(wanted)
     except ServerUnavailableError as error:
         print(error)
         return False
-    print(f"{root.parent} ({time.monotonic() - began:.1f} s)")
+    print(f"{wanted.name}: {root.parent} ({time.monotonic() - began:.1f} s)", flush=True)
     return True
 
 

@@ -44,18 +44,18 @@ def packages() -> PackageSet:
     Raises:
         ServerUnavailableError: there is no MySQL for this distribution or processor.
     """
-    here = Distribution.of_this_machine()
-    if here.architecture not in _ARCHITECTURES:
-        raise ServerUnavailableError(f"mysql cannot be fetched: no packages for {here.architecture}")
-    if here.name == "debian":
-        return PackageSet("mysql", ("mysql-server-core",), suite="sid")
-    if here.name == "ubuntu":
-        found = [name for name in known_packages("mysql-server-core") if _UBUNTU_NAME.fullmatch(name)]
-        if found:
-            return PackageSet("mysql", (found[-1],))
-    raise ServerUnavailableError(
-        f"mysql cannot be fetched: no packages known for {here.name} {here.codename}"
-    )
+    try:
+        here = Distribution.of_this_machine()
+        if here.architecture in _ARCHITECTURES and here.name == "debian":
+            return PackageSet("mysql", ("mysql-server-core",), suite="sid")
+        if here.architecture in _ARCHITECTURES and here.name == "ubuntu":
+            found = [name for name in known_packages("mysql-server-core") if _UBUNTU_NAME.fullmatch(name)]
+            if found:
+                return PackageSet("mysql", (found[-1],))
+        reason = f"no packages known for {here.name} {here.codename} on {here.architecture}"
+    except ServerUnavailableError as error:
+        reason = str(error)
+    raise ServerUnavailableError(f"mysql cannot be fetched: {reason}")
 
 
 class MySqlServer(LocalServer, SqlServer):
