@@ -41,16 +41,3 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None = Non
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
     return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
-
-
-def parse_addresses(addresses: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Return distinct addresses in order; a string may hold several, separated by commas.
-
-    Raises:
-        ValueError: There is none, or one is blank.
-    """
-    parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
-    cleaned = [part.strip() for part in parts]
-    if not cleaned or not all(cleaned):
-        raise ValueError("at least one address (host:port) is needed, and none may be blank")
-    return tuple(dict.fromkeys(cleaned))

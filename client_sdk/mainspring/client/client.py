@@ -9,9 +9,9 @@ from typing import Self
 import grpc
 
 from mainspring.client import batches, convert, status
+from mainspring.client.addresses import parse_addresses
 from mainspring.client.backoff import Backoff
 from mainspring.client.caller import Caller
-from mainspring.client.channel import parse_addresses
 from mainspring.client.cluster import Cluster, Partition
 from mainspring.client.errors import Internal, MainspringError
 from mainspring.client.execution import Execution
@@ -65,8 +65,7 @@ class MainspringClient:
             raise ValueError("default_timeout_s and parallel_calls must be above 0")
         self._default_timeout_s = default_timeout_s
         self._parallel_calls = parallel_calls
-        cleaned = parse_addresses(addresses if isinstance(addresses, str) else list(addresses))
-        self._caller = Caller(cleaned, credentials=credentials, backoff=backoff)
+        self._caller = Caller(parse_addresses(addresses), credentials=credentials, backoff=backoff)
 
     async def __aenter__(self) -> Self:
         return self

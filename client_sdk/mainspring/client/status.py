@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # types-protobuf hides them
+from google.rpc import error_details_pb2, status_pb2
 
 from mainspring.client import errors
 

@@ -1,0 +1,95 @@
+"""What a handler is given."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class JobCancelled(Exception):
+    """Raised by `Job.raise_if_cancelled`; the attempt then ends as cancelled."""
+
+
+class Job:
+    """One attempt of one execution. Read-only, safe to read from any thread.
+
+    Attributes:
+        namespace: The task's namespace.
+        task_id: The task's id.
+        handler: The name under which the handler was asked for.
+        payload: As registered.
+        scheduled_at: The nominal time, microseconds UTC: the identity of the execution within its task.
+        due_at: When to act on it, microseconds UTC.
+        attempt: Numbered from 1.
+        fence_token: Rises per task in schedule order and with each attempt of an execution. Hand it to the
+            systems that the handler writes to, and let them refuse a lower one than they have seen.
+        partition_id: The partition of the task.
+        epoch: The fencing number of the partition under which the attempt was sent.
+    """
+
+    __slots__ = (
+        "_is_cancelled",
+        "attempt",
+        "due_at",
+        "epoch",
+        "fence_token",
+        "handler",
+        "namespace",
+        "partition_id",
+        "payload",
+        "scheduled_at",
+        "task_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        namespace: str,
+        task_id: str,
+        handler: str,
+        payload: bytes = b"",
+        scheduled_at: int = 0,
+        due_at: int = 0,
+        attempt: int = 1,
+        fence_token: int = 0,
+        partition_id: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        self.namespace = namespace
+        self.task_id = task_id
+        self.handler = handler
+        self.payload = payload
+        self.scheduled_at = scheduled_at
+        self.due_at = due_at
+        self.attempt = attempt
+        self.fence_token = fence_token
+        self.partition_id = partition_id
+        self.epoch = epoch
+        self._is_cancelled = False
+
+    @property
+    def scheduled_time(self) -> datetime:
+        """The nominal time, aware, in UTC."""
+        return _EPOCH + timedelta(microseconds=self.scheduled_at)
+
+    @property
+    def due_time(self) -> datetime:
+        """When to act on it, aware, in UTC."""
+        return _EPOCH + timedelta(microseconds=self.due_at)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to stop. Async handlers are cancelled as well; plain ones look here."""
+        return self._is_cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """Leave a plain handler that was asked to stop.
+
+        Raises:
+            JobCancelled: It was.
+        """
+        if self._is_cancelled:
+            raise JobCancelled(f"attempt {self.attempt} of {self.namespace}/{self.task_id} was cancelled")
+
+    def cancel(self) -> None:
+        """Ask it to stop. Called by the executor; handlers read `is_cancelled`."""
+        self._is_cancelled = True
