@@ -27,6 +27,8 @@ class Member:
     """Partition to epoch, as published; up to a second behind, so good for hints and never for a decision."""
     prepared: frozenset[int] = frozenset()
     """Partitions whose window the node has loaded and whose present owner may let go."""
+    is_new: bool = False
+    """Its session is so young that it does not take from nodes it does not see."""
 
 
 class SessionState(enum.Enum):
@@ -75,7 +77,13 @@ class Membership(Protocol):
     async def wait_for_change(self, seen_generation: int, timeout_s: float) -> None:
         """Return when the view's generation differs from `seen_generation`, or after `timeout_s`."""
 
-    def publish(self, ready: bool, holds: Mapping[int, int], prepared: frozenset[int] = frozenset()) -> None:
+    def publish(
+        self,
+        ready: bool,
+        holds: Mapping[int, int],
+        prepared: frozenset[int] = frozenset(),
+        is_new: bool = False,
+    ) -> None:
         """Set what this node tells the others. Never blocks; calls are coalesced, the last one wins, and it is
         written again until it sticks and in each new session."""
 
@@ -90,20 +98,20 @@ class OwnershipStore(Protocol):
     async def read_partitions(self) -> list[PartitionRow]:
         """Return all partition rows, committed and from the primary."""
 
-    async def take_partitions(self, wanted: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
         """Take each (partition, expected epoch) whose row still shows that epoch: epoch + 1, this owner.
 
-        One autocommit statement each (``SET epoch = epoch + 1, owner_id = ? WHERE id = ? AND epoch = ?``), so that no
-        row waits for another. Returns the leases won, with the new epoch.
+        One autocommit statement each (``SET epoch = epoch + 1, owner_id = ? WHERE id = ? AND epoch = ?``),
+        so that no row waits for another. Returns the leases won, with the new epoch.
         """
 
     async def reassert_partitions(
-        self, wanted: Sequence[tuple[int, int, int]], owner_id: str
+        self, leases: Sequence[PartitionLease], owner_id: str
     ) -> list[PartitionLease]:
-        """Take each (partition, expected epoch, new epoch), setting the epoch to the new one, which is higher.
+        """Raise each row whose epoch is below the lease's to the lease's epoch + 1, with this owner.
 
-        For a row that shows a lower epoch than has been in use (a fail-over lost commits): epochs executors have
-        already seen must never come again.
+        For rows that show less than has been in use already (a fail-over lost commits): an epoch that
+        executors have seen must never come again. Returns the new leases of the rows that were behind.
         """
 
     async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:

@@ -135,14 +135,15 @@ class Decisions:
     """Nothing to do, nothing to wait for."""
 
 
-def is_fresh(situation: Situation, rules: OwnershipRules) -> bool:
-    """Return whether the view may be used to take and to give."""
-    view = situation.view
+def is_fresh(
+    view: MembershipView, node_id: str, now: float, distrust_before: float, rules: OwnershipRules
+) -> bool:
+    """Return whether a view may be used to take and to give; instants are seconds of the timer."""
     return (
         view.is_connected
-        and situation.node_id in view.members
-        and view.read_at >= situation.distrust_before
-        and situation.now - view.read_at <= rules.view_max_age_s
+        and node_id in view.members
+        and view.read_at >= distrust_before
+        and now - view.read_at <= rules.view_max_age_s
     )
 
 
@@ -160,7 +161,9 @@ class _Draft:
     def __init__(self, situation: Situation, rules: OwnershipRules) -> None:
         self._facts = situation
         self._rules = rules
-        self._fresh = is_fresh(situation, rules)
+        self._fresh = is_fresh(
+            situation.view, situation.node_id, situation.now, situation.distrust_before, rules
+        )
         started_at = situation.view.session_started_at
         session_age = situation.now - started_at if started_at is not None else 0.0
         self._may_take_free = session_age >= rules.settle_s

@@ -1,0 +1,251 @@
+"""What this node holds and has prepared, and the actions that change it: prepare, take, release.
+
+Each action works on a small chunk of partitions in an asyncio task of its own, so that one slow partition does not
+hold up the others. An action never decides anything and never fails: whatever happens, the partitions stop being
+busy, and the next round reads the rows and finds out how it ended.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
+
+import structlog
+
+from mainspring.shard_manager.lease import PartitionLease
+from mainspring.shard_manager.membership import Member, OwnershipStore, PartitionHost, Peers, Timer
+from mainspring.shard_manager.ownership import Take, TakeReason
+from mainspring.shard_manager.settings import ActionLimits, OwnershipStats
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Holdings:
+    """Used from one asyncio loop. `run` starts the actions' tasks; whoever owns the task group ends them."""
+
+    def __init__(
+        self,
+        node_id: str,
+        store: OwnershipStore,
+        host: PartitionHost,
+        peers: Peers,
+        timer: Timer,
+        limits: ActionLimits,
+        stats: OwnershipStats,
+        rng: random.Random,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`on_change` is called after each change of what is held or prepared, and at the end of each action."""
+        self._node_id, self._store, self._host, self._peers = node_id, store, host, peers
+        self._timer, self._limits, self._stats, self._rng = timer, limits, stats, rng
+        self._on_change = on_change
+        self._prepares = asyncio.Semaphore(limits.concurrent_prepares)
+        self._statements = asyncio.Semaphore(limits.concurrent_statements)
+        self._retries: dict[int, tuple[int, float]] = {}
+        self._prepared_at: dict[int, float] = {}
+        self.held: dict[int, int] = {}
+        """Partition to epoch; what is being surrendered is not in it any more."""
+        self.busy: set[int] = set()
+
+    @property
+    def prepared(self) -> frozenset[int]:
+        """Partitions prepared and not yet adopted."""
+        return frozenset(self._prepared_at)
+
+    def is_put_off(self, partition_id: int) -> bool:
+        """Whether the last action on a partition did not succeed and its pause is not over yet."""
+        retry = self._retries.get(partition_id)
+        return retry is not None and self._timer.monotonic() < retry[1]
+
+    def revoke(self, leases: Sequence[PartitionLease], why: str) -> None:
+        """Drop leases at once, those that are held."""
+        lost = [lease for lease in leases if self.held.get(lease.partition_id) == lease.epoch]
+        if not lost:
+            return
+        for lease in lost:
+            del self.held[lease.partition_id]
+        self._stats.revoked += len(lost)
+        log.warning("partitions_revoked", partition_ids=_ids(lost), why=why)
+        self._host.revoke(lost)
+        self._on_change()
+
+    def discard(self, partition_ids: Iterable[int]) -> None:
+        """Forget prepared partitions."""
+        dropped = [
+            partition for partition in partition_ids if self._prepared_at.pop(partition, None) is not None
+        ]
+        if dropped:
+            self._host.discard(dropped)
+            self._on_change()
+
+    def prepare(self, partition_ids: Sequence[int]) -> list[Coroutine[object, object, None]]:
+        """Return the actions that make partitions ready to be taken."""
+        return [self._run(chunk, partial(self._prepare, chunk)) for chunk in self._chunks(partition_ids)]
+
+    def take(
+        self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]
+    ) -> list[Coroutine[object, object, None]]:
+        """Return the actions that take partitions; `is_still_wanted` is asked again right before the statement."""
+        by_id = {take.partition_id: take for take in takes}
+        return [
+            self._run(chunk, partial(self._take, [by_id[partition] for partition in chunk], is_still_wanted))
+            for chunk in self._chunks(by_id)
+        ]
+
+    def release(
+        self, leases: Sequence[PartitionLease], successor: Member | None
+    ) -> list[Coroutine[object, object, None]]:
+        """Stop holding leases now, and return the actions that surrender them, free their rows and say so."""
+        by_id = {lease.partition_id: lease for lease in leases}
+        for partition in by_id:
+            self.held.pop(partition, None)
+        return [
+            self._run(chunk, partial(self._release, [by_id[partition] for partition in chunk], successor))
+            for chunk in self._chunks(by_id)
+        ]
+
+    def clear(self, leases: Sequence[PartitionLease]) -> list[Coroutine[object, object, None]]:
+        """Return the actions that free rows which name us although we do not hold them."""
+        by_id = {lease.partition_id: lease for lease in leases}
+        return [
+            self._run(chunk, partial(self._free, [by_id[partition] for partition in chunk]))
+            for chunk in self._chunks(by_id)
+        ]
+
+    def _chunks(self, partition_ids: Iterable[int]) -> list[list[int]]:
+        """Cut into chunks and mark them busy from now on."""
+        wanted = list(partition_ids)
+        self.busy.update(wanted)
+        return [wanted[at : at + self._limits.chunk] for at in range(0, len(wanted), self._limits.chunk)]
+
+    async def _run(
+        self, chunk: Sequence[int], action: Callable[[], Coroutine[object, object, object]]
+    ) -> None:
+        try:
+            await action()
+        except Exception:
+            log.exception("ownership_action_failed", partition_ids=list(chunk))
+            self._put_off(chunk)
+        finally:
+            self.busy.difference_update(chunk)
+            self._on_change()
+
+    async def _prepare(self, partition_ids: Sequence[int]) -> bool:
+        begun_at = self._timer.monotonic()
+        try:
+            async with self._prepares, self._timer.timeout(self._limits.prepare_s):
+                await self._host.prepare(partition_ids)
+        except Exception as error:
+            self._stats.failed_prepares += len(partition_ids)
+            log.warning("prepare_failed", partition_ids=list(partition_ids), error=repr(error))
+            for partition in partition_ids:
+                self._prepared_at.pop(partition, None)
+            self._host.discard(partition_ids)
+            self._put_off(partition_ids)
+            return False
+        self._prepared_at.update(dict.fromkeys(partition_ids, begun_at))
+        return True
+
+    async def _take(self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]) -> None:
+        # A re-asserted partition is fired by its holder until the statement: prepared only afterwards.
+        reasserted = [take for take in takes if take.reason is TakeReason.REASSERTED]
+        fresh_after = self._timer.monotonic() - self._limits.prepared_max_age_s
+        stale = [
+            take.partition_id
+            for take in takes
+            if take.reason is not TakeReason.REASSERTED
+            and self._prepared_at.get(take.partition_id, float("-inf")) < fresh_after
+        ]
+        if stale:
+            await self._prepare(stale)
+        ready = [take for take in takes if take.partition_id in self._prepared_at and is_still_wanted(take)]
+        wanted = reasserted + ready
+        leases = await self._state_claim(wanted) if wanted else []
+        epochs = dict(leases)
+        for take in wanted:
+            if take.partition_id in epochs:
+                self._stats.taken[take.reason] += 1
+                self._retries.pop(take.partition_id, None)
+            else:
+                self._stats.lost_takes += 1
+                self._put_off([take.partition_id])
+        renewed = [take.partition_id for take in reasserted if take.partition_id in epochs]
+        if renewed:
+            self.revoke(
+                [PartitionLease(p, self.held[p]) for p in renewed if p in self.held], "epoch re-asserted"
+            )
+        self._adopt([lease for lease in leases if lease.partition_id not in renewed], takes)
+        if renewed and await self._prepare(renewed):
+            self._adopt([PartitionLease(partition, epochs[partition]) for partition in renewed], takes)
+
+    async def _state_claim(self, takes: Sequence[Take]) -> list[PartitionLease]:
+        """Write the rows; nothing is ours when the outcome is unknown."""
+        plain = [take for take in takes if take.new_epoch == take.expected_epoch + 1]
+        raised = [take for take in takes if take.new_epoch != take.expected_epoch + 1]
+        leases: list[PartitionLease] = []
+        try:
+            async with self._statements, self._timer.timeout(self._limits.statement_s):
+                if plain:
+                    expected = [(take.partition_id, take.expected_epoch) for take in plain]
+                    leases += await self._store.take_partitions(expected, self._node_id)
+                if raised:
+                    overtaken = [PartitionLease(take.partition_id, take.new_epoch - 1) for take in raised]
+                    leases += await self._store.reassert_partitions(overtaken, self._node_id)
+        except Exception as error:
+            self._stats.failed_takes += len(takes) - len(leases)
+            log.warning("take_failed", partition_ids=[t.partition_id for t in takes], error=repr(error))
+        return leases
+
+    def _adopt(self, leases: Sequence[PartitionLease], takes: Sequence[Take]) -> None:
+        if not leases:
+            return
+        for lease in leases:
+            self._prepared_at.pop(lease.partition_id, None)
+            self.held[lease.partition_id] = lease.epoch
+        self._host.adopt(leases)
+        taken = set(_ids(leases))
+        reasons = Counter(take.reason.value for take in takes if take.partition_id in taken)
+        log.info("partitions_taken", partition_ids=_ids(leases), reasons=dict(reasons))
+        self._on_change()
+
+    async def _release(self, leases: Sequence[PartitionLease], successor: Member | None) -> None:
+        try:
+            async with self._timer.timeout(self._limits.surrender_s):
+                await self._host.surrender(leases)
+        except Exception as error:
+            # Freeing the row is safe all the same: what is still in flight fails at the fence.
+            log.warning("surrender_failed", partition_ids=_ids(leases), error=repr(error))
+            self._host.revoke(leases)
+        if not await self._free(leases) or successor is None:
+            return
+        try:
+            async with self._timer.timeout(self._limits.announce_s):
+                await self._peers.announce_release(successor.node_id, successor.address, _ids(leases))
+        except Exception as error:
+            self._stats.failed_announcements += 1
+            log.info("announce_release_failed", node_id=successor.node_id, error=repr(error))
+
+    async def _free(self, leases: Sequence[PartitionLease]) -> bool:
+        try:
+            async with self._statements, self._timer.timeout(self._limits.statement_s):
+                await self._store.release_partitions(leases, self._node_id)
+        except Exception as error:
+            self._stats.failed_releases += len(leases)
+            log.warning("release_failed", partition_ids=_ids(leases), error=repr(error))
+            self._put_off(_ids(leases))
+            return False
+        self._stats.released += len(leases)
+        log.info("partitions_released", partition_ids=_ids(leases))
+        return True
+
+    def _put_off(self, partition_ids: Iterable[int]) -> None:
+        for partition in partition_ids:
+            times = self._retries.get(partition, (0, 0.0))[0]
+            pause = min(self._limits.retry_most_s, self._limits.retry_first_s * 2**times)
+            pause *= self._rng.uniform(0.5, 1.0)
+            self._retries[partition] = (min(times + 1, 8), self._timer.monotonic() + pause)
+
+
+def _ids(leases: Iterable[PartitionLease]) -> list[int]:
+    return [lease.partition_id for lease in leases]
