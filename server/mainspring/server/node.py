@@ -1,0 +1,259 @@
+"""A node over a store and a membership: builds every object, owns every task, knows the order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from mainspring.server import __version__
+from mainspring.server.clock import ClusterClock
+from mainspring.server.config import NodeConfig
+from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.engine import Engine
+from mainspring.server.engine.held_partitions import HeldPartitions
+from mainspring.server.engine.owner_router import OwnerRouter
+from mainspring.server.engine.supervision import keep_running
+from mainspring.server.observability.metrics import Metrics
+from mainspring.server.persistence.store import Store
+from mainspring.server.rpc.admin_service import AdminServicer
+from mainspring.server.rpc.channel_options import SERVER_OPTIONS
+from mainspring.server.rpc.execution_service import ExecutionServicer
+from mainspring.server.rpc.executor_service import ExecutorServicer
+from mainspring.server.rpc.interceptors import CallInterceptor
+from mainspring.server.rpc.node_service import NodeServicer
+from mainspring.server.rpc.peers import GrpcPeers
+from mainspring.server.rpc.task_service import TaskServicer
+from mainspring.shard_manager.manager import PartitionManager
+from mainspring.shard_manager.membership import Membership
+from mainspring.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    execution_service_pb2,
+    execution_service_pb2_grpc,
+    executor_service_pb2,
+    executor_service_pb2_grpc,
+    node_service_pb2,
+    node_service_pb2_grpc,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
+
+log = structlog.get_logger(__name__)
+
+DATABASE_CHECK_S = 1.0
+DATABASE_AWAY_S = 3.0
+LOOP_LAG_ROUND_S = 0.1
+FLUSH_S = 1.0
+CLIENT_SERVICES = (
+    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
+    execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
+    executor_service_pb2.DESCRIPTOR.services_by_name["ExecutorService"].full_name,
+    node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+)
+
+
+class Node:
+    """One node over a store and a membership, whichever they are."""
+
+    def __init__(self, config: NodeConfig, node_id: str, store: Store, clock: ClusterClock) -> None:
+        self._config = config
+        self._clock = clock
+        self._store = store
+        self.node_id = node_id
+        self.metrics = Metrics()
+        self._server = grpc.aio.server(
+            interceptors=[CallInterceptor(clock, self.metrics)],
+            options=SERVER_OPTIONS,
+        )
+        self._health = health.HealthServicer()
+        self._peers = GrpcPeers()
+        self._is_serving: bool | None = None
+        self._is_leaving = False
+        self._database_answered_s = clock.monotonic()
+        self._fenced = asyncio.Event()
+        self.address = ""
+
+    def listen(self) -> str:
+        """Binds the port; answers the address under which others reach this node.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        try:
+            port = self._server.add_insecure_port(self._config.listen)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._config.listen}: {error}") from None
+        host = self._config.listen.rpartition(":")[0]
+        self.address = self._config.advertise or f"{host}:{port}"
+        return self.address
+
+    async def run(self, membership: Membership, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set; then hands over, within the configured time, and ends."""
+        executors = ConnectedExecutors(self._config.engine.lease_s)
+        held = HeldPartitions()
+        context = OwnerContext(
+            self.node_id, self._clock, self._store, held, self._config.engine, self.metrics
+        )
+        engine = Engine(
+            context,
+            executors,
+            OwnerRouter(membership, self.node_id),
+            self._peers,
+            on_fenced=lambda partitions: self._fenced.set(),
+        )
+        manager = PartitionManager(self.node_id, membership, self._store, engine, self._peers, self._clock)
+        executor_servicer = ExecutorServicer(
+            self._clock,
+            engine,
+            self._config.engine,
+            node_id=self.node_id,
+            version=__version__,
+            node_addresses=lambda: _node_addresses(membership, self.address),
+        )
+        self._register(engine, manager, membership, executor_servicer)
+        loops = {
+            "database": self._database_round,
+            "nodes": _NodeListRound(membership, executors, self._peers, self.address).run_round,
+            "fenced": lambda: self._fenced_round(manager),
+            "lag": self._lag_round,
+        }
+        await self._server.start()
+        await membership.start()
+        log.info("node_started", address=self.address, version=__version__)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(engine.run(), name="engine")]
+                tasks += [
+                    group.create_task(keep_running(name, round_of, self._clock), name=name)
+                    for name, round_of in loops.items()
+                ]
+                managing = group.create_task(manager.run(), name="manager")
+                await stop.wait()
+                await self._leave(engine, manager, executor_servicer)
+                for task in (*tasks, managing):
+                    task.cancel()
+        finally:
+            await self._server.stop(0)
+            await membership.stop()
+            await self._peers.close()
+            log.info("node_stopped")
+
+    async def _leave(
+        self, engine: Engine, manager: PartitionManager, executor_servicer: ExecutorServicer
+    ) -> None:
+        """Not ready, others take over; then the executors' last results, then goodbye."""
+        self._is_leaving = True
+        await self._show_health()
+        await manager.leave(self._config.leave_s)
+        executor_servicer.drain()
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(FLUSH_S):
+                await engine.flush()
+        for session in engine.executors.sessions():
+            session.close()
+
+    def _register(
+        self,
+        engine: Engine,
+        manager: PartitionManager,
+        membership: Membership,
+        executor_servicer: ExecutorServicer,
+    ) -> None:
+        server, clock, store = self._server, self._clock, self._store
+        task_service_pb2_grpc.add_TaskServiceServicer_to_server(
+            TaskServicer(clock, store, engine, self._config.limits), server
+        )
+        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(ExecutionServicer(store), server)
+        executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
+        node_service_pb2_grpc.add_NodeServiceServicer_to_server(
+            NodeServicer(clock, engine, manager.on_release_announced), server
+        )
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(clock, store, engine, membership, self.node_id), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            (
+                *CLIENT_SERVICES,
+                reflection.SERVICE_NAME,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            ),
+            server,
+        )
+
+    # --- rounds of the node's own loops --------------------------------------------------------------------------
+
+    async def _database_round(self) -> None:
+        """Measures the database's clock, which also tells whether it answers."""
+        try:
+            await self._clock.measure(self._store.database_time)
+            self._database_answered_s = self._clock.monotonic()
+        finally:
+            await self._show_health()
+        await self._clock.sleep(DATABASE_CHECK_S)
+
+    async def _show_health(self) -> None:
+        is_database_there = self._clock.monotonic() - self._database_answered_s < DATABASE_AWAY_S
+        is_serving = is_database_there and not self._is_leaving
+        if is_serving == self._is_serving:
+            return
+        self._is_serving = is_serving
+        log.info("health_changed", is_serving=is_serving)
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if is_serving
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for service in ("", *CLIENT_SERVICES):
+            await self._health.set(service, status)
+
+    async def _fenced_round(self, manager: PartitionManager) -> None:
+        """A write was refused: the shard manager compares what it holds with the rows at once."""
+        await self._fenced.wait()
+        self._fenced.clear()
+        async with self._clock.timeout(5.0):
+            await manager.reconcile()
+
+    async def _lag_round(self) -> None:
+        begun_s = self._clock.monotonic()
+        await self._clock.sleep(LOOP_LAG_ROUND_S)
+        self.metrics.loop_lag.observe(max(0.0, self._clock.monotonic() - begun_s - LOOP_LAG_ROUND_S))
+
+
+class _NodeListRound:
+    """Pushes the list of nodes to the executors whenever it changes, and drops channels to nodes that are gone."""
+
+    def __init__(
+        self, membership: Membership, executors: ConnectedExecutors, peers: GrpcPeers, own_address: str
+    ) -> None:
+        self._membership = membership
+        self._executors = executors
+        self._peers = peers
+        self._own_address = own_address
+        self._generation = -1
+        self._told: tuple[str, ...] = ()
+
+    async def run_round(self) -> None:
+        """Waits for a change of the membership and tells the executors when the list differs."""
+        await self._membership.wait_for_change(self._generation, 5.0)
+        self._generation = self._membership.view().generation
+        addresses = _node_addresses(self._membership, self._own_address)
+        if addresses != self._told:
+            self._told = addresses
+            for session in self._executors.sessions():
+                session.tell_nodes(addresses)
+        members = {member.address for member in self._membership.view().members.values()}
+        await self._peers.forget([address for address in self._peers.addresses() if address not in members])
+
+
+def _node_addresses(membership: Membership, own_address: str) -> tuple[str, ...]:
+    """The nodes that executors should hold a stream to: the members, and this one until it is among them."""
+    return tuple(sorted({own_address, *(member.address for member in membership.view().members.values())}))
