@@ -61,7 +61,9 @@ class World:
 
     def _skip(self, task: AcknowledgedTask, missed: list[int]) -> None:
         if len(missed) == 1:
-            self.rows.append(_row(task, missed[0], missed[0], "SKIPPED", reason="misfire", saved_at=OUTAGE.until_at))
+            self.rows.append(
+                _row(task, missed[0], missed[0], "SKIPPED", reason="misfire", saved_at=OUTAGE.until_at)
+            )
         elif missed:
             gap = {"gap_until": missed[-1], "gap_count": len(missed), "reason": "misfire"}
             self.rows.append(_row(task, missed[0], missed[0], "SKIPPED", saved_at=OUTAGE.until_at, **gap))
@@ -158,7 +160,7 @@ def perfect_history(seed: int, tasks: int, faults: tuple[Fault, ...]) -> History
         if number % 4 == 1:
             fields["max_attempts"] = 3
         if number % 5 == 2:
-            fields["delivery"] = "at-most-once"
+            fields = {"delivery": "at-most-once"}
         if number % 6 == 3:
             fields |= {"due_offset_max_us": 500_000}
         if number % 7 == 4:
@@ -195,7 +197,7 @@ def _times(task: AcknowledgedTask) -> list[int]:
     every_us, anchor_at = (task.every_us, task.anchor_at) if task.every_us else (5 * S, NOW - 100 * S)
     assert every_us is not None
     assert anchor_at is not None
-    return [at for at in range(anchor_at, WINDOW_UNTIL + 3 * S, every_us)]
+    return list(range(anchor_at, WINDOW_UNTIL + 3 * S, every_us))
 
 
 def _row(task: AcknowledgedTask, at: int, due_at: int, state: str, **fields: object) -> LedgerRow:

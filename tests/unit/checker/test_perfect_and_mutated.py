@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from unit.checker.perfect import KILL, OUTAGE, S, perfect_history
 
 from mainspring.testing.checker import check
 from mainspring.testing.history import FINAL_STATES, OPEN_STATES, History, LedgerRow, Run
-from unit.checker.perfect import KILL, OUTAGE, S, perfect_history
 
 SEEDS = st.integers(0, 2**32 - 1)
 FAULTS = st.sampled_from([(), (OUTAGE,), (KILL,), (OUTAGE, KILL)])
@@ -49,7 +49,9 @@ def drop_row(history: History, rng: random.Random) -> History:
     row = rng.choice([row for row in history.ledger if _runs_of(history, row) or row.state == "SKIPPED"])
     # The earlier reading must not give it away.
     earlier = tuple(before for before in history.earlier_ledger if before != row)
-    return replace(history, ledger=tuple(other for other in history.ledger if other is not row), earlier_ledger=earlier)
+    return replace(
+        history, ledger=tuple(other for other in history.ledger if other is not row), earlier_ledger=earlier
+    )
 
 
 def drop_run(history: History, rng: random.Random) -> History:
@@ -61,12 +63,17 @@ def drop_run(history: History, rng: random.Random) -> History:
 
 def double_run(history: History, rng: random.Random) -> History:
     run = rng.choice(history.runs)
-    return replace(history, runs=(*history.runs, replace(run, started_at=run.started_at + 1_000, executor_id="executor-9")))
+    return replace(
+        history,
+        runs=(*history.runs, replace(run, started_at=run.started_at + 1_000, executor_id="executor-9")),
+    )
 
 
 def double_run_with_a_new_attempt(history: History, rng: random.Random) -> History:
     """The scheduler itself sends again, and its ledger agrees."""
-    rows = [row for row in history.ledger if row.state == "SUCCEEDED" and _is_far_from_faults(history, row.due_at)]
+    rows = [
+        row for row in history.ledger if row.state == "SUCCEEDED" and _is_far_from_faults(history, row.due_at)
+    ]
     row = rng.choice(rows)
     run = next(run for run in _runs_of(history, row) if run.attempt == row.attempt)
     again = replace(run, attempt=run.attempt + 1, started_at=run.started_at + S // 10)
@@ -78,14 +85,17 @@ def raise_lateness(history: History, rng: random.Random) -> History:
     late_us = 10 * S + rng.randrange(1, S)
     row = rng.choice(_judged_rows(history))
     late = replace(row, picked_up_at=row.due_at + late_us)
-    return replace(history, ledger=tuple(late if other is row else other for other in history.ledger), earlier_ledger=())
+    return replace(
+        history, ledger=tuple(late if other is row else other for other in history.ledger), earlier_ledger=()
+    )
 
 
 def raise_lateness_by_both_witnesses(history: History, rng: random.Random) -> History:
     row = rng.choice(_judged_rows(history))
     late = replace(row, picked_up_at=row.due_at + 11 * S)
     runs = tuple(
-        replace(run, started_at=row.due_at + 11 * S - 500) if run in _runs_of(history, row) else run for run in history.runs
+        replace(run, started_at=row.due_at + 11 * S - 500) if run in _runs_of(history, row) else run
+        for run in history.runs
     )
     ledger = tuple(late if other is row else other for other in history.ledger)
     return replace(history, ledger=ledger, runs=runs, earlier_ledger=())
@@ -96,7 +106,9 @@ def change_state(history: History, rng: random.Random) -> History:
     rows = [row for row in history.ledger if _is_far_from_faults(history, row.due_at)]
     row = rng.choice([row for row in rows if row.due_at < history.window_until_at])
     state = rng.choice(sorted((FINAL_STATES | OPEN_STATES) - {row.state}))
-    ledger = tuple(replace(row, state=state, reason="x") if other is row else other for other in history.ledger)
+    ledger = tuple(
+        replace(row, state=state, reason="x") if other is row else other for other in history.ledger
+    )
     return replace(history, ledger=ledger, earlier_ledger=())
 
 
@@ -116,7 +128,11 @@ def start_early(history: History, rng: random.Random) -> History:
 def shift_due(history: History, rng: random.Random) -> History:
     row = rng.choice([row for row in history.ledger if row.gap_until is None])
     shifted = replace(row, due_at=row.due_at + 20 * S)
-    return replace(history, ledger=tuple(shifted if other is row else other for other in history.ledger), earlier_ledger=())
+    return replace(
+        history,
+        ledger=tuple(shifted if other is row else other for other in history.ledger),
+        earlier_ledger=(),
+    )
 
 
 def invent_row(history: History, rng: random.Random) -> History:

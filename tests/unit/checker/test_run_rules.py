@@ -1,0 +1,193 @@
+"""I1 (early, lost), I3, I6, I7 and I8 on hand-made histories, one mistake each."""
+
+from dataclasses import replace
+
+import pytest
+from unit.checker.tiny import (
+    CRON,
+    CRON_AT,
+    DATABASE_AWAY,
+    EVERY,
+    EVERY_AT,
+    EXECUTOR_KILLED,
+    NODE_KILLED,
+    ONCE,
+    ONCE_AT,
+    TINY,
+    S,
+    found,
+    messages,
+    run,
+    with_faults,
+    with_row,
+    with_runs,
+    with_task,
+)
+
+from mainspring.testing.checker import check
+from mainspring.testing.history import History
+
+HERE = "default/once", ONCE_AT
+
+
+def again(first: dict[str, object], second: dict[str, object], **ledger: object) -> History:
+    """ONCE run twice, and a ledger that agrees with the second attempt."""
+    runs = (
+        run(ONCE, ONCE_AT, **first),
+        run(
+            ONCE,
+            ONCE_AT,
+            **({"attempt": 2, "executor_id": "executor-1", "started_at": ONCE_AT + 4 * S} | second),
+        ),
+    )
+    fields = {"attempt": 2, "executor_id": "executor-1", "picked_up_at": ONCE_AT + 4 * S + 2_000} | ledger
+    fields = {"finished_at": ONCE_AT + 5 * S, "saved_at": ONCE_AT + 5 * S} | fields
+    return with_row(with_runs(TINY, ONCE, ONCE_AT, *runs), ONCE, ONCE_AT, **fields)
+
+
+def test_a_planted_lost_run_is_found() -> None:
+    history = with_runs(TINY, ONCE, ONCE_AT)
+    assert found(history) == {("I1", *HERE)}
+    assert check(history).counts["missing"] == 1
+    assert found(with_faults(history, EXECUTOR_KILLED)) == {("I1", *HERE)}
+
+
+def test_a_planted_double_run_is_found() -> None:
+    history = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT), run(ONCE, ONCE_AT, executor_id="executor-1"))
+    assert found(history) == {("I6", *HERE), ("I7", *HERE)}
+    assert check(history).counts["duplicated"] == 1
+    # No fault excuses the same attempt twice.
+    assert found(with_faults(history, EXECUTOR_KILLED)) == {("I6", *HERE)}
+
+
+def test_a_second_attempt_after_success_needs_a_fault_of_the_first_executor() -> None:
+    history = again({}, {})
+    assert found(history) == {("I7", *HERE)}
+    assert found(with_faults(history, NODE_KILLED)) == {("I7", *HERE)}
+    assert found(with_faults(history, DATABASE_AWAY)) == {("I7", *HERE)}
+    assert found(with_faults(history, replace(EXECUTOR_KILLED, target="executor-1"))) == {("I7", *HERE)}
+    assert found(with_faults(history, EXECUTOR_KILLED)) == set()
+    assert found(with_faults(history, replace(EXECUTOR_KILLED, target="executors"))) == set()
+    long_ago = replace(EXECUTOR_KILLED, from_at=ONCE_AT - 20 * S, until_at=ONCE_AT - 15 * S)
+    assert found(with_faults(history, long_ago)) == {("I7", *HERE)}
+
+
+def test_a_run_cut_short_is_run_again() -> None:
+    history = again({"ended_at": None, "outcome": None}, {})
+    assert found(with_faults(history, EXECUTOR_KILLED)) == set()
+    assert found(history) == {("I7", *HERE)}
+
+
+def test_a_retry_of_a_failed_attempt_needs_no_fault_but_a_policy() -> None:
+    history = again({"outcome": "failed"}, {})
+    assert found(history) == {("I7", *HERE)}
+    assert check(history).counts["duplicated"] == 1
+    retried = with_task(history, ONCE, max_attempts=2)
+    assert found(retried) == set()
+    assert check(retried).counts["duplicated"] == 0
+
+
+def test_at_most_once_is_never_run_twice() -> None:
+    history = with_task(with_faults(again({}, {}), EXECUTOR_KILLED), ONCE, delivery="at-most-once")
+    assert found(history) == {("I7", *HERE)}
+
+
+def test_starting_early_or_before_the_claim_is_i1() -> None:
+    early = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, started_at=ONCE_AT - 100_001))
+    assert ("I1", *HERE) in found(early)
+    within = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, started_at=ONCE_AT - 50_000))
+    assert found(within) == set()
+    unclaimed = with_row(TINY, ONCE, ONCE_AT, claimed_at=ONCE_AT + 200_000)
+    assert "before its row was claimed" in messages(unclaimed)[0]
+
+
+def test_starting_before_the_due_time_with_jitter_is_i1() -> None:
+    jittered = with_task(TINY, ONCE, due_offset_max_us=5 * S)
+    assert found(jittered) == set()
+    assert ("I1", *HERE) in found(with_row(jittered, ONCE, ONCE_AT, due_at=ONCE_AT + 2 * S))
+
+
+def test_an_earlier_attempt_that_never_started_needs_a_fault() -> None:
+    history = with_runs(again({}, {}), ONCE, ONCE_AT, again({}, {}).runs[-1])
+    assert found(history) == {("I1", *HERE)}
+    assert found(with_faults(history, NODE_KILLED)) == set()
+
+
+def test_an_attempt_beyond_the_ledgers_is_i6() -> None:
+    history = with_row(again({}, {}), ONCE, ONCE_AT, attempt=1)
+    assert ("I6", *HERE) in found(with_faults(history, EXECUTOR_KILLED))
+
+
+def test_attempts_out_of_order_are_i6_unless_their_executor_was_frozen() -> None:
+    history = again({"started_at": ONCE_AT + 5 * S, "ended_at": ONCE_AT + 6 * S}, {})
+    assert ("I6", *HERE) in found(history)
+    assert found(with_faults(history, EXECUTOR_KILLED)) == set()
+
+
+def test_epochs_that_fall_with_the_attempts_are_i3() -> None:
+    history = again({"epoch": 5}, {"epoch": 4}, epoch=5)
+    assert ("I3", *HERE) in found(with_faults(history, EXECUTOR_KILLED))
+    rising = again({"epoch": 4}, {"epoch": 5}, epoch=5, node_id="node-1")
+    rising = replace(rising, runs=tuple(each for each in rising.runs if each.started_at < ONCE_AT + 5 * S))
+    assert ("I3", *HERE) not in found(with_faults(rising, EXECUTOR_KILLED))
+
+
+@pytest.mark.parametrize("epoch", [3, 5])
+def test_a_ledger_with_another_epoch_than_the_run_is_i3(epoch: int) -> None:
+    assert found(with_row(TINY, ONCE, ONCE_AT, epoch=epoch)) == {("I3", *HERE)}
+
+
+def test_a_start_under_an_old_epoch_after_a_new_one_is_i3() -> None:
+    # EVERY at +1 s runs under epoch 5 of the same partition; what starts 2.5 s later under 4 was sent by a stale owner.
+    moved = with_runs(TINY, EVERY, EVERY_AT, run(EVERY, EVERY_AT, epoch=5))
+    moved = with_row(moved, EVERY, EVERY_AT, epoch=5, node_id="node-1")
+    stale = {violation for violation in found(moved) if violation[0] == "I3"}
+    assert stale == {("I3", "default/cron", CRON_AT), ("I3", "default/every", EVERY_AT + 10 * S)}
+    assert found(moved) == stale
+
+
+def test_two_nodes_under_one_epoch_are_i8() -> None:
+    assert found(with_row(TINY, ONCE, ONCE_AT, node_id="node-1")) != set()
+    assert {invariant for invariant, _, _ in found(with_row(TINY, ONCE, ONCE_AT, node_id="node-1"))} == {"I8"}
+
+
+def test_a_task_in_two_partitions_is_i8() -> None:
+    history = with_runs(TINY, CRON, CRON_AT, run(CRON, CRON_AT, partition_id=2))
+    assert found(history) == {("I8", "default/cron", CRON_AT)}
+
+
+def test_another_handler_is_i5() -> None:
+    assert found(with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, handler="echo"))) == {("I5", *HERE)}
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        ("SUCCEEDED", "failed"),
+        ("SUCCEEDED", None),
+        ("FAILED", "succeeded"),
+        ("FAILED", None),
+        ("LOST", "succeeded"),
+    ],
+)
+def test_a_final_state_that_the_executor_contradicts_is_i2(state: str, outcome: str | None) -> None:
+    ended_at = None if outcome is None else ONCE_AT + 30_000
+    ran = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, outcome=outcome, ended_at=ended_at))
+    history = with_row(ran, ONCE, ONCE_AT, state=state, reason="x")
+    assert found(history) == {("I2", *HERE)}
+    is_excused = outcome is None or state == "LOST"
+    assert (found(with_faults(history, EXECUTOR_KILLED)) == set()) == is_excused
+
+
+def test_failed_and_stopped_runs_are_fine() -> None:
+    failed = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, outcome="failed"))
+    assert found(with_row(failed, ONCE, ONCE_AT, state="FAILED")) == set()
+    stopped = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, outcome="cancelled"))
+    assert found(with_row(stopped, ONCE, ONCE_AT, state="FAILED", reason="timed out")) == set()
+    assert found(with_row(stopped, ONCE, ONCE_AT, state="FAILED")) == {("I2", *HERE)}
+
+
+def test_failed_without_a_run_needs_a_fault() -> None:
+    history = with_row(with_runs(TINY, ONCE, ONCE_AT), ONCE, ONCE_AT, state="FAILED", picked_up_at=None)
+    assert ("I1", *HERE) in found(history)
+    assert ("I1", *HERE) not in found(with_faults(history, EXECUTOR_KILLED))

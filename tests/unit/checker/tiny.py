@@ -1,0 +1,106 @@
+"""A hand-made history: one one-time task, one interval, one cron, five executions, clean as it stands."""
+
+from dataclasses import replace
+
+from mainspring.testing.checker import Limits, Verdict, check
+from mainspring.testing.history import AcknowledgedTask, Fault, History, LedgerRow, Run
+
+S = 1_000_000
+NOW = 1_900_000_000 * S
+UNTIL = NOW + 20 * S
+READ_AT = UNTIL + 60 * S
+SENT = {"sent_at": NOW - 6 * S, "acknowledged_at": NOW - 5 * S}
+
+ONCE = AcknowledgedTask("default", "once", "one-time", "noop", at=NOW + 3 * S, **SENT)
+EVERY = AcknowledgedTask("default", "every", "interval", "noop", every_us=10 * S, anchor_at=NOW + S, **SENT)
+CRON = AcknowledgedTask(
+    "default", "cron", "cron", "noop", expression="*/10 * * * * *", time_zone="UTC", **SENT
+)
+ONCE_AT, EVERY_AT, CRON_AT = NOW + 3 * S, NOW + S, NOW + 10 * S
+
+
+def run(task: AcknowledgedTask, at: int, **fields: object) -> Run:
+    given = {"attempt": 1, "epoch": 4, "partition_id": 1, "executor_id": "executor-0", "handler": "noop"}
+    ended = {"started_at": at + 20_000, "ended_at": at + 30_000, "outcome": "succeeded"}
+    return Run(task.namespace, task.task_id, at, **(given | ended | fields))  # type: ignore[arg-type]
+
+
+def row(task: AcknowledgedTask, at: int, **fields: object) -> LedgerRow:
+    given = {
+        "due_at": at,
+        "state": "SUCCEEDED",
+        "attempt": 1,
+        "epoch": 4,
+        "executor_id": "executor-0",
+        "node_id": "node-0",
+        "claimed_at": at + 10_000,
+        "dispatched_at": at + 15_000,
+        "picked_up_at": at + 22_000,
+        "finished_at": at + 32_000,
+        "saved_at": at + 40_000,
+    }
+    return LedgerRow(task.namespace, task.task_id, at, **(given | fields))  # type: ignore[arg-type]
+
+
+FIRES = [(ONCE, ONCE_AT), (EVERY, EVERY_AT), (EVERY, EVERY_AT + 10 * S), (CRON, NOW), (CRON, CRON_AT)]
+TINY = History(
+    tasks=(ONCE, EVERY, CRON),
+    runs=tuple(run(task, at) for task, at in FIRES),
+    ledger=tuple(row(task, at) for task, at in FIRES),
+    faults=(),
+    window_from_at=NOW,
+    window_until_at=UNTIL,
+    ledger_read_at=READ_AT,
+)
+EXECUTOR_KILLED = Fault("kill -9", "executor-0", NOW + 3 * S, NOW + 6 * S)
+NODE_KILLED = Fault("kill -9", "node-0", NOW + 3 * S, NOW + 6 * S)
+DATABASE_AWAY = Fault("stop", "mysql", NOW + 2 * S, NOW + 12 * S, is_outage=True)
+
+
+def with_task(history: History, old: AcknowledgedTask, **fields: object) -> History:
+    """The history with fields of a task replaced."""
+    new = replace(old, **fields)  # type: ignore[arg-type]
+    return replace(history, tasks=tuple(new if task.key == old.key else task for task in history.tasks))
+
+
+def with_row(
+    history: History, task: AcknowledgedTask, at: int, *rows: LedgerRow, **fields: object
+) -> History:
+    """The history with one row changed, or replaced by `rows` (none, to drop it, is `without_row`)."""
+    kept: list[LedgerRow] = []
+    for each in history.ledger:
+        if each.key == task.key and each.scheduled_at == at:
+            kept += rows or (replace(each, **fields),)  # type: ignore[arg-type]
+        else:
+            kept.append(each)
+    return replace(history, ledger=tuple(kept))
+
+
+def without_row(history: History, task: AcknowledgedTask, at: int) -> History:
+    """The history without one row."""
+    kept = tuple(each for each in history.ledger if (each.key, each.scheduled_at) != (task.key, at))
+    return replace(history, ledger=kept)
+
+
+def with_runs(history: History, task: AcknowledgedTask, at: int, *runs: Run) -> History:
+    """The history with the runs of one scheduled time replaced."""
+    kept = tuple(each for each in history.runs if (each.key, each.scheduled_at) != (task.key, at))
+    return replace(history, runs=(*kept, *runs))
+
+
+def with_faults(history: History, *faults: Fault) -> History:
+    """The history with faults."""
+    return replace(history, faults=faults)
+
+
+def found(history: History, limits: Limits | None = None) -> set[tuple[str, str, int | None]]:
+    """(invariant, task, scheduled time) of every violation; each names its evidence."""
+    verdict: Verdict = check(history, limits)
+    assert all(violation.evidence for violation in verdict.violations)
+    assert verdict.is_ok == (not verdict.violations and not verdict.vacuous)
+    return {(each.invariant, each.task, each.scheduled_at) for each in verdict.violations}
+
+
+def messages(history: History, limits: Limits | None = None) -> list[str]:
+    """Every violation as a line."""
+    return [str(violation) for violation in check(history, limits).violations]
