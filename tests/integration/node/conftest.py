@@ -11,9 +11,9 @@ import pytest
 from mainspring.client import MainspringClient
 from mainspring.executor.executor import Executor
 from mainspring.executor.mock_handlers import mock_registry
-from mainspring.server.node import Node
 from mainspring.server.clock import ClusterClock
 from mainspring.server.config import NodeConfig
+from mainspring.server.node import Node
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore

@@ -1,6 +1,7 @@
 """The main job on one node: register, fire, run, record."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,7 +81,7 @@ async def test_a_herd_and_every_kind_of_schedule(bench: Any, node: Any, client: 
     )
     assert all(len(rows) == 1 for name, rows in ledger.items() if name.startswith("herd"))
     seconds = sorted(row.scheduled_time for row in ledger["every-second"])
-    assert all(b - a == timedelta(seconds=1) for a, b in zip(seconds, seconds[1:], strict=False))
+    assert all(b - a == timedelta(seconds=1) for a, b in itertools.pairwise(seconds))
     assert all(row.scheduled_time.second % 2 == 0 for row in ledger["cron"])
     assert "fail" in ledger["fails"][0].reason.lower()
     worst = max(
