@@ -6,6 +6,7 @@
 Instants are timezone-aware `datetime` values (naive ones are refused), durations are `timedelta`.
 """
 
+from mainspring.client.backoff import Backoff
 from mainspring.client.client import MainspringClient
 from mainspring.client.cluster import Cluster, ConnectedExecutor, Node, Partition
 from mainspring.client.errors import (
@@ -30,6 +31,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "At",
+    "Backoff",
     "Cluster",
     "ConnectedExecutor",
     "Cron",

@@ -1,6 +1,7 @@
 """The executor at work: a session to every node, kept; the node list, followed; a drain at the end."""
 
 import asyncio
+from contextlib import suppress
 from importlib import metadata
 from random import Random
 
@@ -151,7 +152,9 @@ class Agent:
             session.leave("drained")
         links = [self._links[session.address] for session in leaving if session.address in self._links]
         if links:
-            await asyncio.wait(links, timeout=2 * self._config.leave_timeout_s)
+            with suppress(TimeoutError):
+                async with self._clock.timeout(2 * self._config.leave_timeout_s):
+                    await asyncio.wait(links)
         logger.info("executor.drained")
         return True
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -15,6 +16,9 @@ from mainspring.executor.registry import Handler
 from mainspring.executor.run_log import RunLog
 from mainspring.executor.runner import run_async, run_plain
 from mainspring.executor.threads import ThreadPool
+
+GIVE_UP_AFTER_S = 1.0
+"""A handler that was cancelled at the end of a drain gets this long to clean up."""
 
 
 @dataclass(slots=True)
@@ -104,7 +108,9 @@ class Crew:
         """Wait for cancelled handlers, a second at most, and end the threads."""
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            with suppress(TimeoutError):
+                async with self._clock.timeout(GIVE_UP_AFTER_S):
+                    await asyncio.wait(tasks)
         self._threads.close()
 
     def _start(self, runs: Iterable[Run]) -> None:

@@ -31,7 +31,7 @@ class GrpcTransport:
         channel = open_channel(address, self._credentials)
         try:
             await channel.channel_ready()
-            return GrpcStream(channel, pb_grpc.ExecutorServiceStub(channel).Connect())  # type: ignore[no-untyped-call]
+            return GrpcStream(channel, pb_grpc.ExecutorServiceStub(channel).Connect())
         except grpc.aio.AioRpcError as error:
             await channel.close()
             raise TransportError(f"{error.code().name}: {error.details()}") from error

@@ -7,6 +7,7 @@ Exactly one task reads and one writes; everybody else fills the outbox and wakes
 """
 
 import asyncio
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
 
@@ -158,7 +159,9 @@ class Session:
             error = None if ended.cancelled() else ended.exception()
             if ended is writer and error is None:
                 await stream.done_sending()
-                await asyncio.wait([reader], timeout=self._config.leave_timeout_s)
+                with suppress(TimeoutError):
+                    async with self._clock.timeout(self._config.leave_timeout_s):
+                        await asyncio.wait([reader])
                 return f"left: {self.outbox.goodbye}"
             if error is None:
                 return "the node ended the stream"

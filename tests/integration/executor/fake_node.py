@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from mainspring.v1 import executor_service_pb2 as pb
 from mainspring.v1 import executor_service_pb2_grpc as pb_grpc
 
-DEADLINE_S = 10.0
+DEADLINE_S = 20.0
 """Bounds every wait of a test; nothing is expected to come near it."""
 
 KEEPALIVE = (
