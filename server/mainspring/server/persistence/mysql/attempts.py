@@ -77,10 +77,11 @@ WHERE e.state < 4 AND e.attempt = k.attempt"""
 
 # The common end has nothing to tell; without the two wide columns the server's temporary table stays small.
 _PLAIN = {"extra_fields": "", "extra_columns": "", "extra_sets": ""}
+# The result stays hex until SET: MariaDB gives UNHEX(LONGTEXT) no room in the temporary table of the join.
 _TELLING = {
-    "extra_fields": ", j.reason, UNHEX(j.result) AS result",
+    "extra_fields": ", j.reason, j.result",
     "extra_columns": ", reason VARCHAR(2000) PATH '$[9]', result LONGTEXT PATH '$[10]'",
-    "extra_sets": ", e.reason = k.reason, e.result = k.result",
+    "extra_sets": ", e.reason = k.reason, e.result = UNHEX(k.result)",
 }
 
 EXTEND = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.wake_at, j.dispatched_at, j.picked_up_at
