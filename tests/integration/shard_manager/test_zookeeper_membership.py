@@ -1,0 +1,180 @@
+"""What only ZooKeeper can do to a membership."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
+
+from mainspring.shard_manager.membership import MembershipView, SessionState
+from mainspring.shard_manager.zookeeper import ZooKeeperMembership
+from mainspring.testing.zookeeper import ZooKeeperServer
+
+SESSION_S = 1.2
+
+
+async def until_connected(membership: ZooKeeperMembership, within_s: float = 8.0) -> MembershipView:
+    async with asyncio.timeout(within_s):
+        while not (view := membership.view()).is_connected:
+            await membership.wait_for_change(view.generation, 0.5)
+    return view
+
+
+@pytest.fixture
+async def memberships(own_zookeeper: ZooKeeperServer) -> AsyncIterator[list[ZooKeeperMembership]]:
+    made = [
+        ZooKeeperMembership(
+            f"{own_zookeeper.hosts}/mainspring", f"node-{n}", f"127.0.0.1:{n}", "1", SESSION_S
+        )
+        for n in range(2)
+    ]
+    yield made
+    for membership in made:
+        await membership.stop()
+
+
+@pytest.fixture
+async def raw(own_zookeeper: ZooKeeperServer) -> AsyncIterator[KazooClient]:
+    client = KazooClient(hosts=own_zookeeper.hosts)
+    await asyncio.to_thread(client.start, 10)
+    yield client
+    await asyncio.to_thread(client.stop)
+    client.close()
+
+
+async def test_comes_up_without_a_server(
+    own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
+) -> None:
+    await asyncio.to_thread(own_zookeeper.kill)
+    begun_at = time.monotonic()
+    await memberships[0].start()
+    memberships[0].publish(True, {1: 1})
+    assert time.monotonic() - begun_at < 0.5
+    await memberships[0].wait_for_change(memberships[0].view().generation, 1.0)
+    assert memberships[0].view().session is SessionState.STARTING
+    await asyncio.to_thread(own_zookeeper.start)
+    view = await until_connected(memberships[0], within_s=3.0)
+    assert view.members["node-0"].holds == {1: 1}
+
+
+async def test_stops_without_a_server(
+    own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
+) -> None:
+    await memberships[0].start()
+    await until_connected(memberships[0])
+    await asyncio.to_thread(own_zookeeper.kill)
+    async with asyncio.timeout(4):
+        await memberships[0].stop()
+
+
+async def test_server_frozen_beyond_the_session_timeout(
+    own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
+) -> None:
+    """All sessions end when it goes on; everybody comes back by themselves."""
+    for membership in memberships:
+        await membership.start()
+    for membership in memberships:
+        await until_connected(membership)
+    own_zookeeper.pause()
+    frozen_at = time.monotonic()
+    async with asyncio.timeout(5):
+        while memberships[0].view().is_connected:
+            await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
+    assert memberships[0].view().read_at <= frozen_at
+    await asyncio.sleep(max(0.0, frozen_at + 2 * SESSION_S + 0.5 - time.monotonic()))  # the fault's length
+    own_zookeeper.resume()
+    async with asyncio.timeout(10):
+        for membership in memberships:
+            while not (
+                (view := membership.view()).is_connected
+                and view.session_expired_at is not None
+                and len(view.members) == 2
+            ):
+                await membership.wait_for_change(view.generation, 0.5)
+
+
+async def test_restarted_server_forgets_nothing(
+    own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
+) -> None:
+    await memberships[0].start()
+    started_at = (await until_connected(memberships[0])).session_started_at
+    for _ in range(2):
+        await asyncio.to_thread(own_zookeeper.kill)
+        await asyncio.to_thread(own_zookeeper.start)
+        view = await until_connected(memberships[0])
+        assert view.session_started_at == started_at
+        assert set(view.members) == {"node-0"}
+
+
+async def test_entry_that_vanished_or_belongs_to_an_old_session_is_made_anew(
+    raw: KazooClient, memberships: list[ZooKeeperMembership]
+) -> None:
+    path = "/mainspring/nodes/node-0"
+    await memberships[0].start()
+    await until_connected(memberships[0])
+    await asyncio.to_thread(raw.delete, path)
+    await expect_own_entry(raw, memberships[0], path)
+    await asyncio.to_thread(raw.delete, path)
+    await asyncio.to_thread(
+        raw.create, path, b"{}", None, True
+    )  # as after a quick restart: another session's
+    await expect_own_entry(raw, memberships[0], path)
+
+
+async def expect_own_entry(raw: KazooClient, membership: ZooKeeperMembership, path: str) -> None:
+    assert membership._client is not None
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                _, stat = await asyncio.to_thread(raw.get, path)
+                if stat.ephemeralOwner == membership._client.client_id[0]:
+                    break
+            except NoNodeError:
+                pass
+            await membership.wait_for_change(membership.view().generation, 0.05)
+
+
+async def test_writes_are_coalesced(raw: KazooClient, memberships: list[ZooKeeperMembership]) -> None:
+    await memberships[0].start()
+    await until_connected(memberships[0])
+    begun_at = time.monotonic()
+    for epoch in range(1, 101):
+        memberships[0].publish(True, dict.fromkeys(range(256), epoch))
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(3):
+        while memberships[0].view().members["node-0"].holds.get(0) != 100:
+            await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
+    took_s = time.monotonic() - begun_at
+    data, stat = await asyncio.to_thread(raw.get, "/mainspring/nodes/node-0")
+    assert stat.version <= took_s / 0.2 + 1
+    assert len(data) < 256
+
+
+async def test_stuck_loop_is_not_a_member(raw: KazooClient, own_zookeeper: ZooKeeperServer) -> None:
+    membership = ZooKeeperMembership(
+        own_zookeeper.hosts, "stuck", "127.0.0.1:1", "1", SESSION_S, loop_stall_limit_s=0.6
+    )
+    await membership.start()
+    await until_connected(membership)
+
+    def watch_it_go() -> float:
+        begun_at = time.monotonic()
+        while raw.exists("/nodes/stuck"):
+            if time.monotonic() - begun_at > 5:
+                return -1.0
+            time.sleep(0.02)
+        return time.monotonic() - begun_at
+
+    going = asyncio.get_running_loop().run_in_executor(None, watch_it_go)
+    time.sleep(1.5)  # noqa: ASYNC251 - that is the fault
+    assert 0.3 < await going < 1.4
+    await expect_own_entry(raw, membership, "/nodes/stuck")
+    await membership.stop()
+
+
+@pytest.mark.parametrize("node_id", ["", "a/b", ".", ".."])
+def test_refuses_names_that_cannot_be_entries(node_id: str) -> None:
+    with pytest.raises(ValueError, match="name of an entry"):
+        ZooKeeperMembership("127.0.0.1:1", node_id, "a:1", "1")
