@@ -124,3 +124,9 @@ async def client(node: RunningNode) -> AsyncIterator[MainspringClient]:
     """A client of that node."""
     async with MainspringClient(node.address) as made:
         yield made
+
+
+@pytest.fixture
+def bench_type() -> type[Bench]:
+    """For a bench over a database of the test's own."""
+    return Bench

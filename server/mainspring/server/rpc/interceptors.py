@@ -21,6 +21,7 @@ from mainspring.server.rpc.status import internal_status, status_of
 log = structlog.get_logger(__name__)
 
 LONGEST_CALL_S = 15.0
+ANSWER_MARGIN_S = 0.3
 OWN_SERVICES = "/mainspring.v1."
 
 
@@ -82,13 +83,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise InvalidField(
                 "request", f"is not a message of the method's request type: {error}"
             ) from error
-        remaining_s = context.time_remaining()
-        limit_s = LONGEST_CALL_S if remaining_s is None else min(LONGEST_CALL_S, remaining_s)
+        limit_s = time_limit_s(context.time_remaining())
         try:
             async with asyncio.timeout(limit_s):
                 return await call(request, context)
         except TimeoutError:
             raise Unavailable(f"no answer within {limit_s:.1f} s: call again") from None
+
+
+def time_limit_s(remaining_s: float | None) -> float:
+    """How long a call may take here, so that its caller still hears why it failed before its own deadline passes."""
+    if remaining_s is None:
+        return LONGEST_CALL_S
+    return min(LONGEST_CALL_S, max(0.0, remaining_s - min(ANSWER_MARGIN_S, remaining_s / 10)))
 
 
 def grpc_code_name(number: int) -> str:
