@@ -1,0 +1,30 @@
+"""Entry point of the `mainspring` command and of `python -m mainspring.cli`."""
+
+import importlib.util
+import io
+import sys
+
+MISSING_EXTRA = (
+    "mainspring: {missing} is not installed; the command needs the extra: pip install 'mainspring[server]'"
+)
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Exit codes: 0 done, 1 the server said no, 2 usage, 3 unreachable.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Ids may hold any letter; a terminal that lacks one gets an escape rather than a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for needed in ("typer", "rich"):
+        if importlib.util.find_spec(needed) is None:
+            print(MISSING_EXTRA.format(missing=needed), file=sys.stderr)
+            sys.exit(2)
+    from mainspring.cli.app import app
+
+    app(prog_name="mainspring")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Values of the client SDK -> the words of tables, for people. PURE but for the machine's time zone."""
+
+import codecs
+from datetime import datetime, timedelta
+from typing import Final
+
+from mainspring.cli.durations import format_duration
+from mainspring.cli.instants import format_instant
+from mainspring.client import (
+    At,
+    ConnectedExecutor,
+    Cron,
+    Delay,
+    Every,
+    Execution,
+    Node,
+    Partition,
+    Schedule,
+    Task,
+)
+
+NOTHING: Final = "-"
+SHOWN_BYTES: Final = 1_000
+"""More of a payload or result is left to --json."""
+
+TASK_COLUMNS: Final = ("ID", "HANDLER", "SCHEDULE", "STATE", "NEXT", "LAST")
+EXECUTION_COLUMNS: Final = ("TASK", "SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "EXECUTOR", "REASON")
+NODE_COLUMNS: Final = ("NODE", "ADDRESS", "VERSION", "READY", "PARTITIONS", "")
+EXECUTOR_COLUMNS: Final = ("EXECUTOR", "HANDLERS", "CAPACITY", "CREDIT", "OPEN", "DRAINING", "CONNECTED")
+PARTITION_COLUMNS: Final = ("PARTITION", "EPOCH", "OWNER", "ADDRESS")
+
+
+def task_row(task: Task, *, utc: bool) -> tuple[str, ...]:
+    """The cells of `TASK_COLUMNS`."""
+    return (
+        visible(task.task_id),
+        visible(task.handler),
+        schedule_words(task.schedule, utc=utc),
+        task.state.name,
+        instant_words(task.next_scheduled_time, utc=utc),
+        instant_words(task.last_scheduled_time, utc=utc),
+    )
+
+
+def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
+    """Everything about one task, as labels and words."""
+    return [
+        ("id", visible(task.task_id)),
+        ("namespace", visible(task.namespace)),
+        ("state", task.state.name),
+        ("handler", visible(task.handler)),
+        ("schedule", schedule_words(task.schedule, utc=utc)),
+        ("next", instant_words(task.next_scheduled_time, utc=utc)),
+        ("last", instant_words(task.last_scheduled_time, utc=utc)),
+        ("payload", bytes_words(task.payload)),
+        ("created", instant_words(task.create_time, utc=utc)),
+        ("updated", instant_words(task.update_time, utc=utc)),
+        ("version", str(task.version)),
+        ("partition", str(task.partition_id)),
+    ]
+
+
+def execution_row(execution: Execution, *, utc: bool) -> tuple[str, ...]:
+    """The cells of `EXECUTION_COLUMNS`."""
+    reason = visible(execution.reason) or NOTHING
+    if execution.gap is not None:
+        until = instant_words(execution.gap.last_scheduled_time, utc=utc)
+        reason = f"{execution.gap.count} scheduled times until {until}: {reason}"
+    return (
+        visible(execution.task_id),
+        instant_words(execution.scheduled_time, utc=utc),
+        execution.state.name,
+        str(execution.attempt),
+        lateness_words(execution),
+        visible(execution.executor_id) or NOTHING,
+        reason,
+    )
+
+
+def execution_details(execution: Execution, *, utc: bool) -> list[tuple[str, str]]:
+    """Everything about one execution, as labels and words."""
+    details = [
+        ("task", visible(execution.task_id)),
+        ("namespace", visible(execution.namespace)),
+        ("scheduled", instant_words(execution.scheduled_time, utc=utc)),
+        ("due", instant_words(execution.due_time, utc=utc)),
+        ("state", execution.state.name),
+        ("reason", visible(execution.reason) or NOTHING),
+        ("lateness", lateness_words(execution)),
+        ("attempt", str(execution.attempt)),
+        ("executor", visible(execution.executor_id) or NOTHING),
+        ("node", visible(execution.node_id) or NOTHING),
+        ("epoch", str(execution.epoch)),
+        ("task version", str(execution.task_version)),
+        ("claimed", instant_words(execution.claim_time, utc=utc)),
+        ("dispatched", instant_words(execution.dispatch_time, utc=utc)),
+        ("picked up", instant_words(execution.pick_up_time, utc=utc)),
+        ("finished", instant_words(execution.finish_time, utc=utc)),
+        ("saved", instant_words(execution.save_time, utc=utc)),
+        ("result", bytes_words(execution.result)),
+    ]
+    if execution.gap is not None:
+        until = instant_words(execution.gap.last_scheduled_time, utc=utc)
+        details.append(("stands for", f"{execution.gap.count} scheduled times, the last at {until}"))
+    return details
+
+
+def node_row(node: Node) -> tuple[str, ...]:
+    """The cells of `NODE_COLUMNS`."""
+    return (
+        visible(node.node_id),
+        visible(node.address),
+        visible(node.version),
+        _yes(node.is_ready),
+        str(node.partition_count),
+        "answered" if node.is_self else "",
+    )
+
+
+def executor_row(executor: ConnectedExecutor, *, utc: bool) -> tuple[str, ...]:
+    """The cells of `EXECUTOR_COLUMNS`."""
+    return (
+        visible(executor.executor_id),
+        visible(", ".join(executor.handlers)),
+        str(executor.capacity),
+        str(executor.credit),
+        str(executor.open_attempts),
+        _yes(executor.is_draining),
+        instant_words(executor.connect_time, utc=utc),
+    )
+
+
+def partition_row(partition: Partition) -> tuple[str, ...]:
+    """The cells of `PARTITION_COLUMNS`."""
+    return (
+        str(partition.partition_id),
+        str(partition.epoch),
+        visible(partition.owner_id) or NOTHING,
+        visible(partition.owner_address) or NOTHING,
+    )
+
+
+def schedule_words(schedule: Schedule | None, *, utc: bool) -> str:
+    """When, in words."""
+    match schedule:
+        case At(time=time):
+            return f"at {instant_words(time, utc=utc)}"
+        case Delay(delay=delay):
+            return f"in {format_duration(delay)}"
+        case Cron(expression=expression, time_zone=time_zone):
+            return f"cron {visible(expression)} ({visible(time_zone)})"
+        case Every(every=every, start=start):
+            words = f"every {format_duration(every)}"
+            return words if start is None else f"{words} from {instant_words(start, utc=utc)}"
+    return "of a kind that this version does not know"
+
+
+def instant_words(instant: datetime | None, *, utc: bool) -> str:
+    """The instant in RFC 3339, or a dash."""
+    return NOTHING if instant is None else format_instant(instant, utc=utc)
+
+
+def lateness_words(execution: Execution) -> str:
+    """Pick-up minus due time in milliseconds, or a dash before the pick-up."""
+    if execution.pick_up_time is None or execution.due_time is None:
+        return NOTHING
+    return f"{(execution.pick_up_time - execution.due_time) / timedelta(milliseconds=1):.1f} ms"
+
+
+def bytes_words(value: bytes) -> str:
+    """The bytes as text where they are text, else their size and beginning; cut after `SHOWN_BYTES`."""
+    if not value:
+        return NOTHING
+    is_cut = len(value) > SHOWN_BYTES
+    try:
+        # Not final where it was cut: the cut may fall inside a letter, which does not make it binary.
+        words = visible(codecs.utf_8_decode(value[:SHOWN_BYTES], "strict", not is_cut)[0])
+    except UnicodeDecodeError:
+        return f"{len(value):,} bytes, not text: {value[:32].hex(' ')}{' ...' if len(value) > 32 else ''}"
+    return f"{words} ... ({len(value):,} bytes; --json shows all)" if is_cut else words
+
+
+def visible(text: str) -> str:
+    """The text with control characters and the like written as escapes: data must not steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
