@@ -4,9 +4,10 @@ Nothing here is shared with the product: interval times come from arithmetic, cr
 second of the window in the zone's wall time, with a parser of its own. Slow and plain on purpose.
 
 Cron: `*`, `*/n`, `a-b`, `a-b/n`, `a` and lists of them; 5 fields, or 6 with seconds first; weekday 0 and 7
-are Sunday; day and weekday are OR-ed when both are restricted (anything but `*`). Daylight saving as vixie
-cron: a schedule whose minute or hour begins with `*` follows the wall clock (twice in a repeated hour, never
-in a skipped one); any other fires once in a repeated hour, and at the end of a gap for what lay in it.
+are Sunday. Day and weekday as vixie cron: either is enough when both are restricted; when one of both begins
+with `*`, both must match. Daylight saving as protos/mainspring/v1/schedule.proto promises: a schedule whose
+hour begins with `*` follows the wall clock (twice in a repeated hour, never in a skipped one); any other
+fires once for a repeated wall time, and once at the end of a gap for all that lay in it.
 
 Pure. Instants are microseconds UTC.
 """
@@ -15,6 +16,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
+from importlib import resources
 from zoneinfo import ZoneInfo
 
 from mainspring.testing.history import AcknowledgedTask, TaskKey
@@ -23,8 +26,8 @@ SECOND_US = 1_000_000
 FOR_EVER_AT = 2**63 - 1
 _DAY_S = 86_400
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-# Vixie cron takes a jump of three hours or more for a correction of the clock, not for daylight saving.
-_GREATEST_GAP_S = 3 * 3600
+# A zone that leaves out a whole day has crossed the date line: that day's times never were.
+_GREATEST_GAP_S = _DAY_S
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -34,7 +37,7 @@ class CronError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A parsed expression; `is_fixed` tells a time of day from a pattern, which daylight saving treats apart."""
+    """A parsed expression; `is_fixed`: its hours are named, so it fires once for each wall time of a day."""
 
     seconds: frozenset[int]
     minutes: frozenset[int]
@@ -67,8 +70,8 @@ class Cron:
             days,
             months,
             frozenset(weekday % 7 for weekday in weekdays),
-            is_either_day=texts[3] != "*" and texts[5] != "*",
-            is_fixed=not texts[1].startswith("*") and not texts[2].startswith("*"),
+            is_either_day=not texts[3].startswith("*") and not texts[5].startswith("*"),
+            is_fixed=not texts[2].startswith("*"),
         )
 
     def matches_wall(self, wall_s: int) -> bool:
@@ -110,6 +113,22 @@ def _number(text: str, field: str) -> int:
     return int(text)
 
 
+@cache
+def load_zone(name: str) -> ZoneInfo:
+    """A time zone out of the `tzdata` package that nodes are deployed with, else out of the system's files.
+
+    The system's may be older than the package, and then tell other times for a zone whose rules have changed.
+
+    Raises:
+        KeyError: There is no such zone (`zoneinfo.ZoneInfoNotFoundError`).
+    """
+    try:
+        with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+            return ZoneInfo.from_file(file, key=name)
+    except (ModuleNotFoundError, OSError):
+        return ZoneInfo(name)
+
+
 def cron_times(expression: str, time_zone: str, from_at: int, until_at: int) -> list[int]:
     """The scheduled times in [`from_at`, `until_at`), found by looking at every second of it.
 
@@ -117,7 +136,7 @@ def cron_times(expression: str, time_zone: str, from_at: int, until_at: int) -> 
         CronError: The expression is outside the language above.
         KeyError: There is no such time zone (`zoneinfo.ZoneInfoNotFoundError`).
     """
-    cron, zone = Cron.parse(expression), ZoneInfo(time_zone)
+    cron, zone = Cron.parse(expression), load_zone(time_zone)
     first_s, end_s = -(-from_at // SECOND_US), -(-until_at // SECOND_US)
     times: list[int] = []
     if first_s >= end_s:

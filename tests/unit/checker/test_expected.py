@@ -50,9 +50,12 @@ def field(low: int, high: int, has_steps: bool = True) -> st.SearchStrategy[str]
 
 STARS = st.one_of(st.just("*"), st.integers(1, 20).map(lambda step: f"*/{step}"))
 MINUTES, HOURS = st.one_of(field(0, 59), STARS), st.one_of(field(0, 23), STARS)
-# `*/n` for days is left out: whether it restricts is read differently, here as in croniter.
-DAY_FIELDS = [st.one_of(field(low, high), st.just("*")) for low, high in ((1, 31), (1, 12), (0, 7))]
-FIVE = st.tuples(MINUTES, HOURS, *DAY_FIELDS).map(" ".join)
+DAY_FIELDS = [
+    st.one_of(field(low, high), st.just("*"), st.just("*/2")) for low, high in ((1, 31), (1, 12), (0, 7))
+]
+# A minute that begins with `*` beside named hours follows elapsed time in cronsim, named wall times here.
+CLOCK = st.one_of(st.tuples(field(0, 59), HOURS), st.tuples(STARS, STARS))
+FIVE = st.tuples(CLOCK, *DAY_FIELDS).map(lambda parts: " ".join([*parts[0], *parts[1:]]))
 
 
 @given(FIVE, st.sampled_from(ZONES), st.sampled_from(DAYS))
@@ -98,9 +101,11 @@ def simulated(expression: str, zone: str, from_at: int, until_at: int) -> list[i
         ("15,45 2,3 * * *", "Europe/Berlin", "2030-03-31", ["01:00:00", "01:15:00", "01:45:00"]),
         ("0 3 * * *", "Europe/Berlin", "2030-03-31", ["01:00:00"]),
         ("*/30 1-3 * * *", "Europe/Berlin", "2030-03-31", ["00:00:00", "00:30:00", "01:00:00", "01:30:00"]),
+        ("*/20 2 * * *", "Europe/Berlin", "2030-03-31", ["01:00:00"]),
+        ("15 */8 * * *", "Europe/Berlin", "2030-03-31", ["06:15:00", "14:15:00"]),
         # Berlin repeats 02:00-03:00 on 27 October: a fixed time fires in the first pass, a pattern in both.
         ("30 2 * * *", "Europe/Berlin", "2030-10-27", ["00:30:00"]),
-        ("*/30 2 * * *", "Europe/Berlin", "2030-10-27", ["00:00:00", "00:30:00", "01:00:00", "01:30:00"]),
+        ("*/30 2 * * *", "Europe/Berlin", "2030-10-27", ["00:00:00", "00:30:00"]),
         ("*/30 30 2 * * *", "Europe/Berlin", "2030-03-31", ["01:00:00"]),
         # Lord Howe moves by half an hour: 02:00 becomes 02:30 on 6 October, 15:30 UTC the day before.
         ("10 2 * * *", "Australia/Lord_Howe", "2030-10-05", ["15:30:00"]),
@@ -111,6 +116,10 @@ def simulated(expression: str, zone: str, from_at: int, until_at: int) -> list[i
         ("0 0 2 * 1", "UTC", "2030-07-01", ["00:00:00"]),
         ("0 0 2 * *", "UTC", "2030-07-01", []),
         ("0 0 * * 7", "UTC", "2030-03-31", ["00:00:00"]),
+        ("0 0 */2 * 1", "UTC", "2030-07-01", ["00:00:00"]),
+        ("0 0 */2 * 2", "UTC", "2030-07-01", []),
+        # Samoa had no 30 December 2011: the Friday's time is not made up for on the Saturday.
+        ("0 12 * * 5", "Pacific/Apia", "2011-12-30", []),
     ],
 )
 def test_daylight_saving_and_days(expression: str, zone: str, day: str, expected: list[str]) -> None:
@@ -212,3 +221,8 @@ def test_the_due_range() -> None:
     assert due_range(offset, NOW, S) == (NOW + 5, NOW + 9)
     past = replace(ONCE, at=NOW - 60 * S, sent_at=NOW, acknowledged_at=NOW + 10)
     assert due_range(past, NOW - 60 * S, 3) == (NOW - 3, NOW + 13)
+
+
+def test_an_unknown_zone_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        cron_times("* * * * *", "Europe/Nowhere", NOW, NOW + S)

@@ -46,7 +46,9 @@ def _judged_rows(history: History) -> list[LedgerRow]:
 
 
 def drop_row(history: History, rng: random.Random) -> History:
-    row = rng.choice([row for row in history.ledger if _runs_of(history, row) or row.state == "SKIPPED"])
+    acknowledged = {task.key for task in history.tasks if task.outcome == "ok"}
+    skipped = [row for row in history.ledger if row.state == "SKIPPED" and row.key in acknowledged]
+    row = rng.choice([row for row in history.ledger if _runs_of(history, row)] + skipped)
     # The earlier reading must not give it away.
     earlier = tuple(before for before in history.earlier_ledger if before != row)
     return replace(
