@@ -105,6 +105,15 @@ def test_a_one_time_task_runs_however_late() -> None:
     assert plan_claim(OneTime(5), 5, 4, grace_us=0, max_runs=1) == ClaimPlan((), None, 5)
 
 
+def test_the_grace_includes_its_end() -> None:
+    schedule = Interval(10 * US, START)
+    now = START + 35 * US
+    plan = plan_claim(schedule, START, now, grace_us=15 * US, max_runs=9)
+    assert plan.runs == (START + 20 * US, START + 30 * US)
+    plan = plan_claim(schedule, START, now, grace_us=15 * US - 1, max_runs=9)
+    assert plan.runs == (START + 30 * US,)
+
+
 @pytest.mark.parametrize(
     ("schedule", "per_day"),
     [(Interval(US, START), 86_400), (validate_cron("* * * * * *", "Europe/Berlin"), 86_400)],

@@ -132,6 +132,22 @@ def test_never_early_and_late_by_less_than_a_tick() -> None:
     assert wheel.advance(1_002_000) == ["x"]
 
 
+@pytest.mark.parametrize("level", [1, 2, 3, 7])
+def test_the_edges_of_a_slot(level: int) -> None:
+    begin, end = 256**level, 2 * 256**level - 1  # slot 1 of the level
+    wheel: TimingWheel[str] = TimingWheel(0, 1)
+    wheel.insert_many([("last", end), ("first", begin), ("behind", end + 1)])
+    assert wheel.advance(begin - 1) == []
+    assert wheel.advance(end - 1) == ["first"]
+    assert wheel.advance(end) == ["last"]
+    assert wheel.advance(end + 1) == ["behind"]
+
+    wheel = TimingWheel(0, 1)
+    wheel.insert_many([("last", end), ("first", begin)])
+    assert wheel.advance(end - 1) == ["first"]
+    assert "last" in wheel
+
+
 def test_a_passed_deadline_is_due_at_once_and_first() -> None:
     wheel: TimingWheel[str] = TimingWheel(0, 1000)
     wheel.advance(50_000)

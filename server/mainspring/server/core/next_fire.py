@@ -188,7 +188,7 @@ def _count_cron(walls: CronWalls, zone: TimeZone, low: int, high: int) -> int:
             in_gap = 0 < first - seen < DAY and walls.count_walls(seen, first) > 0
             count += in_gap and not walls.count_walls(first, first + 1)
             first = max(first, seen)
-            seen = max(last, seen)
+            seen = last
         count += walls.count_walls(first, last)
         start = end
     return count
