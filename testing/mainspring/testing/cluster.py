@@ -1,0 +1,264 @@
+"""A cluster of real processes on this machine: MariaDB, ZooKeeper, scheduler nodes, executors.
+
+Servers of the user's own are used when the environment names them, in a database and below a path of this cluster alone.
+Nothing outlives the process that made the cluster (see `child_process`); `close` ends everything at once.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import pymysql
+from kazoo.client import KazooClient
+
+from mainspring.testing.child_process import ChildProcess
+from mainspring.testing.errors import ChildFailedError
+from mainspring.testing.external import external_sql_server, external_zookeeper
+from mainspring.testing.mariadb import MariaDbServer
+from mainspring.testing.member_process import (
+    MemberProcess,
+    Usage,
+    import_environment,
+    mainspring_command,
+    usage_of,
+)
+from mainspring.testing.ports import LOOPBACK, free_ports
+from mainspring.testing.run_folder import RunFolder
+from mainspring.testing.zookeeper import ZooKeeperServer
+
+MIGRATE_TIMEOUT_S = 60.0
+LISTEN_TIMEOUT_S = 30.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How the cluster is made. Durations as the units say."""
+
+    partitions: int = 256
+    zookeeper_tick_ms: int = 1000
+    zookeeper_session_s: float = 3.0
+    """With ticks of 1 s a dead node is noticed within 2.6 to 3.3 s."""
+    executor_capacity: int = 200
+    buffer_pool_mb: int = 128
+
+
+class Cluster:
+    """The processes of one cluster.
+
+    Methods block and may be called from any thread (`await asyncio.to_thread(cluster.add_node)`). Use it in a `with`
+    block, or call `close`.
+    """
+
+    def __init__(
+        self, folder: RunFolder, settings: ClusterSettings | None = None, *, keeps_data: bool = False
+    ) -> None:
+        """Describe the cluster; nothing runs yet. The servers' data are removed at the end unless `keeps_data`."""
+        self.folder = folder
+        self._keeps_data = keeps_data
+        self.settings = settings or ClusterSettings()
+        self.mariadb = (
+            None
+            if external_sql_server()
+            else MariaDbServer(folder.data / "mariadb", buffer_pool_mb=self.settings.buffer_pool_mb)
+        )
+        self.zookeeper = (
+            None
+            if external_zookeeper()
+            else ZooKeeperServer(folder.data / "zookeeper", tick_ms=self.settings.zookeeper_tick_ms)
+        )
+        self.nodes: list[MemberProcess] = []
+        self.executors: list[MemberProcess] = []
+        self._mysql_url = ""
+        self._zookeeper_hosts = ""
+        self._path = f"/mainspring-{secrets.token_hex(6)}"
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._counts = {"node": 0, "executor": 0}
+
+    def __enter__(self) -> Self:
+        """Nothing is started."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    # --- servers --------------------------------------------------------------------------------------------------
+
+    def start_servers(self) -> None:
+        """Start MariaDB and ZooKeeper, or find the user's own, and make an empty database.
+
+        Raises:
+            ServerUnavailableError: a server cannot be had here.
+            ChildFailedError: one did not start.
+        """
+        starts = [
+            lambda server=server: self._guarded(server.start, server.kill)
+            for server in (self.mariadb, self.zookeeper)
+            if server is not None
+        ]
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="start-servers") as pool:
+            for started in [pool.submit(start) for start in starts]:
+                started.result()
+        sql_server = self.mariadb or external_sql_server()
+        zookeeper = self.zookeeper or external_zookeeper()
+        assert sql_server is not None
+        assert zookeeper is not None
+        self._mysql_url = sql_server.create_database()
+        self._zookeeper_hosts = f"{zookeeper.hosts.partition('/')[0]}{self._path}"
+
+    def migrate(self) -> None:
+        """Create the schema with `mainspring migrate`.
+
+        Raises:
+            ChildFailedError: it failed; the message holds what it said.
+        """
+        command = mainspring_command("migrate", "--partitions", str(self.settings.partitions))
+        child = ChildProcess(
+            "mainspring migrate",
+            command,
+            log_path=self.folder.logs / "migrate.log",
+            environment={**import_environment(), **self._environment()},
+        )
+        self._guarded(child.start, child.kill)
+        if code := child.wait(timeout_s=MIGRATE_TIMEOUT_S):
+            raise ChildFailedError(f"mainspring migrate ended with code {code}\n{child.log_tail()}")
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def add_node(self, *, waits: bool = True) -> MemberProcess:
+        """Start one more scheduler node; with `waits`, return when it listens.
+
+        Raises:
+            ChildFailedError: it ended or did not listen in time.
+        """
+        name = self._next_name("node")
+        port, metrics_port = free_ports(2)
+        address = f"{LOOPBACK}:{port}"
+        arguments = ["server", "--zookeeper-session", f"{self.settings.zookeeper_session_s:g}s"]
+        environment = {
+            **self._environment(),
+            "MAINSPRING_LISTEN": address,
+            "MAINSPRING_NAME": name,
+            "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
+        }
+        node = MemberProcess(
+            name, arguments, environment, self.folder.logs, address=address, metrics_port=metrics_port
+        )
+        self.nodes.append(node)
+        self._guarded(node.start, node.kill)
+        if waits:
+            self._wait_until_listening(node)
+        return node
+
+    def wait_until_listening(self) -> None:
+        """Wait until every node that was started listens. Raises ChildFailedError when one does not."""
+        for node in self.nodes:
+            self._wait_until_listening(node)
+
+    def _wait_until_listening(self, node: MemberProcess) -> None:
+        port = int(node.address.rpartition(":")[2])
+        node.child.wait_for_port(port, timeout_s=LISTEN_TIMEOUT_S)
+
+    def add_executor(self) -> MemberProcess:
+        """Start one more executor with the mock handlers; it finds the nodes itself. Its id is its name."""
+        name = self._next_name("executor")
+        addresses = ",".join(node.address for node in self.nodes if node.is_running)
+        arguments = [
+            "executor",
+            "--mock",
+            "--address",
+            addresses,
+            "--executor-id",
+            name,
+            "--capacity",
+            str(self.settings.executor_capacity),
+            "--run-log",
+            str(self.folder.run_logs / f"{name}.jsonl"),
+        ]
+        executor = MemberProcess(name, arguments, {}, self.folder.logs, address="")
+        self.executors.append(executor)
+        self._guarded(executor.start, executor.kill)
+        return executor
+
+    @property
+    def addresses(self) -> list[str]:
+        """Addresses of the nodes that run."""
+        return [node.address for node in self.nodes if node.is_running]
+
+    @property
+    def run_logs(self) -> list[Path]:
+        """The executors' run logs that exist."""
+        return sorted(self.folder.run_logs.glob("*.jsonl"))
+
+    def usage(self) -> dict[str, Usage]:
+        """What each process that still runs used so far, by its name."""
+        found: dict[str, Usage | None] = {
+            member.name: member.usage() for member in (*self.nodes, *self.executors) if member.is_running
+        }
+        for server in (self.mariadb, self.zookeeper):
+            if server is not None and server.is_running:
+                found[server.name] = usage_of(server.pid)
+        return {name: usage for name, usage in found.items() if usage is not None}
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Kill everything; nothing can be started after it. Safe to call twice."""
+        with self._lock:
+            was_closed, self._is_closed = self._is_closed, True
+        for member in (*self.executors, *self.nodes):
+            member.kill()
+        if not was_closed and not self._keeps_data:
+            self._clean_up_external()
+        for server in (self.mariadb, self.zookeeper):
+            if server is not None:
+                server.kill()
+        if not self._keeps_data:
+            self.folder.remove_data()
+
+    def _clean_up_external(self) -> None:
+        sql_server, zookeeper = external_sql_server(), external_zookeeper()
+        if sql_server is not None and self._mysql_url:
+            try:
+                sql_server.drop_database(self._mysql_url)
+            except (pymysql.Error, OSError) as error:
+                print(f"the database of this run could not be dropped: {error}")
+        if zookeeper is not None and self._zookeeper_hosts:
+            client = KazooClient(hosts=zookeeper.hosts.partition("/")[0], timeout=5.0)
+            try:
+                client.start(timeout=5)
+                client.delete(self._path, recursive=True)
+            except Exception as error:  # kazoo's own time-out classes have no common base
+                print(f"{self._path} could not be removed from ZooKeeper: {error}")
+            finally:
+                client.stop()
+                client.close()
+
+    def _guarded(self, start: Callable[[], _T], kill: Callable[[], None]) -> _T:
+        """Start something unless the cluster is closed; what was closed meanwhile is killed again."""
+        if self._is_closed:
+            raise ChildFailedError("the cluster is closed")
+        started = start()
+        with self._lock:
+            if not self._is_closed:
+                return started
+        kill()
+        raise ChildFailedError("the cluster is closed")
+
+    def _environment(self) -> dict[str, str]:
+        # By environment, not by option: the URL holds a password, and command lines are public.
+        return {"MAINSPRING_MYSQL_URL": self._mysql_url, "MAINSPRING_ZOOKEEPER": self._zookeeper_hosts}
+
+    def _next_name(self, kind: str) -> str:
+        with self._lock:
+            self._counts[kind] += 1
+            return f"{kind}-{self._counts[kind]}"

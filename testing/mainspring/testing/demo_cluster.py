@@ -1,0 +1,74 @@
+"""A whole cluster on this machine, with a verdict: `python -m mainspring.testing.demo_cluster` (`make demo-cluster`).
+
+Starts MariaDB, ZooKeeper, three scheduler nodes and two executors as processes, registers 5,000 tasks, adds a fourth node
+and stops another while they fall due, and judges what the client, the executors and the ledger say about it. Exit code 0
+only when every scheduled time has exactly one row and one run, none more than 10 s late; 1 otherwise; 2 when the cluster
+did not come up.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.text import Text
+
+from mainspring.testing.demo import DemoSettings, judge, run_demo
+from mainspring.testing.foreground import run_in_foreground
+from mainspring.testing.live_view import LiveView
+from mainspring.testing.progress import Progress
+from mainspring.testing.report import render
+from mainspring.testing.run_folder import RunFolder
+from mainspring.testing.tampering import PLANTS
+
+
+def main() -> int:
+    """Parse the command line and run; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="demo_cluster", description="A whole cluster on this machine, with a verdict."
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the plan of tasks (default 1)")
+    parser.add_argument(
+        "--tasks", type=int, default=DemoSettings().tasks, help="how many to register (default 5000)"
+    )
+    parser.add_argument(
+        "--plant", choices=sorted(PLANTS), help="tamper with the evidence: the verdict must be red"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the servers' data too (logs and evidence always stay)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there as JSON")
+    arguments = parser.parse_args()
+    if arguments.tasks < 100:
+        parser.error("--tasks: at least 100")
+    return run_in_foreground(lambda: _demo(arguments))
+
+
+async def _demo(arguments: argparse.Namespace) -> int:
+    folder = RunFolder.create("demo")
+    settings = DemoSettings(seed=arguments.seed, tasks=arguments.tasks)
+    progress = Progress(
+        f"Mainspring: {settings.nodes} nodes, {settings.executors} executors, {settings.tasks:,} tasks"
+    )
+    view = LiveView(progress)
+    with view.live():
+        history = await run_demo(settings, folder, progress, refresh=view.refresh, keeps_data=arguments.keep)
+    if arguments.plant:
+        history = PLANTS[arguments.plant](history)
+        view.console.print(Text(f"planted in the evidence: {arguments.plant}", style="yellow"))
+    judgement = judge(history)
+    view.console.print(render(judgement.report))
+    for complaint in judgement.complaints:
+        view.console.print(Text(complaint, style="red"))
+    if cancelled := judgement.verdict.counts["cancelled"]:
+        view.console.print(f"{cancelled:,} more were cancelled by the demo itself before they were sent")
+    view.console.print(f"logs and evidence: {folder.path}", soft_wrap=True)
+    if arguments.json:
+        document = {"seed": arguments.seed, "tasks": arguments.tasks, "is_ok": judgement.is_ok}
+        document["report"] = judgement.report.to_json()
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 0 if judgement.is_ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
