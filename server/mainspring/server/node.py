@@ -51,6 +51,7 @@ DATABASE_CHECK_S = 1.0
 DATABASE_AWAY_S = 3.0
 LOOP_LAG_ROUND_S = 0.1
 FLUSH_S = 1.0
+RECONCILE_S = 5.0
 CLIENT_SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
@@ -107,7 +108,7 @@ class Node:
             executors,
             OwnerRouter(membership, self.node_id),
             self._peers,
-            on_fenced=lambda partitions: self._fenced.set(),
+            on_fenced=self._fenced.set,
         )
         manager = PartitionManager(self.node_id, membership, self._store, engine, self._peers, self._clock)
         executor_servicer = ExecutorServicer(
@@ -122,7 +123,7 @@ class Node:
         loops = {
             "database": self._database_round,
             "nodes": _NodeListRound(membership, executors, self._peers, self.address).run_round,
-            "fenced": lambda: self._fenced_round(manager),
+            "fenced": lambda: self._fenced_round(manager, engine),
             "lag": self._lag_round,
         }
         await self._server.start()
@@ -215,12 +216,18 @@ class Node:
         for service in ("", *CLIENT_SERVICES):
             await self._health.set(service, status)
 
-    async def _fenced_round(self, manager: PartitionManager) -> None:
-        """A write was refused: the shard manager compares what it holds with the rows at once."""
-        await self._fenced.wait()
-        self._fenced.clear()
-        async with self._clock.timeout(5.0):
-            await manager.reconcile()
+    async def _fenced_round(self, manager: PartitionManager, engine: Engine) -> None:
+        """Compares what is held with the rows: at once when a write was refused, else now and then."""
+        try:
+            async with self._clock.timeout(RECONCILE_S):
+                await self._fenced.wait()
+        except TimeoutError:
+            pass
+        else:
+            self._fenced.clear()
+            async with self._clock.timeout(RECONCILE_S):
+                await manager.reconcile()
+        engine.adopt_missing(manager.holds)
 
     async def _lag_round(self) -> None:
         begun_s = self._clock.monotonic()

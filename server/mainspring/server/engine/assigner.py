@@ -108,20 +108,19 @@ class Assigner:
                 pause_s = min(1.0, pause_s * 2)
                 items = [a for a in items if self._context.held.epoch_of(a.ref.partition_id) == a.epoch]
                 if not items:
+                    self._executors.give_back(a.executor_id for _, a in batch)
                     return
         self._context.metrics.batch("assign", len(items))
-        if outcome.refused:
-            self._context.signals.fenced(outcome.refused)
+        epochs = {a.ref.partition_id: a.epoch for a in items}
+        self._context.refused(outcome.refused, epochs)
         recorded = {d.ref for d in outcome.dispatchable}
-        for assignment in items:
-            if assignment.ref not in recorded:
-                self._attempts.end(assignment.ref)
+        for attempt, _ in batch:
+            if attempt.ref not in recorded and self._attempts.get(attempt.ref) is attempt:
+                self._attempts.end(attempt.ref)
         reserved = Counter(a.executor_id for _, a in batch)
         reserved.subtract(d.executor_id for d in outcome.dispatchable if d.executor_id is not None)
         self._executors.give_back(reserved.elements())
-        still_held = await self._fence_check.still_held(
-            {a.ref.partition_id: a.epoch for a in items}, begun_at_s
-        )
+        still_held = await self._fence_check.still_held(epochs, begun_at_s)
         self._sender.send(
             [d for d in outcome.dispatchable if d.ref.partition_id in still_held],
             begun_at=begun_at,

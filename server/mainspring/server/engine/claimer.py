@@ -84,7 +84,12 @@ class Claimer:
 
     def _plan(self, task: DueTask, now: int) -> ClaimItem | None:
         if not self._context.held.is_firing(task.partition_id):
-            self._window.settle_claim(task, None)
+            if self._context.held.epoch_of(task.partition_id) is None:
+                self._window.settle_claim(task, None)
+            else:
+                self._window.return_claim(
+                    task
+                )  # being taken over or handed over: the loop is woken when that is done
             return None
         self._context.metrics.stage("due", task.due_at, now)
         try:
@@ -165,8 +170,7 @@ class Claimer:
         begun_at_s: float,
         wake_at: int,
     ) -> None:
-        if outcome.refused:
-            self._context.signals.fenced(outcome.refused)
+        self._context.refused(outcome.refused, epochs)
         now = self._context.clock.now()
         for item in outcome.moved:
             self._context.metrics.stage("claimed", item.due.due_at, now)

@@ -136,8 +136,7 @@ class Completer:
                 await self._context.clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
         self._context.metrics.batch("complete", len(items))
-        if refused:
-            self._context.signals.fenced(refused)
+        self._context.refused(refused, {item.ref.partition_id: item.epoch for item in items})
         self._settle(batch, refused)
 
     def _completion(self, pending: _Pending) -> Completion | None:

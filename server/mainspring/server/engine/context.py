@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mainspring.server.clock import Clock
@@ -10,14 +10,15 @@ from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.observability.metrics import Metrics
 from mainspring.server.persistence.store import Store
+from mainspring.shard_manager.lease import PartitionLease
 
 
 @dataclass(slots=True)
 class Signals:
     """What one part has to tell another; the engine connects them. Each is cheap and may be called at any time."""
 
-    fenced: Callable[[frozenset[int]], None] = lambda partition_ids: None
-    """The database showed another owner or epoch of these partitions."""
+    fenced: Callable[[Sequence[PartitionLease]], None] = lambda leases: None
+    """The database showed another owner or epoch than these, under which something was to be written."""
     queued: Callable[[], None] = lambda: None
     """Executions wait for an executor."""
     slipped: Callable[[], None] = lambda: None
@@ -36,3 +37,9 @@ class OwnerContext:
     settings: EngineSettings
     metrics: Metrics
     signals: Signals = field(default_factory=Signals)
+
+    def refused(self, partition_ids: Iterable[int], epochs: Mapping[int, int]) -> None:
+        """Passes on which partitions a write was refused for, with the epochs under which it was tried."""
+        leases = [PartitionLease(p, epochs[p]) for p in partition_ids if p in epochs]
+        if leases:
+            self.signals.fenced(leases)

@@ -25,7 +25,7 @@ class DueWindow:
         self._wheel: TimingWheel[TaskRef] = TimingWheel(start_at)
         self._known: dict[TaskRef, DueTask] = {}
         self._ready: dict[str, deque[TaskRef]] = {}
-        self._claiming: set[TaskRef] = set()
+        self._claiming: dict[TaskRef, DueTask] = {}
         self._capacity = capacity
         self.frontier = start_at
         """Tasks due before this instant are loaded; the loader moves it."""
@@ -64,7 +64,7 @@ class DueWindow:
         for ref in [ref for ref in self._known if ref.partition_id in partition_ids]:
             del self._known[ref]
             self._wheel.cancel(ref)
-            self._claiming.discard(ref)
+            self._claiming.pop(ref, None)
 
     def advance(self, now: int) -> int:
         """Moves what is due by now from the wheel to the ready queues; answers how many."""
@@ -99,7 +99,7 @@ class DueWindow:
             task = self._known.get(ref)
             if task is None or ref in self._claiming or ref in self._wheel or task.handler != handler:
                 continue
-            self._claiming.add(ref)
+            self._claiming[ref] = task
             taken.append(task)
         if queue is not None and not queue:
             del self._ready[handler]
@@ -108,9 +108,9 @@ class DueWindow:
     def settle_claim(self, task: DueTask, following: DueTask | None) -> None:
         """Ends a claim: the task goes on with its next time when that lies inside the window, else it is forgotten."""
         ref = task.ref
-        if ref not in self._claiming:
-            return
-        self._claiming.discard(ref)
+        if self._claiming.get(ref) is not task:
+            return  # the partition went and came back meanwhile: this outcome is of another time
+        del self._claiming[ref]
         if following is not None and following.due_at < self.frontier:
             self._known[ref] = following
             self._wheel.insert(ref, following.due_at)
@@ -120,6 +120,6 @@ class DueWindow:
     def return_claim(self, task: DueTask) -> None:
         """Undoes `begin_claims` for a task that was not claimed: it is ready again, in front."""
         ref = task.ref
-        if ref in self._claiming:
-            self._claiming.discard(ref)
+        if self._claiming.get(ref) is task:
+            del self._claiming[ref]
             self._ready.setdefault(task.handler, deque()).appendleft(ref)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -41,7 +41,7 @@ class Engine:
     """Fires the tasks of the partitions held. Implements the shard manager's `PartitionHost`.
 
     Args:
-        on_fenced: told of partitions that the database gave to somebody else; the shard manager looks at the rows then.
+        on_fenced: told when the database gave a partition to somebody else; the shard manager looks at the rows then.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Engine:
         router: OwnerRouter,
         peers: PeerClient,
         *,
-        on_fenced: Callable[[frozenset[int]], None],
+        on_fenced: Callable[[], None],
     ) -> None:
         clock, settings = context.clock, context.settings
         self._context = context
@@ -119,17 +119,14 @@ class Engine:
     def _on_open(self, rows: Sequence[OpenExecution]) -> None:
         self._reaper.absorb(rows)
 
-    def _fenced(self, partition_ids: frozenset[int]) -> None:
-        leases = [
-            PartitionLease(p, epoch)
-            for p in partition_ids
-            if (epoch := self._context.held.epoch_of(p)) is not None
-        ]
-        if leases:
-            log.warning("fenced", partitions=sorted(partition_ids))
-            self._context.metrics.fenced.inc(len(leases))
-            self.revoke(leases)
-        self._on_fenced(partition_ids)
+    def _fenced(self, leases: Sequence[PartitionLease]) -> None:
+        held = self._context.held
+        lost = [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]
+        if lost:
+            log.warning("fenced", partitions=sorted(lease.partition_id for lease in lost))
+            self._context.metrics.fenced.inc(len(lost))
+            self.revoke(lost)
+        self._on_fenced()
 
     async def _demand_round(self) -> None:
         """Tells the executors how much work waits for them, a few times a second rather than at each change."""
@@ -221,12 +218,11 @@ class Engine:
     # --- PartitionHost -------------------------------------------------------------------------------------------
 
     async def prepare(self, partition_ids: Sequence[int]) -> None:
-        """Warms the window: what is due soon is read ahead, and read again once the row is taken."""
-        await self._loader.load(partition_ids, DISTANT_PAST, self.window.frontier)
+        """Warms the database's memory with what is due soon; it is read again, in no time, once the row is taken."""
+        await self._loader.read(partition_ids, DISTANT_PAST, self.window.frontier)
 
     def discard(self, partition_ids: Sequence[int]) -> None:
-        """Forgets what `prepare` loaded."""
-        self.window.forget_partitions({p for p in partition_ids if self._context.held.epoch_of(p) is None})
+        """Nothing to forget: `prepare` keeps nothing."""
 
     def adopt(self, leases: Sequence[PartitionLease]) -> None:
         """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
@@ -236,25 +232,44 @@ class Engine:
         self._adoptions.add(adoption)
         adoption.add_done_callback(self._adoptions.discard)
 
+    def adopt_missing(self, holds: Mapping[int, int]) -> None:
+        """Adopts again what the shard manager holds and the engine does not: whatever went wrong, it does not stay so."""
+        held = self._context.held
+        missing = [PartitionLease(p, epoch) for p, epoch in holds.items() if held.epoch_of(p) is None]
+        if missing:
+            log.warning("partitions_missing", partitions=sorted(lease.partition_id for lease in missing))
+            self.adopt(missing)
+
     async def _adopt(self, leases: list[PartitionLease]) -> None:
         held, clock = self._context.held, self._context.clock
         pause_s = 0.05
         while leases := [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]:
-            partition_ids = [lease.partition_id for lease in leases]
-            frontier = self.window.frontier
             try:
-                # Open executions first: a partition claims nothing before it knows what its last owner left open.
-                await self._loader.load_open(partition_ids, None)
-                await self._loader.load(partition_ids, DISTANT_PAST, frontier)
+                tasks = await self._read_for_adoption([lease.partition_id for lease in leases])
             except StoreError as error:
-                log.warning("adopt_failed", reason=error.reason, error=str(error), partitions=partition_ids)
+                log.warning("adopt_failed", reason=error.reason, error=str(error), partitions=len(leases))
                 await clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
                 continue
-            firing = [lease.partition_id for lease in leases if held.fire(lease)]
-            log.info("partitions_firing", count=len(firing), partitions=firing)
+            firing = {lease.partition_id for lease in leases if held.fire(lease)}
+            self._loader.merge([task for task in tasks if task.partition_id in firing])
+            log.info("partitions_firing", count=len(firing), partitions=sorted(firing))
             self._claimer.wake()
             return
+
+    async def _read_for_adoption(self, partition_ids: Sequence[int]) -> list[DueTask]:
+        """Takes the open executions in, then reads what is due up to the frontier, also when that moves meanwhile.
+
+        Open executions first: a partition claims nothing before it knows what its last owner left open.
+        """
+        await self._loader.load_open(partition_ids, None)
+        tasks: list[DueTask] = []
+        read_until = DISTANT_PAST
+        while read_until < self.window.frontier:
+            until_at = self.window.frontier
+            tasks += await self._loader.read(partition_ids, read_until, until_at)
+            read_until = until_at
+        return tasks
 
     async def surrender(self, leases: Sequence[PartitionLease]) -> None:
         """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them."""

@@ -24,10 +24,9 @@ class FenceCheck:
         while held and self._context.clock.monotonic() - begun_at_s > self._context.settings.stale_commit_s:
             begun_at_s = self._context.clock.monotonic()
             rows = {row.partition_id: row for row in await self._context.store.read_partitions()}
-            fenced = frozenset(
+            fenced = {
                 p for p in held if (rows[p].epoch, rows[p].owner_id) != (epochs[p], self._context.node_id)
-            )
-            if fenced:
-                self._context.signals.fenced(fenced)
+            }
+            self._context.refused(fenced, epochs)
             held = {p for p in held - fenced if self._context.held.epoch_of(p) == epochs[p]}
         return held

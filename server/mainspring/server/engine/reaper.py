@@ -175,5 +175,4 @@ class Reaper:
             batch = extensions[start : start + self._context.settings.complete_batch]
             self._context.metrics.batch("extend", len(batch))
             refused = await self._context.store.extend(self._context.node_id, batch)
-            if refused:
-                self._context.signals.fenced(refused)
+            self._context.refused(refused, {item.ref.partition_id: item.epoch for item in batch})

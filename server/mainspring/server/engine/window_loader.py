@@ -47,7 +47,7 @@ class WindowLoader:
         if not is_near or self._window.room < self._context.settings.window_capacity // 4:
             await self._context.clock.sleep(min(0.5, self._context.settings.window_s / 10))
             return
-        partitions = self._context.held.held()
+        partitions = self._context.held.firing()
         self._window.frontier = horizon
         if partitions:
             await self._load_slice(partitions, from_at, horizon)
@@ -66,20 +66,38 @@ class WindowLoader:
         """Loads the due tasks of these partitions in [from, until) page by page; False when the window is full."""
         cursor: DueCursor | None = None
         while True:
-            page = await self._context.store.load_due_tasks(
-                partitions,
-                from_at=from_at,
-                until_at=until_at,
-                after=cursor,
-                limit=self._context.settings.load_page,
-            )
-            self._merge(page)
-            if len(page) < self._context.settings.load_page:
+            page, cursor = await self._page(partitions, from_at, until_at, cursor)
+            self.merge(page)
+            if cursor is None:
                 return True
             if self._window.room == 0:
                 return False
-            last = page[-1]
-            cursor = DueCursor(last.partition_id, last.due_at, last.task_key)
+
+    async def read(self, partitions: Sequence[int], from_at: int, until_at: int) -> list[DueTask]:
+        """Reads the due tasks of these partitions in [from, until) without taking them in, as many as there is room for."""
+        cursor: DueCursor | None = None
+        tasks: list[DueTask] = []
+        while True:
+            page, cursor = await self._page(partitions, from_at, until_at, cursor)
+            tasks += page
+            if cursor is None or len(tasks) >= self._window.room:
+                return tasks
+
+    async def _page(
+        self, partitions: Sequence[int], from_at: int, until_at: int, after: DueCursor | None
+    ) -> tuple[list[DueTask], DueCursor | None]:
+        """A page and where the next one begins; None when it was the last."""
+        page = await self._context.store.load_due_tasks(
+            partitions,
+            from_at=from_at,
+            until_at=until_at,
+            after=after,
+            limit=self._context.settings.load_page,
+        )
+        if len(page) < self._context.settings.load_page:
+            return page, None
+        last = page[-1]
+        return page, DueCursor(last.partition_id, last.due_at, last.task_key)
 
     async def load_open(self, partitions: Sequence[int], until_at: int | None) -> int:
         """Hands the open executions of these partitions to the owner of attempts; answers how many rows it read."""
@@ -102,11 +120,16 @@ class WindowLoader:
     def accept(self, tasks: Sequence[DueTask]) -> None:
         """Takes hints in: tasks of held partitions that are due inside the window."""
         frontier = self._window.frontier
-        self._merge(
-            [t for t in tasks if t.due_at < frontier and self._context.held.epoch_of(t.partition_id) is not None]
+        self.merge(
+            [
+                t
+                for t in tasks
+                if t.due_at < frontier and self._context.held.epoch_of(t.partition_id) is not None
+            ]
         )
 
-    def _merge(self, tasks: Sequence[DueTask]) -> None:
+    def merge(self, tasks: Sequence[DueTask]) -> None:
+        """Takes tasks in and wakes the timer."""
         if tasks:
             self._window.merge(tasks)
             self._driver.inserted()
@@ -142,15 +165,7 @@ class WindowLoader:
         """Pages through what is overdue until nothing is left, the window is full, or enough was read for one sweep."""
         cursor: DueCursor | None = None
         for _ in range(SWEEP_PAGES):
-            page = await self._context.store.load_due_tasks(
-                partitions,
-                from_at=from_at,
-                until_at=until_at,
-                after=cursor,
-                limit=self._context.settings.load_page,
-            )
-            self._merge(page)
-            if len(page) < self._context.settings.load_page or self._window.room == 0:
+            page, cursor = await self._page(partitions, from_at, until_at, cursor)
+            self.merge(page)
+            if cursor is None or self._window.room == 0:
                 return
-            last = page[-1]
-            cursor = DueCursor(last.partition_id, last.due_at, last.task_key)
