@@ -21,6 +21,9 @@ from mainspring.v1 import executor_service_pb2 as pb
 STALL_S = 1.0
 """A tick later than this by so much means that this process stood still, not the nodes."""
 
+LOG_EVERY_FAILURES = 60
+"""A node that stays away is logged about once a minute."""
+
 
 class Agent:
     """Runs once. For one event loop.
@@ -240,7 +243,8 @@ class Agent:
                 self._links.pop(address, None)
                 self._follow_view()
                 return
-            logger.info("session.ended", address=address, reason=reason, failures=failures)
+            if failures == 1 or failures % LOG_EVERY_FAILURES == 0:
+                logger.warning("session.ended", address=address, reason=reason, failures=failures)
             await self._clock.sleep(self._backoff.delay_s(failures, self._random))
 
     def _forget(self, session: Session) -> None:

@@ -103,8 +103,7 @@ class Outbox:
             attempt = self._started.popleft()
             frame.started.add(attempt=_ref(attempt.key), epoch=attempt.epoch)
             room -= 1
-        if self._started:
-            return  # a result may be of one of these starts
+        # No result overtakes its start: when starts are left over, so is no room.
         room_bytes = MAX_FRAME_BYTES
         while self._results and room and room_bytes > 0:
             key = next(iter(self._results))

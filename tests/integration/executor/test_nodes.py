@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from integration.executor.conftest import Cluster
-from integration.executor.fake_node import DEADLINE_S, FakeNode, work
+from integration.executor.fake_node import DEADLINE_S, FakeNode, Stream, work
 
 from mainspring.executor import Executor
 from mainspring.executor.mock_handlers import mock_registry
@@ -46,13 +46,14 @@ async def test_given_one_address_it_follows_the_node_list(cluster: Cluster) -> N
 
 
 async def test_an_alias_is_left_in_order_before_the_listed_address_is_joined(cluster: Cluster) -> None:
-    node = await cluster.node("a")
+    node = await cluster.node("a", linger_s=0.2)
     executor = Executor(f"localhost:{node.port}", capacity=4, registry=mock_registry())
     cluster.run(executor)
     await node.until(lambda: len(node.streams) == 2 and node.stream.credit == 4)
     alias = node.streams[0]
     assert alias.goodbye == "no longer listed"
     assert alias.granted == 0
+    assert not node.stream.began_beside_another
 
 
 async def test_an_alias_serves_when_the_listed_address_does_not_work(cluster: Cluster) -> None:
@@ -109,6 +110,22 @@ async def test_a_drain_finishes_what_runs_refuses_the_rest_and_says_goodbye(clus
     assert outcomes == {1: pb.RESULT_OUTCOME_SUCCEEDED, 2: pb.RESULT_OUTCOME_REFUSED}
     assert node.stream.goodbye == "drained"
     assert node.stream.wanted_back >= 4, "its credit was asked back, and again when nothing came"
+
+
+async def test_a_drain_with_nothing_to_do_still_answers_work_that_crossed_it(cluster: Cluster) -> None:
+    node = await cluster.node("a", returns_credit=False)
+    executor = cluster.executor(node, capacity=5)
+    await ready(node, 5)
+
+    def cross(stream: Stream, frame: pb.ConnectRequest) -> None:
+        if frame.drain:
+            stream.send_work([work(1)])
+
+    node.on_frame = cross
+    executor.stop()
+    assert await cluster.drained(executor)
+    assert [result.error_kind for result in node.results] == ["Draining"]
+    assert node.stream.goodbye == "drained"
 
 
 async def test_a_drain_waits_until_results_are_saved(cluster: Cluster) -> None:

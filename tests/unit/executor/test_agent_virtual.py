@@ -1,0 +1,164 @@
+"""The whole agent in memory and under virtual time: no gRPC, no waiting."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from mainspring.executor.agent import Agent
+from mainspring.executor.config import ExecutorConfig
+from mainspring.executor.mock_handlers import mock_registry
+from mainspring.executor.transport import TransportError
+from mainspring.v1 import executor_service_pb2 as pb
+
+HOUR_S = 3_600.0
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Jumps to the next timer when nothing is ready."""
+
+    _virtual_s = 0.0
+
+    def time(self) -> float:
+        return self._virtual_s
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self._virtual_s = max(self._virtual_s, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+class VirtualClock:
+    def now(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1_000_000)
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, duration_s: float) -> None:
+        await asyncio.sleep(duration_s)
+
+    def timeout(self, duration_s: float) -> AbstractAsyncContextManager[Any]:
+        return asyncio.timeout(duration_s)
+
+
+class Pipe:
+    """One stream in memory, and the node at its end."""
+
+    def __init__(self) -> None:
+        self.sent: list[pb.ConnectRequest] = []
+        self.to_executor: asyncio.Queue[pb.ConnectResponse | None] = asyncio.Queue()
+
+    async def send(self, frame: pb.ConnectRequest) -> None:
+        self.sent.append(frame)
+        if frame.hello:
+            hello = pb.NodeHello(
+                node_id="n", heartbeat_interval=Duration(seconds=1), lease=Duration(seconds=3)
+            )
+            self.answer(hello=[hello], node_list=[pb.NodeList(addresses=["node"])])
+        if frame.heartbeat:
+            self.answer(heartbeat=[pb.Heartbeat(sequence=1)])
+        if frame.goodbye:
+            self.to_executor.put_nowait(None)
+
+    async def receive(self) -> pb.ConnectResponse | None:
+        return await self.to_executor.get()
+
+    async def done_sending(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def answer(self, **kinds: Any) -> None:
+        self.to_executor.put_nowait(pb.ConnectResponse(**kinds))
+
+
+class MemoryTransport:
+    def __init__(self) -> None:
+        self.is_up = True
+        self.pipes: list[Pipe] = []
+        self.tries_at_s: list[float] = []
+
+    async def open(self, address: str) -> Pipe:
+        self.tries_at_s.append(asyncio.get_running_loop().time())
+        if not self.is_up:
+            raise TransportError("down")
+        self.pipes.append(Pipe())
+        return self.pipes[-1]
+
+
+def in_virtual_time(scenario: Callable[[], Any]) -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scenario())
+
+
+def test_an_outage_of_an_hour_loses_no_result_and_costs_no_time() -> None:
+    async def scenario() -> None:
+        transport, clock, stop = MemoryTransport(), VirtualClock(), asyncio.Event()
+        agent = Agent(
+            ExecutorConfig(addresses=("node",), capacity=4),
+            mock_registry(),
+            transport=transport,
+            clock=clock,
+            random=Random(1),
+        )
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(10)
+        assert len(transport.pipes) == 1, "heartbeats keep the session for longer than its lease"
+        first = transport.pipes[0]
+        assert sum(credit.granted for frame in first.sent for credit in frame.credit) == 4
+        item = pb.Work(
+            attempt=pb.AttemptRef(task_key=b"k" * 16, attempt=1), epoch=1, handler="echo", payload=b"kept"
+        )
+        first.answer(work=[item])
+        await asyncio.sleep(1)
+        transport.is_up = False
+        first.to_executor.put_nowait(None)  # the node dies with the result unsaved
+        await asyncio.sleep(HOUR_S)
+        tries = [at_s for at_s in transport.tries_at_s if at_s > 12]
+        gaps = [later - earlier for earlier, later in pairwise(tries)]
+        assert min(gaps[10:]) >= 0.5
+        assert max(gaps) <= 1.0
+        transport.is_up = True
+        await asyncio.sleep(2)
+        second = transport.pipes[1]
+        results = [result for frame in second.sent for result in frame.result]
+        assert [result.output for result in results] == [b"kept"]
+        await asyncio.sleep(2)
+        assert sum(len(frame.result) for frame in second.sent) == 2, (
+            "repeated, for nobody said that it is saved"
+        )
+        second.answer(result_saved=[pb.ResultSaved(attempt=results[0].attempt)])
+        stop.set()
+        assert await running
+        assert second.sent[-1].goodbye[0].reason == "drained"
+
+    in_virtual_time(scenario)
+
+
+def test_a_silent_node_is_given_up_after_its_lease() -> None:
+    async def scenario() -> None:
+        transport, stop = MemoryTransport(), asyncio.Event()
+        agent = Agent(
+            ExecutorConfig(addresses=("node",), tick_s=0.1),
+            mock_registry(),
+            transport=transport,
+            clock=VirtualClock(),
+            random=Random(1),
+        )
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(5)
+        transport.pipes[0].answer = lambda **_: None  # type: ignore[method-assign]
+        silent_at_s = asyncio.get_running_loop().time()
+        while len(transport.pipes) == 1:
+            await asyncio.sleep(0.05)
+        assert 2.0 <= asyncio.get_running_loop().time() - silent_at_s <= 3.5
+        stop.set()
+        assert await running
+
+    in_virtual_time(scenario)
