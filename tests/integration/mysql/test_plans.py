@@ -1,0 +1,281 @@
+"""How the servers execute the statements: by key look-ups on the intended index, however many rows there are.
+
+The statements are those that the store sends, recorded while it works, then explained and run again with the server's
+counters read: a plan may look right and still visit too many rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pymysql
+import pytest
+
+from mainspring.server.core.model import (
+    Assignment,
+    ClaimGap,
+    ClaimItem,
+    ClaimRun,
+    Completion,
+    DueCursor,
+    ExecutionRef,
+    ExecutionState,
+    Extension,
+    NewTask,
+    TaskRef,
+)
+from mainspring.server.persistence.mysql.connection import Connection
+from mainspring.server.persistence.mysql.migrate import migrate
+from mainspring.server.persistence.mysql.settings import MySQLSettings
+from mainspring.server.persistence.mysql.store import MySQLStore
+from mainspring.shard_manager.hashing import partition_of, task_key
+from mainspring.testing.sql_server import connect
+
+PARTITIONS = 256
+ROWS = 50_000
+BATCH = 100
+SECOND = 1_000_000
+T0 = 1_800_000_000 * SECOND
+MAX_ROWS_VISITED = 25 * BATCH
+"""A look-up in each of up to four tables an item, the JSON table's own rows, and index maintenance; far below ROWS."""
+
+
+def _task(number: int) -> NewTask:
+    key = task_key("default", f"task-{number}")
+    return NewTask(
+        ref=TaskRef(partition_of(key, PARTITIONS), key),
+        namespace="default",
+        task_id=f"task-{number}",
+        handler="noop",
+        payload=b"payload",
+        schedule="{}",
+        definition_hash=key,
+        scheduled_at=T0 + number * 1000,
+        due_at=T0 + number * 1000,
+        created_at=T0,
+    )
+
+
+@pytest.fixture(scope="module", params=["mariadb", "mysql"])
+def filled_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with 50,000 tasks and 50,000 executions, a tenth of them open, and fresh statistics."""
+    server = request.getfixturevalue(request.param)
+    with server.fresh_database() as url:
+        asyncio.run(_fill(url))
+        yield url
+
+
+async def _fill(url: str) -> None:
+    settings = MySQLSettings.from_url(url)
+    await migrate(settings, PARTITIONS)
+    store = MySQLStore(settings)
+    await store.start()
+    for begin in range(0, ROWS, 1000):
+        await store.create_tasks([_task(number) for number in range(begin, begin + 1000)])
+    await store.take_partitions([(partition_id, 0) for partition_id in range(PARTITIONS)], "me")
+    await store.close()
+    connection = connect(url)
+    with connection.cursor() as cursor:
+        # Five executions of each of 10,000 tasks, linked; the latest one open.
+        for step in range(5):
+            is_open = step == 4
+            cursor.execute(
+                "INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,"
+                " wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at)"
+                f" SELECT partition_id, scheduled_at - {(5 - step) * SECOND}, task_key,"
+                f" {'NULL' if step == 0 else f'scheduled_at - {(6 - step) * SECOND}'}, {2 if is_open else 4},"
+                f" scheduled_at, {'scheduled_at' if is_open else 'NULL'}, 1, 1, 1, 'executor-1', 'me', {T0}"
+                f" FROM tasks WHERE scheduled_at < {T0 + 10_000 * 1000}"
+            )
+        cursor.execute(
+            f"UPDATE tasks SET last_scheduled_at = scheduled_at - {SECOND} WHERE scheduled_at < {T0 + 10_000 * 1000}"
+        )
+        cursor.execute("ANALYZE TABLE tasks, executions, partitions")
+        cursor.fetchall()
+    connection.close()
+
+
+@pytest.fixture
+async def recorded(filled_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list[str]]]:
+    """The statements of each unit, by its name, as the store sent them."""
+    store = MySQLStore(MySQLSettings.from_url(filled_url))
+    try:
+        yield await _record(store, monkeypatch)
+    finally:
+        await store.close()
+
+
+async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    packets: list[str] = []
+    run = Connection.run
+
+    async def record(self: Connection, sql: str, **arguments: Any) -> Any:
+        packets.append(sql)
+        return await run(self, sql, **arguments)
+
+    monkeypatch.setattr(Connection, "run", record)
+    await store.start()
+    units: dict[str, list[str]] = {}
+
+    def keep(name: str) -> None:
+        statements = [part for packet in packets for part in re.split(r";\s+(?=[A-Z]{4})", packet)]
+        units[name] = [s for s in statements if s.split()[0] in ("SELECT", "UPDATE", "INSERT", "WITH")]
+        packets.clear()
+
+    packets.clear()
+    window = {"from_at": T0, "until_at": T0 + 3600 * SECOND}
+    due = await store.load_due_tasks(range(PARTITIONS), **window, after=None, limit=BATCH)
+    keep("load_due_tasks")
+    cursor = DueCursor(due[-1].partition_id, due[-1].due_at, due[-1].task_key)
+    more = await store.load_due_tasks(range(PARTITIONS), **window, after=cursor, limit=BATCH)
+    keep("load_due_tasks, a later page")
+    assert len(more) == BATCH
+    assert not await store.load_due_tasks(
+        range(PARTITIONS), from_at=T0 - 3600 * SECOND, until_at=T0, after=None, limit=BATCH
+    )
+    keep("sweep that finds nothing")
+    open_rows = await store.load_open_executions(range(PARTITIONS), until_at=None, after=None, limit=BATCH)
+    keep("load_open_executions")
+    last = open_rows[-1]
+    await store.load_open_executions(
+        range(0, PARTITIONS, 3),
+        until_at=T0 + 3600 * SECOND,
+        after=DueCursor(last.ref.partition_id, last.wake_at, last.ref.task_key),
+        limit=BATCH,
+    )
+    keep("load_open_executions, a later page")
+    epochs = dict.fromkeys(range(PARTITIONS), 1)
+    items = [
+        ClaimItem(
+            task,
+            (ClaimRun(task.scheduled_at, task.due_at, "executor-1"),),
+            ClaimGap(task.scheduled_at - 1, task.scheduled_at - 1, 1, "gap") if n % 9 == 0 else None,
+            None,
+            None,
+        )
+        for n, task in enumerate(due)
+    ]
+    outcome = await store.claim("me", epochs, items, now=T0, wake_at=T0 + 9)
+    assert len(outcome.claimed) == BATCH
+    keep("claim")
+    await store.recover_claim("me", epochs, items, now=T0, wake_at=T0 + 9)
+    keep("recover_claim")
+    await store.extend(
+        "me", [Extension(s.ref, 1, 1, ExecutionState.RUNNING, T0 + 99, T0, T0) for s in outcome.claimed]
+    )
+    keep("extend")
+    assigned = await store.assign(
+        "me", [Assignment(s.ref, 1, 1, "executor-2") for s in outcome.claimed], now=T0, wake_at=T0 + 9
+    )
+    assert len(assigned.dispatchable) == BATCH
+    keep("assign")
+    for name, result in (("complete", b""), ("complete with results", b"result")):
+        part = assigned.dispatchable[:50] if result else assigned.dispatchable[50:]
+        ends = [Completion(s.ref, 1, 2, ExecutionState.SUCCEEDED, "", result, T0, T0, T0) for s in part]
+        assert not await store.complete("me", ends, now=T0)
+        keep(name)
+    await store.complete(
+        "me", [Completion(s.ref, 2, 2, ExecutionState.FAILED, "", b"", 1, 1, 1) for s in part], now=T0
+    )
+    keep("complete that is refused")
+    await store.create_tasks([_task(number) for number in range(ROWS - BATCH, ROWS)])
+    keep("create_tasks of existing ones")
+    subject = open_rows[0].ref
+    ref = TaskRef(subject.partition_id, subject.task_key)
+    await store.get_task(ref)
+    await store.get_execution(ref, None)
+    await store.get_execution(ref, subject.scheduled_at)
+    keep("reads of one task")
+    history = await store.list_task_executions(ref, start_at=None, end_at=None, before_at=None, limit=BATCH)
+    assert len(history) >= 5
+    keep("list_task_executions")
+    page = await store.list_tasks("default", None, BATCH, with_payload=True)
+    await store.list_tasks("default", page[-1].ref, BATCH, with_payload=False)
+    keep("list_tasks")
+    await store.list_tasks("a-namespace-without-tasks", None, BATCH, with_payload=True)
+    keep("list_tasks of an empty namespace")
+    after = ExecutionRef(0, T0, bytes(16))
+    await store.list_executions("default", start_at=None, end_at=None, after=after, limit=BATCH)
+    keep("list_executions")
+    await store.take_partitions([(3, 7)], "you")
+    await store.release_partitions([], "me")
+    keep("take_partitions")
+    return units
+
+
+# (table alias, index): what each unit's statements may use. Derived tables and JSON tables are theirs to scan.
+INDEXES = {
+    ("t", "PRIMARY"),
+    ("tasks", "PRIMARY"),
+    ("tasks", "due"),
+    ("e", "PRIMARY"),
+    ("e", "wake"),
+    ("executions", "PRIMARY"),
+    ("p", "PRIMARY"),
+    ("partitions", "PRIMARY"),
+}
+EXPECTED_DUE = {"load_due_tasks", "load_due_tasks, a later page", "sweep that finds nothing"}
+EXPECTED_WAKE = {"load_open_executions", "load_open_executions, a later page"}
+
+
+def _explain(cursor: pymysql.cursors.Cursor, statement: str) -> list[dict[str, Any]]:
+    cursor.execute("EXPLAIN " + statement)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _handler_reads(cursor: pymysql.cursors.Cursor) -> int:
+    cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
+    return sum(int(value) for _, value in cursor.fetchall())
+
+
+def _rows_visited(cursor: pymysql.cursors.Cursor, statement: str) -> int:
+    before = _handler_reads(cursor)
+    own = _handler_reads(cursor) - before
+    cursor.execute("START TRANSACTION")
+    cursor.execute(statement)
+    cursor.fetchall()
+    visited = _handler_reads(cursor) - before - 2 * own
+    cursor.execute("ROLLBACK")
+    return visited
+
+
+async def test_every_statement_finds_its_rows_by_key(filled_url: str, recorded: dict[str, list[str]]) -> None:
+    connection = connect(filled_url)
+    complaints = []
+    explained = 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT VERSION()")
+        if "MariaDB" not in cursor.fetchall()[0][0]:
+            cursor.execute("SET explain_format = 'TRADITIONAL'")
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        for unit, statements in recorded.items():
+            assert statements, unit
+            for statement in statements:
+                if "ORDER BY partition_id" in statement and "FROM partitions" in statement:
+                    continue
+                explained += 1
+                for row in _explain(cursor, statement):
+                    table, index = row["table"], row["key"]
+                    where = f"{unit}: {table} {row['type']} {index} {row['rows']} {row['Extra']}: {statement[:60]!r}"
+                    if table in {alias for alias, _ in INDEXES} and row["select_type"] != "INSERT":
+                        if row["type"] not in {"const", "eq_ref", "ref", "range", None}:
+                            complaints.append(f"scan: {where}")
+                        if index is not None and (table, index) not in INDEXES:
+                            complaints.append(f"index: {where}")
+                        if unit in EXPECTED_DUE and index != "due":
+                            complaints.append(f"not by due time: {where}")
+                        if unit in EXPECTED_WAKE and table == "e" and index != "wake":
+                            complaints.append(f"not by wake time: {where}")
+                        if "filesort" in (row["Extra"] or "") and "chain" not in statement:
+                            complaints.append(f"sorts: {where}")
+                if not statement.startswith("INSERT"):
+                    visited = _rows_visited(cursor, statement)
+                    if visited > MAX_ROWS_VISITED:
+                        complaints.append(f"visits {visited} rows: {unit}: {statement[:80]!r}")
+    connection.close()
+    assert explained >= 25
+    assert not complaints, "\n".join(complaints)
