@@ -1,6 +1,6 @@
 """Entry point of the `mainspring` command and of `python -m mainspring.cli`."""
 
-import importlib.util
+import importlib
 import io
 import sys
 
@@ -17,10 +17,12 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Ids may hold any letter; a terminal that lacks one gets an escape rather than a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
-    for needed in ("typer", "rich"):
-        if importlib.util.find_spec(needed) is None:
-            print(MISSING_EXTRA.format(missing=needed), file=sys.stderr)
-            sys.exit(2)
+    try:
+        importlib.import_module("rich")
+        importlib.import_module("typer")
+    except ModuleNotFoundError as error:
+        print(MISSING_EXTRA.format(missing=error.name), file=sys.stderr)
+        sys.exit(2)
     from mainspring.cli.app import app
 
     app(prog_name="mainspring")

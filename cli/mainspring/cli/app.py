@@ -1,6 +1,5 @@
 """The tree of commands."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -23,6 +22,8 @@ app = typer.Typer(
 def _print_version(is_wanted: bool) -> None:
     if not is_wanted:
         return
+    from importlib.metadata import PackageNotFoundError, version  # a third of the start-up time
+
     try:
         number = version("mainspring")
     except PackageNotFoundError:

@@ -92,7 +92,8 @@ def executor(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
-        if run_log is None or error.filename != str(run_log):
+        # Its folder may be what cannot be made.
+        if run_log is None or error.filename not in map(str, (run_log, *run_log.parents)):
             raise
-        raise typer.BadParameter(f"{run_log}: {error.strerror}", param_hint="--run-log") from None
+        raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--run-log") from None
     raise typer.Exit(code)

@@ -1,7 +1,6 @@
 """`mainspring migrate`: create the schema, or bring it up to date."""
 
 import asyncio
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,7 +8,8 @@ import typer
 
 from mainspring.cli.extra import needs_server_extra
 from mainspring.cli.options import EXIT_REFUSED, EXIT_UNREACHABLE, AsJson, MySqlUrl
-from mainspring.cli.output import note
+from mainspring.cli.output import Output
+from mainspring.client import FailedPrecondition, Unavailable
 
 DEFAULT_PARTITIONS = 256
 
@@ -50,6 +50,8 @@ def migrate(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--mysql-url") from None
 
+    output = Output(as_json)
+
     async def run() -> MigrationReport:
         try:
             return await run_migrations(settings, partitions or DEFAULT_PARTITIONS)
@@ -61,15 +63,12 @@ def migrate(
     try:
         report = asyncio.run(run())
     except MainspringError as error:
-        if as_json:
-            body = {"code": "", "reason": error.reason, "message": str(error), "metadata": error.metadata}
-            note(json.dumps({"error": {**body, "field_violations": []}}, indent=2))
-        else:
-            note(f"error: {error}")
         is_away = isinstance(error, StoreUnavailable)
+        kind = Unavailable if is_away else FailedPrecondition
+        output.error(kind(error.message, reason=error.reason, metadata=error.metadata))
         raise typer.Exit(EXIT_UNREACHABLE if is_away else EXIT_REFUSED) from None
     if as_json:
-        print(json.dumps(asdict(report), indent=2))
+        output.document(asdict(report))
         return
     for name in report.applied:
         print(f"applied {name}")

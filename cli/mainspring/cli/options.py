@@ -133,11 +133,20 @@ MySqlUrl = Annotated[
     ),
 ]
 Level = Annotated[
-    LogLevel, typer.Option("--log-level", envvar="MAINSPRING_LOG_LEVEL", help="What is logged at least.")
+    LogLevel,
+    typer.Option(
+        "--log-level",
+        envvar="MAINSPRING_LOG_LEVEL",
+        metavar="LEVEL",
+        help="What is logged at least: debug, info, warning or error.",
+    ),
 ]
 Format = Annotated[
     LogFormat,
     typer.Option(
-        "--log-format", envvar="MAINSPRING_LOG_FORMAT", help="JSON lines, or lines for people; on stderr."
+        "--log-format",
+        envvar="MAINSPRING_LOG_FORMAT",
+        metavar="FORMAT",
+        help="json, or console for people; on stderr.",
     ),
 ]

@@ -1,5 +1,6 @@
 """Everything the client commands print: JSON documents, tables, and errors."""
 
+import io
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -52,7 +53,7 @@ class Output:
         grid.add_column(overflow="fold")
         for label, words in details:
             grid.add_row(label, Text(words))
-        _console().print(grid)
+        _print(grid)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
         """Print rows under the names of their columns, or one sentence when there are none."""
@@ -64,7 +65,7 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        _console().print(table)
+        _print(table)
 
     def error(self, error: MainspringError, hint: str = "") -> None:
         """Print on stderr what the server, or the way to it, said."""
@@ -99,6 +100,10 @@ def _write(text: str) -> None:
     sys.stdout.write(text)
 
 
-def _console() -> Console:
-    is_terminal = sys.stdout.isatty()
-    return Console(width=None if is_terminal else UNBOUNDED_WIDTH, highlight=False, markup=False, emoji=False)
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    plain = io.StringIO()
+    Console(file=plain, width=UNBOUNDED_WIDTH, highlight=False).print(table)
+    _write("".join(line.rstrip() + "\n" for line in plain.getvalue().splitlines()))

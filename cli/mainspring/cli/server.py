@@ -96,7 +96,7 @@ def server(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A constant of the engine, such as window_s=20; repeat it for several. A wrong name lists them.",
+            help="A constant of the engine, such as window_s=20. Repeat it for several; a wrong name lists them.",
         ),
     ] = None,
 ) -> None:

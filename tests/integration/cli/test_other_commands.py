@@ -1,0 +1,179 @@
+"""The ledger, the cluster, and what happens where nobody answers; each command as a process."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from integration.cli.conftest import Mainspring, MemoryNode, run_command
+
+from mainspring.v1 import admin_service_pb2, execution_pb2
+
+EXECUTION = json_format.ParseDict(
+    {
+        "namespace": "default",
+        "task_id": "daily",
+        "scheduled_time": "2030-06-01T12:00:00Z",
+        "due_time": "2030-06-01T12:00:00Z",
+        "state": "EXECUTION_STATE_SUCCEEDED",
+        "attempt": 1,
+        "epoch": 7,
+        "pick_up_time": "2030-06-01T12:00:00.012500Z",
+        "result": "aGVsbG8=",
+    },
+    execution_pb2.Execution(),
+)
+
+
+@pytest.fixture
+def silent_address() -> Iterator[str]:
+    """Accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def free_address() -> str:
+    """Nobody listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_execution_list_asks_for_what_was_said(node: MemoryNode, mainspring: Mainspring) -> None:
+    node.executions = [EXECUTION]
+    bounds = ["--start", "2030-06-01T12:00:00Z", "--end", "2030-06-01T14:00:01+02:00"]
+    done = await mainspring("execution", "list", "daily", *bounds, "--limit", "5", "--json")
+    request = node.requests[-1]
+    assert (request.task_id, request.page_size) == ("daily", 6)
+    assert request.end_time.seconds - request.start_time.seconds == 1
+    assert [json_format.ParseDict(row, execution_pb2.Execution()) for row in done.json()] == [EXECUTION]
+
+
+async def test_execution_tables(node: MemoryNode, mainspring: Mainspring) -> None:
+    node.executions = [EXECUTION]
+    listed = await mainspring("execution", "list")
+    row = listed.stdout.splitlines()[1].split()
+    assert row == ["daily", "2030-06-01T14:00:00+02:00", "SUCCEEDED", "1", "12.5", "ms", "-", "-"]
+    shown = await mainspring("execution", "get", "daily", row[1])
+    assert node.requests[-1].scheduled_time.ToJsonString() == "2030-06-01T12:00:00Z"
+    assert ["result", "hello"] in [line.split() for line in shown.stdout.splitlines()]
+
+
+async def test_cluster_commands(node: MemoryNode, mainspring: Mainspring) -> None:
+    nodes = (await mainspring("cluster", "nodes", "--json")).json()
+    parsed = json_format.ParseDict(nodes, admin_service_pb2.ListNodesResponse())
+    assert (parsed.nodes[0].address, parsed.partition_count) == (node.address, 2)
+    table = await mainspring("cluster", "nodes", "--utc")
+    assert f"n1    {node.address}" in table.stdout
+    assert "2 partitions; 2030-03-17T17:46:40Z" in table.stdout
+    assert "no executor is connected" in table.stderr
+    partitions = (await mainspring("cluster", "partitions", "--json")).json()
+    assert [(row["partition_id"], row["owner_id"]) for row in partitions] == [(0, "n1"), (1, "")]
+    rows = (await mainspring("cluster", "partitions")).stdout.splitlines()
+    assert rows[2].split() == ["1", "2", "-", "-"]
+
+
+async def test_a_node_without_zookeeper_says_so(node: MemoryNode, mainspring: Mainspring) -> None:
+    node.is_coordinator_connected = False
+    assert "has lost ZooKeeper" in (await mainspring("cluster", "nodes")).stderr
+
+
+async def test_nobody_there(free_address: str) -> None:
+    done = await run_command("task", "list", "--address", free_address, "--timeout", "300ms")
+    assert (done.code, done.stdout) == (3, "")
+    assert f"No node answered at {free_address}" in done.stderr
+    assert "Traceback" not in done.stderr
+    as_json = await run_command("task", "list", "--address", free_address, "--timeout", "300ms", "--json")
+    assert (as_json.code, as_json.stdout) == (3, "")
+    assert json.loads(as_json.stderr)["error"]["code"] == "UNAVAILABLE"
+
+
+async def test_somebody_there_who_does_not_answer(silent_address: str) -> None:
+    done = await run_command("task", "list", "--address", silent_address, "--timeout", "500ms")
+    assert done.code == 3
+    assert done.stderr.startswith("error: ")
+
+
+async def test_one_address_of_several_is_enough(
+    node: MemoryNode, mainspring: Mainspring, free_address: str
+) -> None:
+    by_options = await mainspring("task", "list", "-a", free_address, "-a", node.address, "--json")
+    assert by_options.json() == []
+    both = {"MAINSPRING_ADDRESS": f"{free_address},{node.address}"}
+    assert (await mainspring("task", "list", "--json", environment=both)).json() == []
+
+
+async def test_the_database_away_is_unreachable_too_and_not_blamed_on_the_address(
+    node: MemoryNode, mainspring: Mainspring
+) -> None:
+    node.is_database_away = True
+    done = await mainspring("task", "get", "daily", "--timeout", "300ms")
+    assert (done.code, done.stderr) == (3, "error: the database does not answer (UNAVAILABLE)\n")
+
+
+async def test_letters_that_the_terminal_lacks(node: MemoryNode, mainspring: Mainspring) -> None:
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = await mainspring(
+        "task", "create", "report", "--delay", "5s", "--id", "grüße", environment={"PYTHONUTF8": "1"}
+    )
+    assert done.code == 0, done.stderr
+    shown = await mainspring("task", "list", environment=ascii_only)
+    assert (shown.code, shown.stdout.splitlines()[1].split()[0]) == (0, "gr\\xfc\\xdfe")
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (["--handlers", "no_such_module:executor"], "No module named"),
+        (["--handlers", "json:dumps"], "expected an Executor"),
+        (["--mock", "--executor-id", "a b"], "1 to 64 characters"),
+        (["--mock", "--run-log", "/proc/nowhere/run.log"], "--run-log"),
+    ],
+)
+async def test_an_executor_that_cannot_start(command: list[str], complaint: str) -> None:
+    done = await run_command("executor", *command)
+    assert (done.code, done.stdout) == (2, "")
+    assert complaint in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
+async def test_migrate_tells_that_the_database_is_away(free_address: str) -> None:
+    done = await run_command("migrate", "--mysql-url", f"mysql://user:secret@{free_address}/mainspring")
+    assert done.code == 3
+    assert done.stderr.startswith("error: ")
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+MISSING = """
+import os, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in os.environ["MISSING"].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        (["server", "--mysql-url", "mysql://u:p@h/d", "--zookeeper", "z:1"], "kazoo"),
+        (["migrate", "--mysql-url", "mysql://u:p@h/d"], "aiomysql"),
+        (["task", "list"], "typer"),
+    ],
+)
+async def test_a_missing_package_of_the_server_extra_is_named(
+    command: list[str], missing: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(MISSING)
+    done = await run_command(*command, environment={"MISSING": missing}, first_on_path=tmp_path)
+    assert (done.code, done.stdout) == (2, "")
+    assert f"{missing} is not installed" in done.stderr
+    assert "pip install 'mainspring[server]'" in done.stderr
+    assert done.stderr.count("\n") == 1

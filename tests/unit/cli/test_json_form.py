@@ -1,0 +1,131 @@
+"""JSON: a protobuf parser reads every document back as the message that the API answered."""
+
+import json
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.cli.samples import EXECUTION, NOON, TASK
+
+from mainspring.cli.json_form import cluster_json, error_json, execution_json, partition_json, task_json
+from mainspring.client import (
+    At,
+    Cluster,
+    ConnectedExecutor,
+    Cron,
+    Delay,
+    Every,
+    FieldViolation,
+    InvalidArgument,
+    Node,
+    NotFound,
+    Partition,
+    Schedule,
+)
+from mainspring.client.convert import (
+    cluster_from_proto,
+    execution_from_proto,
+    partition_from_proto,
+    schedule_from_proto,
+    task_from_proto,
+)
+from mainspring.v1 import admin_service_pb2, execution_pb2, task_pb2
+
+
+def parsed(document: dict[str, Any], message: Message) -> Any:
+    return json_format.Parse(json.dumps(document), message)
+
+
+def names(message: type[Message]) -> list[str]:
+    return [field.name for field in message.DESCRIPTOR.fields]
+
+
+def test_task_has_every_name_of_the_message_and_reads_back() -> None:
+    document = task_json(TASK)
+    assert list(document) == names(task_pb2.Task)
+    assert task_from_proto(parsed(document, task_pb2.Task())) == TASK
+
+
+def test_execution_has_every_name_of_the_message_and_reads_back() -> None:
+    document = execution_json(EXECUTION)
+    assert list(document) == names(execution_pb2.Execution)
+    assert execution_from_proto(parsed(document, execution_pb2.Execution())) == EXECUTION
+
+
+def test_what_is_not_set_is_null_and_reads_back() -> None:
+    bare = replace(EXECUTION, pick_up_time=None, gap=None, save_time=None)
+    document = execution_json(bare)
+    assert document["pick_up_time"] is None
+    assert document["gap"] is None
+    assert execution_from_proto(parsed(document, execution_pb2.Execution())) == bare
+
+
+durations = st.timedeltas(timedelta(seconds=-100), timedelta(days=3650))
+schedules: st.SearchStrategy[Schedule] = st.one_of(
+    st.builds(At, st.datetimes(timezones=st.just(NOON.tzinfo))),
+    st.builds(Delay, durations),
+    st.builds(Cron, st.text(st.characters(exclude_categories=["Cs"])), st.just("Europe/Berlin")),
+    st.builds(Every, durations, st.none() | st.datetimes(timezones=st.just(NOON.tzinfo))),
+)
+
+
+@given(schedules)
+def test_every_schedule_reads_back(schedule: Schedule) -> None:
+    task = parsed(task_json(replace(TASK, schedule=schedule)), task_pb2.Task())
+    assert schedule_from_proto(task.schedule) == schedule
+
+
+def test_cluster_reads_back() -> None:
+    cluster = Cluster(
+        nodes=(Node("n1", "127.0.0.1:7300", "0.1.0", True, 128, True),),
+        executors=(ConnectedExecutor("e1", ("echo", "noop"), 10, 4, 6, False, NOON),),
+        partition_count=256,
+        is_coordinator_connected=True,
+        cluster_time=NOON,
+    )
+    document = cluster_json(cluster)
+    assert list(document) == names(admin_service_pb2.ListNodesResponse)
+    assert list(document["nodes"][0]) == names(admin_service_pb2.Node)
+    assert list(document["executors"][0]) == names(admin_service_pb2.ConnectedExecutor)
+    assert cluster_from_proto(parsed(document, admin_service_pb2.ListNodesResponse())) == cluster
+
+
+def test_partition_reads_back() -> None:
+    partition = Partition(3, 9, "n1", "127.0.0.1:7300")
+    document = partition_json(partition)
+    assert list(document) == names(admin_service_pb2.Partition)
+    assert partition_from_proto(parsed(document, admin_service_pb2.Partition())) == partition
+
+
+def test_the_samples_leave_nothing_at_its_default() -> None:
+    for sample in (TASK, EXECUTION):
+        assert all(getattr(sample, field.name) for field in fields(sample))
+
+
+@pytest.mark.parametrize(
+    ("error", "violations"),
+    [
+        (NotFound("no such task", reason="NOT_FOUND", metadata={"name": "a/b"}), []),
+        (
+            InvalidArgument(
+                "bad", reason="INVALID_FIELD", fields=[FieldViolation("task.handler", "is required")]
+            ),
+            [{"field": "task.handler", "description": "is required"}],
+        ),
+    ],
+)
+def test_errors_have_one_form(error: NotFound | InvalidArgument, violations: list[dict[str, str]]) -> None:
+    assert error_json(error) == {
+        "error": {
+            "code": error.code,
+            "reason": error.reason,
+            "message": error.message,
+            "metadata": error.metadata,
+            "field_violations": violations,
+        }
+    }

@@ -1,0 +1,89 @@
+"""Tables: the words that people read, and nothing in them that could steer a terminal."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.cli.samples import EXECUTION, NOON, TASK
+
+from mainspring.cli.tables import (
+    EXECUTION_COLUMNS,
+    NOTHING,
+    TASK_COLUMNS,
+    bytes_words,
+    execution_details,
+    execution_row,
+    lateness_words,
+    schedule_words,
+    task_details,
+    task_row,
+    visible,
+)
+from mainspring.client import At, Cron, Delay, Every, Schedule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (At(NOON), "at 2030-06-01T12:00:00Z"),
+        (Delay(timedelta(minutes=5)), "in 5m"),
+        (Cron("0 9 * * *", "Europe/Berlin"), "cron 0 9 * * * (Europe/Berlin)"),
+        (Every(timedelta(minutes=90)), "every 1h30m"),
+        (Every(timedelta(minutes=90), NOON), "every 1h30m from 2030-06-01T12:00:00Z"),
+        (None, "of a kind that this version does not know"),
+    ],
+)
+def test_schedules_in_words(schedule: Schedule | None, words: str) -> None:
+    assert schedule_words(schedule, utc=True) == words
+
+
+def test_rows_fit_their_columns() -> None:
+    assert dict(zip(TASK_COLUMNS, task_row(TASK, utc=True), strict=True)) == {
+        "ID": "daily",
+        "HANDLER": "report",
+        "SCHEDULE": "every 1h30m from 2030-06-01T12:00:00Z",
+        "STATE": "ACTIVE",
+        "NEXT": "2030-06-01T12:00:00.003Z",
+        "LAST": "2030-06-01T12:00:00.004Z",
+    }
+    assert dict(zip(EXECUTION_COLUMNS, execution_row(EXECUTION, utc=True), strict=True)) == {
+        "TASK": "daily",
+        "SCHEDULED": "2030-06-01T12:00:00Z",
+        "STATE": "FAILED",
+        "ATTEMPT": "2",
+        "LATENESS": "3.5 ms",
+        "EXECUTOR": "executor-1",
+        "REASON": "12 scheduled times until 2030-06-01T12:00:00.007Z: no paper",
+    }
+
+
+def test_details_tell_everything() -> None:
+    execution = dict(execution_details(EXECUTION, utc=True))
+    assert execution["saved"] == "2030-06-01T12:00:00.006Z"
+    assert execution["result"] == "out"
+    assert execution["stands for"] == "12 scheduled times, the last at 2030-06-01T12:00:00.007Z"
+    task = dict(task_details(TASK, utc=True))
+    assert task["partition"] == "17"
+    assert task["payload"] == "5 bytes, not text: 00 ff 70 61 79"
+
+
+def test_lateness_is_unknown_before_the_pick_up() -> None:
+    assert lateness_words(replace(EXECUTION, pick_up_time=None)) == NOTHING
+
+
+def test_long_bytes_are_cut_between_letters() -> None:
+    assert bytes_words(b"") == NOTHING
+    assert bytes_words("ä".encode() * 3) == "äää"
+    assert bytes_words(b"a" + "ä".encode() * 800) == f"a{'ä' * 499} ... (1,601 bytes; --json shows all)"
+    assert bytes_words(bytes(range(128, 192))).startswith("64 bytes, not text: 80 81 ")
+
+
+@given(st.text())
+def test_no_control_character_reaches_a_terminal(text: str) -> None:
+    assert visible(text).isprintable()
+
+
+def test_letters_of_any_language_stay() -> None:
+    assert visible("grüße 你好\x1b[31m\n") == "grüße 你好\\x1b[31m\\n"

@@ -1,0 +1,76 @@
+"""Wrong usage is told with exit code 2, in words that say what would be right, and before anything is sent."""
+
+import pytest
+from typer.testing import CliRunner
+
+from mainspring.cli.app import app
+
+NODE = ["server", "--mysql-url", "mysql://u:secret@h/d", "--zookeeper", "z:1"]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MYSQL_URL", "ZOOKEEPER", "LISTEN", "ADVERTISE", "ADDRESS", "LOG_LEVEL", "LOG_FORMAT"):
+        monkeypatch.delenv(f"MAINSPRING_{name}", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "exactly one of"),
+        (["--delay", "5s", "--cron", "* * * * *"], "exactly one of"),
+        (["--delay", "5"], "5s for seconds or 5m for minutes"),
+        (["--delay", "[/x]"], "'[/x]' is not a duration"),
+        (["--at", "2030-06-01T12:00:00"], "2030-06-01T12:00:00Z for UTC"),
+        (["--at", "noon"], "not an RFC 3339 time"),
+        (["--delay", "5s", "--time-zone", "UTC"], "--time-zone: goes with --cron only"),
+        (["--delay", "5s", "--start", "2030-06-01T12:00:00Z"], "--start: goes with --every only"),
+        (["--delay", "5s", "--payload", "a", "--payload-file", "b"], "only one of"),
+        (["--delay", "5s", "--payload-file", "/nowhere/at/all"], "No such file"),
+        (["--delay", "5s", "--timeout", "0s"], "--timeout: must be above 0"),
+        (["--delay", "5s", "--address", "localhost"], "'localhost' is not host:port"),
+        (["--delay", "5s", "--address", ","], "none may be blank"),
+    ],
+)
+def test_of_task_create(arguments: list[str], complaint: str) -> None:
+    assert complaint in complaint_about(["task", "create", "report", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["server"], "--mysql-url: is required"),
+        (["server", "--mysql-url", "mysql://u:secret@h/d"], "--zookeeper: is required"),
+        (
+            ["server", "--mysql-url", "postgres://u:secret@h/d", "--zookeeper", "z:1"],
+            "mysql://user:password@host",
+        ),
+        ([*NODE, "--listen", "x"], "--listen: 'x' is not host:port"),
+        ([*NODE, "--listen", "0.0.0.0:7300"], "--advertise: is required"),
+        ([*NODE, "--log-level", "loud"], "'loud' is not one of"),
+        ([*NODE, "--engine", "lease_s=1"], "--engine: must be more than twice the heartbeat"),
+        ([*NODE, "--engine", "leas_s=1"], "heartbeat_interval_s"),
+        ([*NODE, "--engine", "claim_lanes=x"], "expected claim_lanes=<int>"),
+        ([*NODE, "--engine", "lease_s=nan"], "must be above 0"),
+        ([*NODE, "--engine", "lease_s"], "expected lease_s=<float>"),
+        (["executor"], "use --mock"),
+        (["executor", "--mock", "--capacity", "0"], "--capacity"),
+        (["migrate"], "--mysql-url: is required"),
+        (["migrate", "--mysql-url", "mysql://u:secret@h"], "must end in the name of one database"),
+        (["migrate", "--mysql-url", "mysql://u:secret@h/d", "--partitions", "5000"], "--partitions"),
+        (["task", "get"], "Missing argument 'TASK_ID'"),
+        (["task", "fetch"], "No such command 'fetch'"),
+        (["execution", "get", "daily", "noon"], "not an RFC 3339 time"),
+        (["task", "list", "--limit", "-1"], "--limit"),
+    ],
+)
+def test_of_the_other_commands(arguments: list[str], complaint: str) -> None:
+    assert complaint in complaint_about(arguments)
+
+
+def complaint_about(arguments: list[str]) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "secret" not in result.stderr
+    return " ".join(result.stderr.replace("│", " ").split())
