@@ -128,6 +128,11 @@ chaos: install-dev servers ## Break a running cluster in scripted ways and judge
 
 ##@ Showing
 
+.PHONY: cluster
+cluster: install ## A local cluster to play with, until Ctrl-C
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
+	@$(PY) -m mainspring.testing.local_cluster
+
 .PHONY: demo-cluster
 demo-cluster: install ## A whole cluster on this machine running thousands of tasks, with a verdict
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql

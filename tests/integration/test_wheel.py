@@ -1,5 +1,6 @@
 """The wheel, installed into an empty environment beside a user's project that has `server/` and `executor/` folders."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,3 +98,14 @@ def test_a_project_with_folders_of_the_same_names_does_not_collide(user_python: 
         (tmp_path / package / "__init__.py").write_text('WHOSE = "mine"\n')
     (tmp_path / "program.py").write_text(USER_PROGRAM)
     assert run(user_python, "program.py", folder=tmp_path).strip() == "fine"
+
+
+async def test_the_example_of_the_readme_runs_on_the_base_install(
+    user_python: Path, node: Any, tmp_path: Path
+) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "program.py").write_text(
+        f"import os\nos.environ['MAINSPRING_ADDRESS'] = '{node.address}'\n{program}"
+    )
+    said = await asyncio.to_thread(run, user_python, "program.py", folder=tmp_path)
+    assert said.splitlines()[-1].startswith("SUCCEEDED hello world, you were due at "), said
