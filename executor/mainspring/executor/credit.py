@@ -121,7 +121,6 @@ class CreditLedger:
         account = self._accounts.get(node)
         if account and account.held:
             self._set_held(account, account.held - 1)
-            account.waiting = max(0, account.waiting - 1)
             account.unspent_since_s = now_s
         elif self.free <= 0:
             return False
@@ -135,7 +134,11 @@ class CreditLedger:
         self.occupied -= count
 
     def demand(self, node: str, waiting: int, returned: int) -> None:
-        """Account for what a node reported: items that wait there, and credits it gives back."""
+        """Account for what a node reported: items that wait there, and credits it gives back.
+
+        The number that waits stands until the node reports another: it is not counted down as work arrives, for
+        more may have come to wait meanwhile.
+        """
         account = self._accounts.get(node)
         if account is None:
             return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mainspring.executor.executor import Executor
+from mainspring.executor.log import log_to_stderr
 from mainspring.executor.mock_handlers import mock_registry
 from mainspring.executor.registry import HandlerRegistry
 
@@ -67,6 +68,7 @@ def run_executor(
         ValueError: A setting is out of range, or two handlers have one name.
         OSError: The run log cannot be opened.
     """
+    log_to_stderr()
     registry = HandlerRegistry()
     for spec in handlers:
         registry.include(load_handlers(spec))

@@ -6,6 +6,7 @@ wake-up per session. Nothing is sent per item.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -60,6 +61,7 @@ class Workload:
         self._outboxes: dict[str, Outbox] = {}
         self._ended: list[tuple[Run, Ending]] = []
         self._touched: set[str] = set()
+        self._refused: Counter[str] = Counter()
         self._is_settling = False
         self._is_draining = False
         self._drained_at_s = 0.0
@@ -125,6 +127,9 @@ class Workload:
             elif has_slot:
                 self.ledger.release(1)
         self._crew.put_on(starting)
+        if self._refused:
+            logger.warning("work.refused", node=node, **self._refused)
+            self._refused.clear()
         self._settle_soon()
 
     def on_cancel(self, keys: Iterable[AttemptKey]) -> None:
@@ -205,7 +210,7 @@ class Workload:
             refusal = ("NoRoom", "more work than credit was sent")
         if refusal is not None or handler is None:
             kind, error = refusal or ("UnknownHandler", "")
-            logger.warning("work.refused", kind=kind, node=node, task_id=item.task_id, epoch=item.epoch)
+            self._refused[kind] += 1
             self._send_result(self.book.refuse(key, item.epoch, node, kind, error))
             return None
         job = Job(
