@@ -77,11 +77,6 @@ def assign(owners: Mapping[int, str | None], weights: Mapping[str, float]) -> di
     return target
 
 
-def moves(before: Mapping[int, str], after: Mapping[int, str]) -> int:
-    """Return how many partitions have another owner in `after` than in `before`."""
-    return sum(1 for partition, node in after.items() if before.get(partition) != node)
-
-
 def score(partition: int, node: str) -> int:
     """Return the rendezvous score of a pair: a 64-bit number that looks random and is the same everywhere."""
     mixed = (_seed(node) + (partition + 1) * 0x9E3779B97F4A7C15) & _MASK  # splitmix64, a stream per node

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +18,8 @@ from mainspring.shard_manager.lease import PartitionLease
 from mainspring.shard_manager.membership import Member, OwnershipStore, PartitionHost, Peers, Timer
 from mainspring.shard_manager.ownership import Take, TakeReason
 from mainspring.shard_manager.settings import ActionLimits, OwnershipStats
+
+T = TypeVar("T")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -41,11 +44,11 @@ class Holdings:
         self._timer, self._limits, self._stats, self._rng = timer, limits, stats, rng
         self._on_change = on_change
         self._prepares = asyncio.Semaphore(limits.concurrent_prepares)
-        self._statements = asyncio.Semaphore(limits.concurrent_statements)
+        self._steps = asyncio.Semaphore(limits.concurrent_steps)
         self._retries: dict[int, tuple[int, float]] = {}
         self._prepared_at: dict[int, float] = {}
         self.held: dict[int, int] = {}
-        """Partition to epoch; what is being surrendered is not in it any more."""
+        """Partition to epoch; not any more from the moment its surrender begins."""
         self.busy: set[int] = set()
 
     @property
@@ -96,10 +99,8 @@ class Holdings:
     def release(
         self, leases: Sequence[PartitionLease], successor: Member | None
     ) -> list[Coroutine[object, object, None]]:
-        """Stop holding leases now, and return the actions that surrender them, free their rows and say so."""
+        """Return the actions that surrender leases, free their rows and say so."""
         by_id = {lease.partition_id: lease for lease in leases}
-        for partition in by_id:
-            self.held.pop(partition, None)
         return [
             self._run(chunk, partial(self._release, [by_id[partition] for partition in chunk], successor))
             for chunk in self._chunks(by_id)
@@ -109,7 +110,7 @@ class Holdings:
         """Return the actions that free rows which name us although we do not hold them."""
         by_id = {lease.partition_id: lease for lease in leases}
         return [
-            self._run(chunk, partial(self._free, [by_id[partition] for partition in chunk]))
+            self._run(chunk, partial(self._clear, [by_id[partition] for partition in chunk]))
             for chunk in self._chunks(by_id)
         ]
 
@@ -131,10 +132,10 @@ class Holdings:
             self.busy.difference_update(chunk)
             self._on_change()
 
-    async def _prepare(self, partition_ids: Sequence[int]) -> bool:
-        begun_at = self._timer.monotonic()
+    async def _prepare(self, partition_ids: Sequence[int]) -> None:
         try:
             async with self._prepares, self._timer.timeout(self._limits.prepare_s):
+                begun_at = self._timer.monotonic()
                 await self._host.prepare(partition_ids)
         except Exception as error:
             self._stats.failed_prepares += len(partition_ids)
@@ -143,41 +144,47 @@ class Holdings:
                 self._prepared_at.pop(partition, None)
             self._host.discard(partition_ids)
             self._put_off(partition_ids)
-            return False
-        self._prepared_at.update(dict.fromkeys(partition_ids, begun_at))
-        return True
+        else:
+            self._prepared_at.update(dict.fromkeys(partition_ids, begun_at))
 
     async def _take(self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]) -> None:
-        # A re-asserted partition is fired by its holder until the statement: prepared only afterwards.
-        reasserted = [take for take in takes if take.reason is TakeReason.REASSERTED]
         fresh_after = self._timer.monotonic() - self._limits.prepared_max_age_s
         stale = [
             take.partition_id
             for take in takes
-            if take.reason is not TakeReason.REASSERTED
+            if take.partition_id not in self.held
             and self._prepared_at.get(take.partition_id, float("-inf")) < fresh_after
         ]
         if stale:
             await self._prepare(stale)
-        ready = [take for take in takes if take.partition_id in self._prepared_at and is_still_wanted(take)]
-        wanted = reasserted + ready
+        for step in self._steps_of(takes):
+            async with self._steps:
+                await self._take_step(step, is_still_wanted)
+
+    async def _take_step(self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]) -> None:
+        # What is re-asserted is fired by us until the statement, and prepared only afterwards.
+        wanted = [
+            take
+            for take in takes
+            if take.partition_id in (self.held if take.reason is TakeReason.REASSERTED else self._prepared_at)
+            and is_still_wanted(take)
+        ]
         leases = await self._state_claim(wanted) if wanted else []
-        epochs = dict(leases)
+        won = {lease.partition_id for lease in leases}
         for take in wanted:
-            if take.partition_id in epochs:
+            if take.partition_id in won:
                 self._stats.taken[take.reason] += 1
                 self._retries.pop(take.partition_id, None)
             else:
                 self._stats.lost_takes += 1
                 self._put_off([take.partition_id])
-        renewed = [take.partition_id for take in reasserted if take.partition_id in epochs]
+        renewed = [partition for partition in won if partition in self.held]
         if renewed:
             self.revoke(
-                [PartitionLease(p, self.held[p]) for p in renewed if p in self.held], "epoch re-asserted"
+                [PartitionLease(partition, self.held[partition]) for partition in renewed], "re-asserted"
             )
-        self._adopt([lease for lease in leases if lease.partition_id not in renewed], takes)
-        if renewed and await self._prepare(renewed):
-            self._adopt([PartitionLease(partition, epochs[partition]) for partition in renewed], takes)
+            await self._prepare(renewed)  # when it fails, the row names us, and the next round takes it again
+        self._adopt([lease for lease in leases if lease.partition_id in self._prepared_at], wanted)
 
     async def _state_claim(self, takes: Sequence[Take]) -> list[PartitionLease]:
         """Write the rows; nothing is ours when the outcome is unknown."""
@@ -185,7 +192,7 @@ class Holdings:
         raised = [take for take in takes if take.new_epoch != take.expected_epoch + 1]
         leases: list[PartitionLease] = []
         try:
-            async with self._statements, self._timer.timeout(self._limits.statement_s):
+            async with self._timer.timeout(self._limits.statement_s):
                 if plain:
                     expected = [(take.partition_id, take.expected_epoch) for take in plain]
                     leases += await self._store.take_partitions(expected, self._node_id)
@@ -206,10 +213,20 @@ class Holdings:
         self._host.adopt(leases)
         taken = set(_ids(leases))
         reasons = Counter(take.reason.value for take in takes if take.partition_id in taken)
-        log.info("partitions_taken", partition_ids=_ids(leases), reasons=dict(reasons))
+        log.info("partitions_taken", leases=dict(leases), reasons=dict(reasons))
         self._on_change()
 
     async def _release(self, leases: Sequence[PartitionLease], successor: Member | None) -> None:
+        for step in self._steps_of(leases):
+            async with self._steps:
+                going = [lease for lease in step if self.held.get(lease.partition_id) == lease.epoch]
+                if going and await self._surrender(going) and successor is not None:
+                    successor = successor if await self._announce(going, successor) else None
+
+    async def _surrender(self, leases: Sequence[PartitionLease]) -> bool:
+        """Stop firing and free the rows; return whether they are known to be free."""
+        for lease in leases:
+            del self.held[lease.partition_id]
         try:
             async with self._timer.timeout(self._limits.surrender_s):
                 await self._host.surrender(leases)
@@ -217,18 +234,21 @@ class Holdings:
             # Freeing the row is safe all the same: what is still in flight fails at the fence.
             log.warning("surrender_failed", partition_ids=_ids(leases), error=repr(error))
             self._host.revoke(leases)
-        if not await self._free(leases) or successor is None:
-            return
+        return await self._free(leases)
+
+    async def _announce(self, leases: Sequence[PartitionLease], successor: Member) -> bool:
         try:
             async with self._timer.timeout(self._limits.announce_s):
                 await self._peers.announce_release(successor.node_id, successor.address, _ids(leases))
-        except Exception as error:
+        except Exception as error:  # it looks at the rows every 100 ms anyway
             self._stats.failed_announcements += 1
             log.info("announce_release_failed", node_id=successor.node_id, error=repr(error))
+            return False
+        return True
 
     async def _free(self, leases: Sequence[PartitionLease]) -> bool:
         try:
-            async with self._statements, self._timer.timeout(self._limits.statement_s):
+            async with self._timer.timeout(self._limits.statement_s):
                 await self._store.release_partitions(leases, self._node_id)
         except Exception as error:
             self._stats.failed_releases += len(leases)
@@ -238,6 +258,13 @@ class Holdings:
         self._stats.released += len(leases)
         log.info("partitions_released", partition_ids=_ids(leases))
         return True
+
+    async def _clear(self, leases: Sequence[PartitionLease]) -> None:
+        async with self._steps:
+            await self._free(leases)
+
+    def _steps_of(self, items: Sequence[T]) -> list[Sequence[T]]:
+        return [items[at : at + self._limits.step] for at in range(0, len(items), self._limits.step)]
 
     def _put_off(self, partition_ids: Iterable[int]) -> None:
         for partition in partition_ids:

@@ -295,7 +295,7 @@ class PartitionManager:
 
     def _is_still_wanted(self, take: Take) -> bool:
         """Whether a take decided some time ago, before it was prepared, is still right."""
-        if take.reason is TakeReason.OWN_ROW:
+        if take.reason in (TakeReason.OWN_ROW, TakeReason.REASSERTED):
             return not self._is_leaving
         now = self._timer.monotonic()
         return (
@@ -311,8 +311,11 @@ class PartitionManager:
         )
 
     async def _release_everything(self) -> None:
-        leases = [PartitionLease(partition, epoch) for partition, epoch in self._holdings.held.items()]
-        await asyncio.gather(*self._holdings.release(leases, None))
+        holdings = self._holdings
+        idle = [(p, epoch) for p, epoch in holdings.held.items() if p not in holdings.busy]
+        await asyncio.gather(*holdings.release([PartitionLease(*item) for item in idle], None))
+        while holdings.busy:
+            await self._timer.sleep(self._settings.min_pause_s)
 
     def _revoke_lost(self, rows: Iterable[PartitionRow]) -> bool:
         """Revoke what the rows say is not ours; return whether one shows less than we hold.

@@ -11,9 +11,11 @@ class ActionLimits:
     """Bounds of the actions, durations in seconds."""
 
     chunk: int = 16
-    """Partitions an action works on."""
+    """Partitions an action works on: prepared in one call."""
+    step: int = 4
+    """Partitions of an action that change hands at a time; nobody fires them for that long."""
     concurrent_prepares: int = 4
-    concurrent_statements: int = 4
+    concurrent_steps: int = 4
     """Leaves most of the store's connections to the engine."""
     prepare_s: float = 5.0
     prepared_max_age_s: float = 5.0
@@ -21,7 +23,7 @@ class ActionLimits:
     surrender_s: float = 2.0
     """As long as the successor waits before it takes by force."""
     statement_s: float = 3.0
-    """For the statements of one chunk."""
+    """For the statements of one step."""
     announce_s: float = 1.0
     retry_first_s: float = 0.1
     retry_most_s: float = 2.0

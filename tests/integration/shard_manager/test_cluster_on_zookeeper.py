@@ -12,10 +12,13 @@ import pytest
 from unit.shard_manager.fakes import Cluster, Node, held_by
 
 from mainspring.shard_manager.membership import Membership
+from mainspring.shard_manager.ownership import OwnershipRules
+from mainspring.shard_manager.settings import ManagerSettings
 from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 from mainspring.testing.zookeeper import ZooKeeperServer
 
 SESSION_S = 1.2
+GRACE_S = 1.5
 PARTITIONS = 128
 
 
@@ -81,7 +84,7 @@ class ZooKeeperCluster(Cluster):
     """A cluster whose nodes reach ZooKeeper each over a link of its own."""
 
     def __init__(self, server: ZooKeeperServer) -> None:
-        super().__init__(PARTITIONS)
+        super().__init__(PARTITIONS, settings=ManagerSettings(rules=OwnershipRules(grace_s=GRACE_S)))
         self.server = server
         self.links: dict[str, Link] = {}
 
@@ -119,7 +122,8 @@ async def cluster(own_zookeeper: ZooKeeperServer) -> AsyncIterator[ZooKeeperClus
     await made.settled(6)
     loop = asyncio.get_running_loop()
     while any(
-        (s := n.membership.view().session_started_at) is None or loop.time() - s < 3.2 for n in everybody
+        (s := n.membership.view().session_started_at) is None or loop.time() - s < GRACE_S + 0.2
+        for n in everybody
     ):
         await asyncio.sleep(0.05)
     yield made
@@ -164,7 +168,7 @@ async def test_zookeeper_stopped_and_back(cluster: ZooKeeperCluster) -> None:
     async def stop() -> None:
         await asyncio.to_thread(cluster.server.kill)
 
-    await nothing_happens(cluster, stop, 4)
+    await nothing_happens(cluster, stop, 3)
     victim = next(iter(cluster.nodes.values()))
     await cluster.crash(victim)  # nobody can know before ZooKeeper is back
     await asyncio.to_thread(cluster.server.start)
@@ -183,7 +187,7 @@ async def test_zookeeper_frozen_so_that_all_sessions_expire(cluster: ZooKeeperCl
     async def thaw() -> None:
         cluster.server.resume()
 
-    await nothing_happens(cluster, thaw, 5)
+    await nothing_happens(cluster, thaw, GRACE_S + 2)
     views = [node.membership.view() for node in cluster.nodes.values()]
     assert all(view.is_connected and view.session_expired_at is not None for view in views)
     await cluster.crash(next(iter(cluster.nodes.values())))

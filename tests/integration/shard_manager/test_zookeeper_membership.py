@@ -108,6 +108,19 @@ async def test_restarted_server_forgets_nothing(
         assert set(view.members) == {"node-0"}
 
 
+async def test_client_that_gave_up_is_replaced(
+    memberships: list[ZooKeeperMembership], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mainspring.shard_manager.zookeeper.DEAD_AFTER_S", 0.5)
+    await memberships[0].start()
+    before = (await until_connected(memberships[0])).session_started_at
+    await asyncio.to_thread(memberships[0]._client.stop)
+    async with asyncio.timeout(5):
+        while not (view := memberships[0].view()).is_connected or view.session_started_at == before:
+            await memberships[0].wait_for_change(view.generation, 0.5)
+    assert set(view.members) == {"node-0"}
+
+
 async def test_entry_that_vanished_or_belongs_to_an_old_session_is_made_anew(
     raw: KazooClient, memberships: list[ZooKeeperMembership]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainspring.shard_manager.assignment import assign, moves, score
+from mainspring.shard_manager.assignment import assign, score
 
 node_names = st.lists(
     st.text("abcdef0123456789", min_size=4, max_size=12), min_size=1, max_size=12, unique=True
@@ -18,6 +18,10 @@ totals = st.one_of(st.integers(1, 64), st.sampled_from([100, 128, 256, 257, 1000
 
 def equal(nodes: list[str]) -> dict[str, float]:
     return dict.fromkeys(nodes, 1.0)
+
+
+def moves(before: dict[int, str], after: dict[int, str]) -> int:
+    return sum(1 for partition, node in after.items() if before[partition] != node)
 
 
 def free(total: int) -> dict[int, str | None]:
