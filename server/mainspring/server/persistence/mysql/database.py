@@ -57,7 +57,10 @@ class Transaction:
 
 
 class Database:
-    """Runs units of work, each within `unit_timeout_s`. Any task of the loop may call, and may be cancelled."""
+    """Runs units of work. Any task of the loop may call, and may be cancelled.
+
+    A unit begins its last statement within `unit_timeout_s`; a write or a COMMIT then has `statement_timeout_s`.
+    """
 
     def __init__(self, settings: MySQLSettings) -> None:
         self.settings = settings
@@ -110,7 +113,10 @@ class Database:
 
         async def attempt(until_s: float) -> int:
             async with pool.borrow(until_s) as connection:
-                results = await connection.run(sql, until_s=self._statement_until_s(until_s), may_apply=True)
+                # Once sent it gets its full time, whatever is left of the unit's: giving up early would only turn an
+                # answer into an unknown outcome.
+                sent_until_s = asyncio.get_running_loop().time() + self.settings.statement_timeout_s
+                results = await connection.run(sql, until_s=sent_until_s, may_apply=True)
                 return results[0].affected
 
         return await self._retrying(attempt)
@@ -158,9 +164,11 @@ class Database:
                 tries += 1
                 is_lock_wait = error.__cause__ is not None and code_of(error.__cause__) in LOCK_WAIT
                 delay_s = self._random.uniform(0.5, 1.0) * min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2**tries)
-                # A lock wait has cost seconds already and whoever holds the lock is not quick: one more try.
+                # A lock wait has cost seconds already and whoever holds the lock is not quick: one more try, if
+                # there is time for it.
                 max_tries = 1 if is_lock_wait else self.settings.max_retries
-                if tries > max_tries or asyncio.get_running_loop().time() + delay_s >= until_s:
+                needed_s = delay_s + (self.settings.lock_wait_timeout_s if is_lock_wait else 0)
+                if tries > max_tries or asyncio.get_running_loop().time() + needed_s >= until_s:
                     raise
                 if is_lock_wait:
                     self.stats.lock_wait_retries += 1

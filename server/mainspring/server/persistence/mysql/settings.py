@@ -40,7 +40,7 @@ class MySQLSettings:
     statement_timeout_s: float = 3.0
     """One round trip. More than `lock_wait_timeout_s`, or a lock wait would look like a dead server."""
     unit_timeout_s: float = 5.0
-    """A whole unit, waiting for a connection and retries included."""
+    """A whole unit, waiting for a connection and retries included; a write sent before may take its full time."""
     ping_interval_s: float = 1.0
     """How often an idle connection shows a sign of life; well below `session_timeout_s`."""
     lock_wait_timeout_s: int = 2
