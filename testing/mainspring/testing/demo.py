@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mainspring.testing.checker import Verdict, check
 from mainspring.testing.cluster import Cluster, ClusterSettings
@@ -122,6 +122,14 @@ async def run_demo(
             spread_s=settings.spread_s,
             lead_s=settings.lead_s,
             handlers=("noop", "echo"),
+        )
+        # A tenth of the one-time tasks takes a second, so that executions overlap. Recurring ones don't: a late start of a
+        # task every 2 s would let the next time be skipped, as it should.
+        plan = tuple(
+            replace(task, handler="sleep")
+            if task.group == "one-time" and task.at and task.at % 10 == 0
+            else task
+            for task in plan
         )
         spread_at = window_from_at + settings.lead_s * SECOND_US
         window_until_at = spread_at + (settings.spread_s + settings.tail_s) * SECOND_US

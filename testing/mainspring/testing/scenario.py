@@ -106,7 +106,8 @@ class Scenario:
         self._load = LoadGenerator(self._client, on_change=self._on_registered)
         await self.until_spread()
         await self._until_executors_connected(executors)
-        self.progress.event(f"{nodes} nodes share the partitions, {executors} executors are connected")
+        await self._until_published()
+        self.progress.event(f"{nodes} nodes share them, {executors} executors are connected")
 
     async def until_spread(self, timeout_s: float = _BALANCE_TIMEOUT_S) -> None:
         """Wait until the database shows every partition with a running node, evenly.
@@ -114,19 +115,33 @@ class Scenario:
         Raises:
             ChildFailedError: not in time; says what the spread is.
         """
-        counts: Counter[str] = Counter()
+        seen = "no answer yet"
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             wanted = {
                 node.name for node in self.cluster.nodes if node.is_running and node.name not in self._leaving
             }
-            with contextlib.suppress(MainspringError):
+            try:
                 partitions = await self.client.list_partitions(timeout_s=2.0)
+            except MainspringError as error:
+                seen = str(error)
+            else:
                 counts = Counter(_member_name(partition.owner_id) for partition in partitions)
                 if set(counts) == wanted and max(counts.values()) - min(counts.values()) <= 1:
                     return
+                seen = ", ".join(f"{name or 'nobody'} {count}" for name, count in sorted(counts.items()))
             await asyncio.sleep(_POLL_S)
-        raise ChildFailedError(f"the partitions are not spread evenly after {timeout_s:g} s: {dict(counts)}")
+        raise ChildFailedError(f"the partitions are not spread evenly after {timeout_s:g} s: {seen}")
+
+    async def _until_published(self, timeout_s: float = 5.0) -> None:
+        """Wait until the nodes have told each other what they hold: hints need to know the way."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            cluster = await self.client.list_nodes()
+            if sum(node.partition_count for node in cluster.nodes) == cluster.partition_count:
+                return
+            await asyncio.sleep(_POLL_S)
+        raise ChildFailedError(f"the nodes have not published what they hold after {timeout_s:g} s")
 
     async def _until_executors_connected(self, count: int, timeout_s: float = 20.0) -> None:
         """Wait until every node has all executors."""
@@ -143,12 +158,13 @@ class Scenario:
     # --- load -----------------------------------------------------------------------------------------------------
 
     async def register(self, plan: Sequence[PlannedTask], *, window_until_at: int) -> None:
-        """Register a plan; `window_until_at` tells how many scheduled times to show as expected."""
+        """Register a plan; the end of the window tells how many scheduled times to show as expected."""
         self.progress.planned += len(plan)
         calendar, now = Calendar(), now_us()
+        shown_until_at = _cancel_at(window_until_at, Limits())
         for task in plan:
             self._namespaces.add(task.namespace)
-            self.progress.expected += len(calendar.times(task.acknowledged(now, now), now, window_until_at))
+            self.progress.expected += len(calendar.times(task.acknowledged(now, now), now, shown_until_at))
         began_s = time.monotonic()
         await self.load.register(plan)
         self.progress.event(f"registered {len(plan):,} tasks in {time.monotonic() - began_s:.1f} s")
@@ -240,8 +256,7 @@ class Scenario:
         await sleep_until(window_until_at)
         self.progress.phase = "waiting until whatever is still due would be too late"
         earlier = await read_ledger(self.client, sorted(self._namespaces))
-        margin_us = 2 * limits.clock_margin_us
-        await sleep_until(max([window_until_at, *ends]) + limits.lateness_us + margin_us)
+        await sleep_until(_cancel_at(max([window_until_at, *ends]), limits))
         self.progress.phase = "cancelling the recurring tasks"
         await self.load.cancel_recurring()
         self.progress.event("recurring tasks are cancelled")
@@ -299,6 +314,11 @@ class Scenario:
             MemberLine(executor.name, "ready" if executor.is_running else "gone")
             for executor in self.cluster.executors
         ]
+
+
+def _cancel_at(settled_at: int, limits: Limits) -> int:
+    """When a cancel comes too late to excuse anything that was due by `settled_at`."""
+    return settled_at + limits.lateness_us + 2 * limits.clock_margin_us
 
 
 async def sleep_until(at: int) -> None:
