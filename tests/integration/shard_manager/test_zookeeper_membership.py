@@ -191,3 +191,15 @@ async def test_stuck_loop_is_not_a_member(raw: KazooClient, own_zookeeper: ZooKe
 def test_refuses_names_that_cannot_be_entries(node_id: str) -> None:
     with pytest.raises(ValueError, match="name of an entry"):
         ZooKeeperMembership("127.0.0.1:1", node_id, "a:1", "1")
+
+
+async def test_everything_is_read_again_without_any_event(memberships: list[ZooKeeperMembership]) -> None:
+    """A lost watch costs a refresh, and the view says how fresh it is."""
+    await memberships[0].start()
+    await until_connected(memberships[0])
+    await memberships[0].wait_for_change(memberships[0].view().generation, 1.0)
+    before = memberships[0].view()
+    async with asyncio.timeout(6):
+        while memberships[0].view().read_at < before.read_at + 3.0:
+            await memberships[0].wait_for_change(memberships[0].view().generation, 0.1)
+    assert memberships[0].view().generation == before.generation
