@@ -10,7 +10,7 @@ import grpc.aio
 
 from mainspring.client.backoff import Backoff
 from mainspring.client.channel import open_channel
-from mainspring.client.errors import Unavailable
+from mainspring.client.errors import DeadlineExceeded, Unavailable
 from mainspring.client.status import from_rpc_error
 
 Response = TypeVar("Response")
@@ -65,6 +65,7 @@ class Caller:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         failures = 0
+        heard: Unavailable | None = None
         while True:
             index = self._current
             remaining_s = deadline - loop.time()
@@ -74,8 +75,11 @@ class Caller:
                 )
             except grpc.aio.AioRpcError as error:
                 mapped = from_rpc_error(error)
+                if heard is not None and isinstance(mapped, DeadlineExceeded):
+                    raise heard from error  # the last try was cut short; the one before said why
                 if not isinstance(mapped, Unavailable):
                     raise mapped from error
+                heard = mapped
                 failures += 1
                 if self._current == index:  # else another call has moved on already
                     self._current = (index + 1) % len(self._addresses)

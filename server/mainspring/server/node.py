@@ -116,6 +116,7 @@ class Node:
             engine,
             self._config.engine,
             node_id=self.node_id,
+            address=self.address,
             version=__version__,
             node_addresses=lambda: _node_addresses(membership, self.address),
         )

@@ -23,7 +23,7 @@ class Outbox:
     questions: list[ReconcileQuestion] = field(default_factory=list)
     node_addresses: tuple[str, ...] | None = None
     waiting: int | None = None
-    """How much work waits at this node, when that changed."""
+    """How much work waits at this node, when that changed or credit is returned."""
     credit_returned: int = 0
     is_drain_due: bool = False
 
@@ -91,6 +91,7 @@ class ExecutorSession:
         returned = min(wanted, self.credit)
         self.credit -= returned
         self._outbox.credit_returned += returned
+        self._outbox.waiting = self._waiting_told  # one message carries both
         self._ready.set()
 
     def announce_drain(self) -> None:

@@ -45,6 +45,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         settings: EngineSettings,
         *,
         node_id: str,
+        address: str,
         version: str,
         node_addresses: Callable[[], tuple[str, ...]],
     ) -> None:
@@ -52,6 +53,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         self._engine = engine
         self._settings = settings
         self._node_id = node_id
+        self._address = address
         self._version = version
         self._node_addresses = node_addresses
         self._is_draining = False
@@ -127,6 +129,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
                     heartbeat_interval=_duration(self._settings.heartbeat_interval_s),
                     lease=_duration(self._settings.lease_s),
                     version=self._version,
+                    address=self._address,
                 )
             ]
         )
@@ -192,8 +195,8 @@ def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
     first = pb.ConnectResponse()
     if outbox.node_addresses is not None:
         first.node_list.add(addresses=outbox.node_addresses)
-    if outbox.waiting is not None or outbox.credit_returned:
-        first.credit.add(waiting=outbox.waiting or 0, returned=outbox.credit_returned)
+    if outbox.waiting is not None:
+        first.credit.add(waiting=outbox.waiting, returned=outbox.credit_returned)
     if outbox.is_drain_due:
         first.drain.add()
     for start in range(0, len(outbox.questions), ITEMS_A_FRAME):
