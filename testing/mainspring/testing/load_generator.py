@@ -86,6 +86,42 @@ class LoadGenerator:
             if waiting:
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
+    async def trickle(
+        self,
+        namespace: str,
+        *,
+        until_at: int,
+        count: int = 5,
+        every_s: float = 0.5,
+        ahead_s: float = 3.0,
+        handler: str = "noop",
+    ) -> None:
+        """Register a few one-time tasks again and again until `until_at` (microseconds), whatever happens meanwhile.
+
+        Calls that hang do not hold back the next ones. Returns when all have an outcome.
+
+        Raises:
+            TestingError: a task was refused.
+        """
+        async with asyncio.TaskGroup() as group:
+            number = 0
+            while (now := now_us()) < until_at:
+                at = now + int(ahead_s * 1_000_000)
+                batch = [
+                    PlannedTask(
+                        namespace,
+                        f"trickle-{number + index:05}",
+                        handler,
+                        "one-time",
+                        "trickle",
+                        at=at + index * 1_000,
+                    )
+                    for index in range(count)
+                ]
+                number += count
+                group.create_task(self._register_batch(batch, 60.0), name=f"trickle-{number}")
+                await asyncio.sleep(every_s)
+
     async def cancel_recurring(self) -> None:
         """Cancel every recurring task that was registered, and note when.
 

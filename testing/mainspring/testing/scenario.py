@@ -257,9 +257,10 @@ class Scenario:
         self.progress.phase = "waiting until whatever is still due would be too late"
         earlier = await read_ledger(self.client, sorted(self._namespaces))
         await sleep_until(_cancel_at(max([window_until_at, *ends]), limits))
-        self.progress.phase = "cancelling the recurring tasks"
-        await self.load.cancel_recurring()
-        self.progress.event("recurring tasks are cancelled")
+        if any(task.kind != "one-time" for task in self.load.tasks):
+            self.progress.phase = "cancelling the recurring tasks"
+            await self.load.cancel_recurring()
+            self.progress.event("recurring tasks are cancelled")
         self.progress.phase = "reading tasks and ledger over the API"
         ledger_read_at, ledger = await self._settled_ledger()
         listed = await read_task_keys(self.client, sorted(self._namespaces))
