@@ -211,6 +211,15 @@ async def test_an_existing_execution_is_kept_and_its_task_moves_on(store: Store)
         assert task.state is TaskState.COMPLETED
 
 
+async def test_a_task_named_twice_in_a_claim_is_claimed_once(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    await create(store, 3)
+    due = await load_due(store)
+    outcome = await claim(store, "me", epochs, [item(d) for d in [*due, *due]])
+    assert len(outcome.claimed) == 3
+    assert len(await store.load_open_executions(ALL, until_at=None, after=None, limit=9)) == 3
+
+
 async def test_history_links_every_claim_of_a_task(store: Store) -> None:
     epochs = await own_all(store, "me")
     (task,) = await create(store, 1)

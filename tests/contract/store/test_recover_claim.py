@@ -63,6 +63,16 @@ async def test_a_claim_that_was_not_applied_is_dropped(store: Store) -> None:
     assert len(await load_due(store)) == 10
 
 
+async def test_a_cancellation_is_not_taken_for_the_claims_own_move(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    tasks = await create(store, 2)
+    items = [item(due) for due in await load_due(store)]
+    for task in tasks:
+        await store.cancel_task(task.ref, T0)
+    found = await _recover(store, "me", epochs, items)
+    assert (found.claimed, found.moved, len(found.dropped)) == ([], [], 2)
+
+
 async def test_it_waits_for_the_old_transaction(store: Store, backend: Backend) -> None:
     epochs = await own_all(store, "me")
     tasks = await create(store, 5)

@@ -88,7 +88,7 @@ async def test_a_frozen_server_is_answered_in_time(own_mariadb: MariaDbServer, s
     assert waited_s < 4.0
     assert store.stats.timeouts > 0
     await _works_again(store)
-    assert store.waiting_callers == {"hot": 0, "load": 0, "api": 0, "ownership": 0}
+    assert set(store.waiting_callers.values()) == {0}
 
 
 async def test_after_a_crash_and_restart_everything_works_and_nobody_hangs(
@@ -123,7 +123,7 @@ async def test_after_a_crash_and_restart_everything_works_and_nobody_hangs(
     await asyncio.gather(*callers)
     assert store.open_connections["api"] <= 4
     rows = own_mariadb.execute("SHOW STATUS LIKE 'Threads_connected'")
-    assert int(rows[0][1]) <= 12 + 2
+    assert int(rows[0][1]) <= sum(store.open_connections.values()) + 2 <= 16
 
 
 async def test_an_idle_connection_lost_to_a_restart_costs_a_reader_nothing(

@@ -169,9 +169,13 @@ class ClaimUnits(Units):
                 self._db.hot, lambda transaction: _claim(transaction, call, items, is_careful=False)
             )
         except _RowsExist:
+            pass
+        try:
             return await self._db.transaction(
                 self._db.hot, lambda transaction: _claim(transaction, call, items, is_careful=True)
             )
+        except _RowsExist as error:
+            raise StoreError("executions appeared although their tasks were locked") from error
 
     async def _park(self, call: ClaimCall, item: ClaimItem, error: RowRefused) -> None:
         due = item.due
@@ -289,6 +293,7 @@ def _plan(
     moves: list[list[int | str | None]] = []
     now, wake_at, node = call.now, call.wake_at, text(call.owner_id)
     executors: dict[str | None, str] = {None: "NULL"}
+    recorded = set(existing)
     for item, row in taken:
         due = item.due
         partition_id, task_key, version = due.partition_id, due.task_key, due.version
@@ -298,7 +303,8 @@ def _plan(
         gap = item.gap
         if gap is not None:
             ref = ExecutionRef(partition_id, gap.from_at, task_key)
-            if ref not in existing:
+            if ref not in recorded:
+                recorded.add(ref)
                 sql = (
                     f"({partition_id},{gap.from_at},{key},{integer(last)},7,{gap.from_at},NULL,0,{epoch},"
                     f"{version},NULL,{node},{now},{now},{now},{gap.to_at},{gap.count},{text(gap.reason[:2000])})"
@@ -307,8 +313,9 @@ def _plan(
                 last = gap.from_at
         for run in item.runs:
             ref = ExecutionRef(partition_id, run.scheduled_at, task_key)
-            if ref in existing:
+            if ref in recorded:
                 continue
+            recorded.add(ref)
             executor_id = run.executor_id
             executor = executors.get(executor_id)
             if executor is None:

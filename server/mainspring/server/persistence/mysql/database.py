@@ -70,13 +70,14 @@ class Database:
         self.hot = Pool("hot", settings.hot, settings, self.stats)
         self.load = Pool("load", settings.load, settings, self.stats)
         self.api = Pool("api", settings.api, settings, self.stats)
+        self.query = Pool("query", settings.query, settings, self.stats)
         self.ownership = Pool("ownership", settings.ownership, settings, self.stats)
         self._random = random.Random()
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         """All lanes."""
-        return (self.hot, self.load, self.api, self.ownership)
+        return (self.hot, self.load, self.api, self.query, self.ownership)
 
     def start(self) -> None:
         """Starts the lanes' keep-alive; connections open when first needed."""

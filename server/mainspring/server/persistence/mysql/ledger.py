@@ -69,7 +69,7 @@ class LedgerUnits(Units):
             **_name(ref),
             "scheduled_at": LATEST_OF_TASK if scheduled_at is None else integer(scheduled_at),
         }
-        rows = await self._db.read(self._db.api, READ_EXECUTION % values)
+        rows = await self._db.read(self._db.query, READ_EXECUTION % values)
         return _execution(rows[0]) if rows else None
 
     async def list_task_executions(
@@ -89,7 +89,7 @@ class LedgerUnits(Units):
             steps = min(CHAIN_STEPS, limit - len(times)) if head < upper else CHAIN_STEPS
             values = {**_name(ref), "scheduled_at": head, "steps": steps, "before_at": upper}
             head = None
-            for step, scheduled_at, previous in await self._db.read(self._db.api, FOLLOW_CHAIN % values):
+            for step, scheduled_at, previous in await self._db.read(self._db.query, FOLLOW_CHAIN % values):
                 if step == steps:
                     head = previous
                 if scheduled_at < lower:
@@ -104,11 +104,11 @@ class LedgerUnits(Units):
         """The scheduled time of the newest row that may be on the page."""
         if before_at is not None:
             values = {**_name(ref), "scheduled_at": int(before_at)}
-            rows = await self._db.read(self._db.api, READ_PREVIOUS % values)
+            rows = await self._db.read(self._db.query, READ_PREVIOUS % values)
             if rows:
                 previous: int | None = rows[0][0]
                 return previous
-        rows = await self._db.read(self._db.api, READ_HEAD % _name(ref))
+        rows = await self._db.read(self._db.query, READ_HEAD % _name(ref))
         latest: int | None = rows[0][0] if rows else None
         return latest
 
@@ -117,7 +117,7 @@ class LedgerUnits(Units):
             return []
         keys = document([[ref.partition_id, ref.scheduled_at, ref.task_key.hex()] for ref in refs])
         return [
-            _execution(row) for row in await self._db.read(self._db.api, READ_EXECUTIONS % {"keys": keys})
+            _execution(row) for row in await self._db.read(self._db.query, READ_EXECUTIONS % {"keys": keys})
         ]
 
     async def list_executions(
@@ -163,7 +163,7 @@ class LedgerUnits(Units):
                 "ranges": " OR ".join(ranges),
                 "limit": limit - len(found),
             }
-            found.extend(_execution(row) for row in await self._db.read(self._db.api, statement))
+            found.extend(_execution(row) for row in await self._db.read(self._db.query, statement))
             begin = end
         return found
 

@@ -6,6 +6,7 @@ owner's claim still locks; one statement each waits for that one alone.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -72,18 +73,30 @@ class PartitionUnits(Units):
         Raises only when nothing was changed before the database failed.
         """
         changed: list[tuple[int, int]] = []
-        for partition_id, epoch in terms:
-            sql = statement % {
-                "partition_id": int(partition_id),
-                "epoch": int(epoch),
-                "owner_id": text(owner_id),
-            }
-            try:
-                if await self._db.write(self._db.ownership, sql):
-                    changed.append((partition_id, epoch))
-            except StoreError as error:
-                if not changed:
-                    raise
-                _log.warning("store.partitions_cut_short", partition_id=partition_id, error=error.message)
-                break
-        return changed
+        failures: list[StoreError] = []
+        queue = iter(list(terms))
+
+        async def work() -> None:
+            for partition_id, epoch in queue:
+                if failures:
+                    return
+                values = {
+                    "partition_id": int(partition_id),
+                    "epoch": int(epoch),
+                    "owner_id": text(owner_id),
+                }
+                try:
+                    if await self._db.write(self._db.ownership, statement % values):
+                        changed.append((partition_id, epoch))
+                except StoreError as error:
+                    failures.append(error)
+
+        # As many at once as the lane has connections: their commits share the wait for the disk.
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._db.settings.ownership.connections):
+                group.create_task(work())
+        if failures:
+            if not changed:
+                raise failures[0]
+            _log.warning("store.partitions_cut_short", changed=len(changed), error=failures[0].message)
+        return sorted(changed)

@@ -13,7 +13,7 @@ from mainspring.server.persistence.mysql.literals import document, integers, tex
 
 # FOR UPDATE and not in shared mode: it has to wait for the old transaction, which may hold a shared lock of its own.
 # No SKIP LOCKED for the same reason.
-LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.namespace, t.task_id, t.handler, t.payload
+LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.namespace, t.task_id, t.handler, t.payload
 FROM (SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]')) j) k
@@ -82,7 +82,7 @@ class RecoveryUnits(Units):
                 continue
             rows = [written[ref] for ref in refs_of(item) if ref in written]
             task = tasks.get(index)
-            if task is None or (not rows and task[1] == item.due.scheduled_at):
+            if task is None or not (rows or _has_moved(task, item)):
                 outcome.dropped.append(item)
                 continue
             outcome.moved.append(item)
@@ -93,12 +93,18 @@ class RecoveryUnits(Units):
         return outcome
 
 
+def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
+    """Whether a claim without a row of its own (all were in the ledger before) has moved its task."""
+    _, scheduled_at, version, *_ = task
+    return bool(version == item.due.version and scheduled_at == item.next_scheduled_at)
+
+
 def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Dispatchable | None:
     """The answer for a row of READ_CLAIMED; None for a gap, and for one that has gone on since."""
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
     if (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, namespace, task_id, handler, payload = task
+    _, _, _, namespace, task_id, handler, payload = task
     return Dispatchable(
         ref=ExecutionRef(partition_id, scheduled_at, task_key),
         epoch=epoch,

@@ -32,7 +32,9 @@ class MySQLSettings:
     load: LaneSettings = LaneSettings(connections=2)
     """Loading the window and the sweeps: never behind a herd of claims."""
     api: LaneSettings = LaneSettings(connections=4)
-    """Registrations and reads for callers."""
+    """Registrations and cancellations."""
+    query: LaneSettings = LaneSettings(connections=2)
+    """What callers read: a long listing must not hold up registrations."""
     ownership: LaneSettings = LaneSettings(connections=2, max_waiters=100)
     """Partition rows and the database's clock: never behind anything."""
     connect_timeout_s: float = 2.0

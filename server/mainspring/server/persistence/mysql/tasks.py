@@ -95,7 +95,7 @@ class TaskUnits(Units):
 
     async def get_task(self, ref: TaskRef) -> Task | None:
         """See `TaskStore.get_task`."""
-        rows = await self._db.read(self._db.api, READ_TASK % _name(ref))
+        rows = await self._db.read(self._db.query, READ_TASK % _name(ref))
         return task_from_row(rows[0]) if rows else None
 
     async def list_tasks(
@@ -128,7 +128,7 @@ class TaskUnits(Units):
                 )
             statement = columns.replace("{ranges}", " OR ".join(ranges))
             rows = await self._db.read(
-                self._db.api, statement % {"namespace": text(namespace), "limit": limit - len(found)}
+                self._db.query, statement % {"namespace": text(namespace), "limit": limit - len(found)}
             )
             found.extend(map(task_from_row, rows))
             begin = end
