@@ -1,18 +1,17 @@
 """`mainspring executor`: run handlers."""
 
+import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mainspring.cli.extra import needs_server_extra
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     Addresses,
-    Format,
     Level,
-    LogFormat,
     LogLevel,
     addresses_of,
     duration,
@@ -56,7 +55,6 @@ def executor(
         typer.Option(metavar="ID", help="Unique per process start; made when left out."),
     ] = None,
     log_level: Level = LogLevel.INFO,
-    log_format: Format = LogFormat.JSON,
 ) -> None:
     """Run an executor until SIGTERM or Ctrl-C, then finish what runs and exit. A second signal does not wait.
 
@@ -67,16 +65,17 @@ def executor(
       $ mainspring executor --mock
       $ mainspring executor -a node-1:7300 --handlers app.jobs:executor
     """
-    with needs_server_extra("mainspring executor"):
-        from mainspring.executor.config import make_executor_id
-        from mainspring.executor.process import HandlersNotFound, run_executor
-        from mainspring.server.observability.logging import configure_logging
+    from mainspring.executor.process import HandlersNotFound, run_executor
 
     addresses = addresses_of(address)
     if not handlers and not mock:
         raise typer.BadParameter("name at least one, or use --mock", param_hint="--handlers")
-    executor_id = executor_id or make_executor_id()
-    configure_logging(log_level.value, log_format.value, executor_id=executor_id)
+    # The runtime shows what it logs where nobody has configured logging; this chooses the level.
+    logging.basicConfig(
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
     try:
         code = run_executor(
             addresses,

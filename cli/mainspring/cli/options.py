@@ -17,6 +17,7 @@ DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
 DEFAULT_LIMIT: Final = 100
 
 MAX_PAGE: Final = 1_000
+MAX_PORT: Final = 65_535
 
 EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
@@ -78,9 +79,18 @@ def addresses_of(values: Sequence[str]) -> tuple[str, ...]:
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--address") from None
     for address in addresses:
-        if not re.fullmatch(r".+:[0-9]{1,5}", address):
-            raise typer.BadParameter(f"{address!r} is not host:port", param_hint="--address")
+        check_host_port("--address", address)
     return addresses
+
+
+def check_host_port(option: str, address: str) -> None:
+    """Check the form of an address.
+
+    Raises:
+        typer.BadParameter: It is not host:port.
+    """
+    if not re.fullmatch(r"[^,\s]+:[0-9]{1,5}", address) or int(address.rpartition(":")[2]) > MAX_PORT:
+        raise typer.BadParameter(f"{address!r} is not host:port", param_hint=option)
 
 
 def page_size(limit: int) -> int:

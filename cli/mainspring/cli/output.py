@@ -18,6 +18,9 @@ from mainspring.client.errors import InvalidArgument
 
 Item = TypeVar("Item")
 
+UNBROKEN = ("SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "NEXT", "LAST", "CONNECTED")
+"""Columns that a narrow terminal does not fold: short ones, and those that are copied."""
+
 UNBOUNDED_WIDTH = 100_000
 """Columns of a table that goes to a file or a pipe: nothing is wrapped there, one line is one row."""
 
@@ -62,7 +65,7 @@ class Output:
             return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in UNBROKEN)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         _print(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mainspring.cli.extra import needs_server_extra
-from mainspring.cli.options import Format, Level, LogFormat, LogLevel, MySqlUrl, duration
+from mainspring.cli.options import Format, Level, LogFormat, LogLevel, MySqlUrl, check_host_port, duration
 
 if TYPE_CHECKING:
     from mainspring.server.engine.settings import EngineSettings
@@ -135,6 +135,10 @@ def server(
             config = replace(config, limits=Limits(payload_bytes=max_payload_bytes))
     except InvalidField as error:
         raise typer.BadParameter(error.description, param_hint=_option(error.field)) from None
+    for host in config.zookeeper.partition("/")[0].split(","):
+        check_host_port("--zookeeper", host)
+    if config.metrics_listen:
+        check_host_port("--metrics-listen", config.metrics_listen)
     try:
         MySQLSettings.from_url(config.mysql_url)
     except ValueError as error:

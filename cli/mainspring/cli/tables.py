@@ -31,14 +31,21 @@ PARTITION_COLUMNS: Final = ("PARTITION", "EPOCH", "OWNER", "ADDRESS")
 
 
 def task_row(task: Task, *, utc: bool) -> tuple[str, ...]:
-    """The cells of `TASK_COLUMNS`."""
+    """The cells of `TASK_COLUMNS`; times are cut to the second, the details have them whole."""
+    match task.schedule:
+        case At() | Delay():
+            schedule = "once"
+        case Every(every=every):
+            schedule = f"every {format_duration(every)}"
+        case other:
+            schedule = schedule_words(other, utc=utc)
     return (
         visible(task.task_id),
         visible(task.handler),
-        schedule_words(task.schedule, utc=utc),
+        schedule,
         task.state.name,
-        instant_words(task.next_scheduled_time, utc=utc),
-        instant_words(task.last_scheduled_time, utc=utc),
+        _to_the_second(task.next_scheduled_time, utc=utc),
+        _to_the_second(task.last_scheduled_time, utc=utc),
     )
 
 
@@ -126,7 +133,7 @@ def executor_row(executor: ConnectedExecutor, *, utc: bool) -> tuple[str, ...]:
         str(executor.credit),
         str(executor.open_attempts),
         _yes(executor.is_draining),
-        instant_words(executor.connect_time, utc=utc),
+        _to_the_second(executor.connect_time, utc=utc),
     )
 
 
@@ -183,6 +190,10 @@ def bytes_words(value: bytes) -> str:
 def visible(text: str) -> str:
     """The text with control characters and the like written as escapes: data must not steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _to_the_second(instant: datetime | None, *, utc: bool) -> str:
+    return instant_words(instant and instant.replace(microsecond=0), utc=utc)
 
 
 def _yes(value: bool) -> str:
