@@ -144,7 +144,7 @@ class MemoryNode(
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[MemoryNode]:
+async def memory_node() -> AsyncIterator[MemoryNode]:
     """A node on a free loopback port."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     node = MemoryNode()
@@ -174,30 +174,28 @@ class Done:
 Mainspring = Callable[..., Awaitable[Done]]
 
 
+def environment_of_command(*first_on_path: Path, **more: str) -> dict[str, str]:
+    """An environment in which `python -m mainspring.cli` runs, with no setting of the developer's."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MAINSPRING_")}
+    path = os.pathsep.join(map(str, [*first_on_path, *(ROOT / source for source in SOURCES)]))
+    return {**inherited, "PYTHONPATH": path, "TZ": "Europe/Berlin", "COLUMNS": "200", **more}
+
+
 async def run_command(
     *arguments: str,
     stdin: bytes = b"",
     environment: dict[str, str] | None = None,
-    first_on_path: Path | None = None,
+    program: Path | None = None,
 ) -> Done:
-    """Run the command as a process of its own; 60 s are the limit of a hanging one."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MAINSPRING_")}
-    path = [first_on_path] if first_on_path else []
+    """Run the command, or another program, as a process of its own; 60 s are the limit of a hanging one."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "mainspring.cli",
+        *([str(program)] if program else ["-m", "mainspring.cli"]),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={
-            **inherited,
-            "PYTHONPATH": os.pathsep.join(map(str, [*path, *(ROOT / source for source in SOURCES)])),
-            "TZ": "Europe/Berlin",
-            "COLUMNS": "200",
-            **(environment or {}),
-        },
+        env=environment or environment_of_command(),
     )
     try:
         async with asyncio.timeout(60):
@@ -211,11 +209,11 @@ async def run_command(
 
 
 @pytest.fixture
-def mainspring(node: MemoryNode) -> Mainspring:
+def mainspring(memory_node: MemoryNode) -> Mainspring:
     """Run the command against the node, which the environment names."""
 
     async def run(*arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None) -> Done:
-        named = {"MAINSPRING_ADDRESS": node.address, **(environment or {})}
-        return await run_command(*arguments, stdin=stdin, environment=named)
+        named = {"MAINSPRING_ADDRESS": memory_node.address, **(environment or {})}
+        return await run_command(*arguments, stdin=stdin, environment=environment_of_command(**named))
 
     return run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from integration.cli.conftest import Mainspring, MemoryNode, run_command
+from integration.cli.conftest import Mainspring, MemoryNode, environment_of_command, run_command
 
 from mainspring.v1 import admin_service_pb2, execution_pb2
 
@@ -41,32 +41,32 @@ def free_address() -> str:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def test_execution_list_asks_for_what_was_said(node: MemoryNode, mainspring: Mainspring) -> None:
-    node.executions = [EXECUTION]
+async def test_execution_list_asks_for_what_was_said(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    memory_node.executions = [EXECUTION]
     bounds = ["--start", "2030-06-01T12:00:00Z", "--end", "2030-06-01T14:00:01+02:00"]
     done = await mainspring("execution", "list", "daily", *bounds, "--limit", "5", "--json")
-    request = node.requests[-1]
+    request = memory_node.requests[-1]
     assert (request.task_id, request.page_size) == ("daily", 6)
     assert request.end_time.seconds - request.start_time.seconds == 1
     assert [json_format.ParseDict(row, execution_pb2.Execution()) for row in done.json()] == [EXECUTION]
 
 
-async def test_execution_tables(node: MemoryNode, mainspring: Mainspring) -> None:
-    node.executions = [EXECUTION]
+async def test_execution_tables(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    memory_node.executions = [EXECUTION]
     listed = await mainspring("execution", "list")
     row = listed.stdout.splitlines()[1].split()
     assert row == ["daily", "2030-06-01T14:00:00+02:00", "SUCCEEDED", "1", "12.5", "ms", "-", "-"]
     shown = await mainspring("execution", "get", "daily", row[1])
-    assert node.requests[-1].scheduled_time.ToJsonString() == "2030-06-01T12:00:00Z"
+    assert memory_node.requests[-1].scheduled_time.ToJsonString() == "2030-06-01T12:00:00Z"
     assert ["result", "hello"] in [line.split() for line in shown.stdout.splitlines()]
 
 
-async def test_cluster_commands(node: MemoryNode, mainspring: Mainspring) -> None:
+async def test_cluster_commands(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     nodes = (await mainspring("cluster", "nodes", "--json")).json()
     parsed = json_format.ParseDict(nodes, admin_service_pb2.ListNodesResponse())
-    assert (parsed.nodes[0].address, parsed.partition_count) == (node.address, 2)
+    assert (parsed.nodes[0].address, parsed.partition_count) == (memory_node.address, 2)
     table = await mainspring("cluster", "nodes", "--utc")
-    assert f"n1    {node.address}" in table.stdout
+    assert f"n1    {memory_node.address}" in table.stdout
     assert "2 partitions; 2030-03-17T17:46:40Z" in table.stdout
     assert "no executor is connected" in table.stderr
     partitions = (await mainspring("cluster", "partitions", "--json")).json()
@@ -75,8 +75,8 @@ async def test_cluster_commands(node: MemoryNode, mainspring: Mainspring) -> Non
     assert rows[2].split() == ["1", "2", "-", "-"]
 
 
-async def test_a_node_without_zookeeper_says_so(node: MemoryNode, mainspring: Mainspring) -> None:
-    node.is_coordinator_connected = False
+async def test_a_node_without_zookeeper_says_so(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    memory_node.is_coordinator_connected = False
     assert "has lost ZooKeeper" in (await mainspring("cluster", "nodes")).stderr
 
 
@@ -97,23 +97,23 @@ async def test_somebody_there_who_does_not_answer(silent_address: str) -> None:
 
 
 async def test_one_address_of_several_is_enough(
-    node: MemoryNode, mainspring: Mainspring, free_address: str
+    memory_node: MemoryNode, mainspring: Mainspring, free_address: str
 ) -> None:
-    by_options = await mainspring("task", "list", "-a", free_address, "-a", node.address, "--json")
+    by_options = await mainspring("task", "list", "-a", free_address, "-a", memory_node.address, "--json")
     assert by_options.json() == []
-    both = {"MAINSPRING_ADDRESS": f"{free_address},{node.address}"}
+    both = {"MAINSPRING_ADDRESS": f"{free_address},{memory_node.address}"}
     assert (await mainspring("task", "list", "--json", environment=both)).json() == []
 
 
 async def test_the_database_away_is_unreachable_too_and_not_blamed_on_the_address(
-    node: MemoryNode, mainspring: Mainspring
+    memory_node: MemoryNode, mainspring: Mainspring
 ) -> None:
-    node.is_database_away = True
+    memory_node.is_database_away = True
     done = await mainspring("task", "get", "daily", "--timeout", "300ms")
     assert (done.code, done.stderr) == (3, "error: the database does not answer (UNAVAILABLE)\n")
 
 
-async def test_letters_that_the_terminal_lacks(node: MemoryNode, mainspring: Mainspring) -> None:
+async def test_letters_that_the_terminal_lacks(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     ascii_only = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = await mainspring(
         "task", "create", "report", "--delay", "5s", "--id", "grüße", environment={"PYTHONUTF8": "1"}
@@ -172,7 +172,7 @@ async def test_a_missing_package_of_the_server_extra_is_named(
     command: list[str], missing: str, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(MISSING)
-    done = await run_command(*command, environment={"MISSING": missing}, first_on_path=tmp_path)
+    done = await run_command(*command, environment=environment_of_command(tmp_path, MISSING=missing))
     assert (done.code, done.stdout) == (2, "")
     assert f"{missing} is not installed" in done.stderr
     assert "pip install 'mainspring[server]'" in done.stderr

@@ -32,29 +32,29 @@ def schedule(document: str) -> schedule_pb2.Schedule:
     ],
 )
 async def test_create_sends_what_was_said(
-    node: MemoryNode, mainspring: Mainspring, when: list[str], expected: str
+    memory_node: MemoryNode, mainspring: Mainspring, when: list[str], expected: str
 ) -> None:
     done = await mainspring(
         "task", "create", "report", *when, "--id", "daily", "-n", "billing", "--payload", "grüße", "--json"
     )
-    task = node.requests[-1].task
+    task = memory_node.requests[-1].task
     assert (task.namespace, task.id, task.handler) == ("billing", "daily", "report")
     assert task.payload == "grüße".encode()
     assert task.schedule == schedule(expected)
-    assert json_format.ParseDict(done.json(), task_pb2.Task()) == node.tasks["billing", "daily"]
+    assert json_format.ParseDict(done.json(), task_pb2.Task()) == memory_node.tasks["billing", "daily"]
 
 
 async def test_create_without_an_id_answers_the_one_that_was_made(
-    node: MemoryNode, mainspring: Mainspring
+    memory_node: MemoryNode, mainspring: Mainspring
 ) -> None:
     done = await mainspring("task", "create", "report", "--delay", "5s", "--json")
-    assert ("default", done.json()["id"]) in node.tasks
+    assert ("default", done.json()["id"]) in memory_node.tasks
     assert len(done.json()["id"]) == 32
 
 
 @pytest.mark.parametrize("options", [["--payload", "-"], ["--payload-file", "-"], ["--payload-file", "FILE"]])
 async def test_payloads_go_through_byte_by_byte(
-    node: MemoryNode, mainspring: Mainspring, options: list[str], tmp_path: Path
+    memory_node: MemoryNode, mainspring: Mainspring, options: list[str], tmp_path: Path
 ) -> None:
     content = bytes(range(256)) + b"\r\n"
     file = tmp_path / "payload.bin"
@@ -62,7 +62,7 @@ async def test_payloads_go_through_byte_by_byte(
     chosen = [option.replace("FILE", str(file)) for option in options]
     done = await mainspring("task", "create", "report", "--delay", "5s", *chosen, stdin=content)
     assert done.code == 0, done.stderr
-    assert node.requests[-1].task.payload == content
+    assert memory_node.requests[-1].task.payload == content
 
 
 async def test_details_are_in_local_time_or_utc(mainspring: Mainspring) -> None:
@@ -75,20 +75,20 @@ async def test_details_are_in_local_time_or_utc(mainspring: Mainspring) -> None:
     assert ["next", "2030-03-17T17:47:40.500Z"] in lines
 
 
-async def test_list_follows_pages_up_to_its_limit(node: MemoryNode, mainspring: Mainspring) -> None:
+async def test_list_follows_pages_up_to_its_limit(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     for number in range(2_500):
-        node.tasks["default", f"t{number}"] = task_pb2.Task(namespace="default", id=f"t{number}")
+        memory_node.tasks["default", f"t{number}"] = task_pb2.Task(namespace="default", id=f"t{number}")
     some = await mainspring("task", "list", "--limit", "3", "--json")
     assert [task["id"] for task in some.json()] == ["t0", "t1", "t2"]
     assert "only the first 3 are shown" in some.stderr
     every = await mainspring("task", "list", "--limit", "0", "--json")
     assert [task["id"] for task in every.json()] == [f"t{number}" for number in range(2_500)]
     assert every.stderr == ""
-    assert node.requests[-1].omit_payload
+    assert memory_node.requests[-1].omit_payload
 
 
 async def test_list_as_a_table_has_a_row_for_each_line_however_long(
-    node: MemoryNode, mainspring: Mainspring
+    memory_node: MemoryNode, mainspring: Mainspring
 ) -> None:
     long_id = "[bold]" + "x" * 194
     await mainspring("task", "create", "report", "--cron", "0 9 * * *", "--id", long_id)
