@@ -19,6 +19,7 @@ from mainspring.server.persistence.mysql.settings import LaneSettings, MySQLSett
 from mainspring.server.persistence.mysql.store import MySQLStore
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.testing.mariadb import MariaDbServer
+from mainspring.testing.sql_server import connect
 
 PARTITIONS = 8
 T0 = 1_800_000_000_000_000
@@ -172,6 +173,26 @@ async def test_a_frozen_owner_loses_its_locks_when_its_session_ends(
     with pytest.raises(StoreUnavailable):
         await claim
     await frozen.close()
+
+
+async def test_a_server_that_became_read_only_is_left(own_mariadb: MariaDbServer, store: MySQLStore) -> None:
+    """After a fail-over the old connections still lead to the demoted server: they must not be kept."""
+    await store.create_tasks([_task("before")])
+    _administrate(own_mariadb, "SET GLOBAL read_only = ON")
+    dropped = store.stats.connections_dropped
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        await store.create_tasks([_task("during")])
+    assert store.stats.connections_dropped == dropped + 1
+    _administrate(own_mariadb, "SET GLOBAL read_only = OFF")
+    await store.create_tasks([_task("after")])
+    assert await store.get_task(_task("during").ref) is None
+
+
+def _administrate(server: MariaDbServer, statement: str) -> None:
+    connection = connect(server.administrator_url)
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
 
 
 async def test_waiters_are_bounded_and_served_in_turn(settings: MySQLSettings) -> None:

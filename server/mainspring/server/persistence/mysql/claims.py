@@ -8,17 +8,13 @@ from typing import Any
 
 import structlog
 
-from mainspring.server.core.model import (
-    ClaimItem,
-    ClaimOutcome,
-    Dispatchable,
-    ExecutionRef,
-)
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, ExecutionRef
 from mainspring.server.errors import StoreError, UnknownOutcome
 from mainspring.server.persistence.mysql import fence
+from mainspring.server.persistence.mysql.claim_plan import ClaimCall, plan, refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused
-from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, split, text
+from mainspring.server.persistence.mysql.literals import binary, document, integers, split, text
 
 _log = structlog.get_logger("mainspring.store")
 
@@ -71,25 +67,6 @@ WHERE p.partition_id = %(partition_id)s AND p.epoch = %(epoch)s AND p.owner_id =
 
 class _RowsExist(Exception):
     """Some of the executions are in the ledger already: begin again and look first."""
-
-
-@dataclass(slots=True)
-class _Planned:
-    """An execution about to be inserted: the row's text, and what is answered for it (nothing for a gap)."""
-
-    ref: ExecutionRef
-    sql: str
-    answer: Dispatchable | None
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimCall:
-    """The arguments of one claim."""
-
-    owner_id: str
-    epochs: Mapping[int, int]
-    now: int
-    wake_at: int
 
 
 @dataclass(slots=True)
@@ -248,7 +225,7 @@ async def _claim(
     if not taken:
         return ClaimOutcome([], [], dropped, refused)
     existing = await _existing(transaction, moved) if is_careful else frozenset[ExecutionRef]()
-    planned, moves = _plan(call, taken, existing)
+    planned, moves = plan(call, taken, existing)
     planned.sort(key=lambda row: row.ref)
     parts = [
         INSERT_EXECUTIONS % {"rows": ",\n".join([row.sql for row in part])}
@@ -268,77 +245,3 @@ async def _existing(transaction: Transaction, items: Sequence[ClaimItem]) -> fro
     keys = document([[ref.partition_id, ref.scheduled_at, ref.task_key.hex()] for ref in refs])
     results = await transaction.run(EXISTING_EXECUTIONS % {"keys": keys})
     return frozenset(refs[row[0] - 1] for row in results[0].rows)
-
-
-def refs_of(item: ClaimItem) -> list[ExecutionRef]:
-    """The ledger rows an item asks for, the gap's first."""
-    partition_id, task_key = item.due.partition_id, item.due.task_key
-    times = [run.scheduled_at for run in item.runs]
-    if item.gap is not None:
-        times.insert(0, item.gap.from_at)
-    return [ExecutionRef(partition_id, scheduled_at, task_key) for scheduled_at in times]
-
-
-def _plan(
-    call: ClaimCall,
-    taken: Sequence[tuple[ClaimItem, tuple[Any, ...]]],
-    existing: frozenset[ExecutionRef],
-) -> tuple[list[_Planned], list[list[int | str | None]]]:
-    """The ledger rows to insert, and the moves of the tasks.
-
-    Each new row points at the task's latest one before it, so the chain holds every row once, in the order in which
-    they were written, whatever the schedule did meanwhile.
-    """
-    planned: list[_Planned] = []
-    moves: list[list[int | str | None]] = []
-    now, wake_at, node = call.now, call.wake_at, text(call.owner_id)
-    executors: dict[str | None, str] = {None: "NULL"}
-    recorded = set(existing)
-    for item, row in taken:
-        due = item.due
-        partition_id, task_key, version = due.partition_id, due.task_key, due.version
-        epoch = call.epochs[partition_id]
-        key = binary(task_key)
-        _, last, namespace, task_id, handler, payload = row
-        gap = item.gap
-        if gap is not None:
-            ref = ExecutionRef(partition_id, gap.from_at, task_key)
-            if ref not in recorded:
-                recorded.add(ref)
-                sql = (
-                    f"({partition_id},{gap.from_at},{key},{integer(last)},7,{gap.from_at},NULL,0,{epoch},"
-                    f"{version},NULL,{node},{now},{now},{now},{gap.to_at},{gap.count},{text(gap.reason[:2000])})"
-                )
-                planned.append(_Planned(ref, sql, None))
-                last = gap.from_at
-        for run in item.runs:
-            ref = ExecutionRef(partition_id, run.scheduled_at, task_key)
-            if ref in recorded:
-                continue
-            recorded.add(ref)
-            executor_id = run.executor_id
-            executor = executors.get(executor_id)
-            if executor is None:
-                executor = executors[executor_id] = text(executor_id)
-            state, attempt = (1, 0) if executor_id is None else (2, 1)
-            sql = (
-                f"({partition_id},{run.scheduled_at},{key},{'NULL' if last is None else last},{state},{run.due_at},"
-                f"{wake_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'')"
-            )
-            answer = Dispatchable(
-                ref=ref,
-                epoch=epoch,
-                attempt=attempt,
-                executor_id=executor_id,
-                namespace=namespace,
-                task_id=task_id,
-                handler=handler,
-                payload=payload if executor_id is not None else b"",
-                due_at=run.due_at,
-                task_version=version,
-                claimed_at=now,
-            )
-            planned.append(_Planned(ref, sql, answer))
-            last = run.scheduled_at
-        moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last])
-    return planned, moves

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 import aiomysql
 
 from mainspring.server.errors import StoreUnavailable
-from mainspring.server.persistence.mysql.driver_errors import RowRefused, is_connection_lost, translate
+from mainspring.server.persistence.mysql.driver_errors import (
+    RowRefused,
+    is_connection_lost,
+    is_wrong_server,
+    translate,
+)
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 
 
@@ -121,6 +126,8 @@ class Connection:
             if is_connection_lost(error):
                 self.abort()
                 stats.unknown_outcomes += may_apply
+            elif is_wrong_server(error):
+                self.abort()
             raise translate(error, may_have_applied=may_apply) from error
         except BaseException:
             self.abort()

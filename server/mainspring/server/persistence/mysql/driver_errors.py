@@ -33,14 +33,14 @@ LOST = frozenset(
         4031,  # MySQL: disconnected by the server because of inactivity
     }
 )  # fmt: skip
-_REFUSED = frozenset(
+_READ_ONLY = frozenset({1290, 1792, 1836, 3098, 3100})  # read-only, or a replication plugin refused
+_REFUSED = _READ_ONLY | frozenset(
     {
         1021, 1114, 1030, 1037, 1041,  # disk full, table full, storage engine, out of memory
         1040, 1203, 1226, 1129, 1130,  # too many connections, host blocked or not allowed
         1044, 1045, 1049, 1698,  # no access, no such database
         1047,  # a cluster node that is not ready
         1206,  # lock table full
-        1290, 1792, 1836, 3098, 3100,  # read-only, or a replication plugin refused
         1969, 3024,  # statement time limit of the server: the statement was undone
         2002, 2003, 2005,  # cannot connect
     }
@@ -66,6 +66,11 @@ def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection cannot be used any more."""
     code = code_of(error)
     return code is None or code in LOST
+
+
+def is_wrong_server(error: BaseException) -> bool:
+    """Whether a new connection may reach a better server: this one is read-only, a primary that was demoted."""
+    return code_of(error) in _READ_ONLY
 
 
 def translate(error: BaseException, *, may_have_applied: bool) -> StoreError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mainspring.server.core.model import ClaimItem, ClaimOutcome, Dispatchable, ExecutionRef
 from mainspring.server.persistence.mysql import fence
-from mainspring.server.persistence.mysql.claims import refs_of
+from mainspring.server.persistence.mysql.claim_plan import refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.literals import document, integers, text
 
