@@ -46,11 +46,44 @@ async def kill_an_executor(run: ChaosRun) -> None:
     await run.scenario.kill_executor(run.scenario.cluster.executors[0])
 
 
+async def freeze_a_node(run: ChaosRun) -> None:
+    """Longer than its session, while it claims its part of the herd: it wakes up in a world that went on without it."""
+    await sleep_until(run.herd_at + SECOND_US // 20)
+    node = run.scenario.cluster.nodes[1]
+    await run.scenario.freeze(node.name, node, 8)
+    await run.scenario.until_spread()
+
+
+async def freeze_mysql(run: ChaosRun) -> None:
+    """Connections stay open and nothing answers; the herd is due meanwhile."""
+    assert run.scenario.cluster.mariadb is not None
+    await run.scenario.freeze("MariaDB", run.scenario.cluster.mariadb, 10, is_outage=True)
+    await run.scenario.until_spread()
+
+
+async def freeze_zookeeper(run: ChaosRun) -> None:
+    """When it goes on it expires every session at once."""
+    assert run.scenario.cluster.zookeeper is not None
+    await run.scenario.freeze("ZooKeeper", run.scenario.cluster.zookeeper, 20)
+    await run.scenario.until_spread()
+
+
+async def freeze_an_executor(run: ChaosRun) -> None:
+    """Longer than its leases, while it has its part of the herd; its results come back late."""
+    await sleep_until(run.herd_at + SECOND_US // 20)
+    executor = run.scenario.cluster.executors[0]
+    await run.scenario.freeze(executor.name, executor, 6)
+
+
 SCRIPTS: dict[str, Callable[[ChaosRun], Awaitable[None]]] = {
     "kill -9 of a node": kill_a_node,
     "MySQL stopped for 10 s": stop_mysql,
     "ZooKeeper stopped for 20 s": stop_zookeeper,
     "kill -9 of an executor": kill_an_executor,
+    "node frozen for 8 s": freeze_a_node,
+    "MySQL frozen for 10 s": freeze_mysql,
+    "ZooKeeper frozen for 20 s": freeze_zookeeper,
+    "executor frozen for 6 s": freeze_an_executor,
 }
 
 

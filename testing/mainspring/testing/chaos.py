@@ -15,14 +15,24 @@ from mainspring.testing.demo import Judgement, judge
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.progress import Progress
 from mainspring.testing.run_folder import RunFolder
-from mainspring.testing.run_note import commit, machine, ms
+from mainspring.testing.run_note import commit, machine, ms, table
 from mainspring.testing.scenario import SECOND_US, Scenario, sleep_until
 from mainspring.testing.workload import demo_plan
 
 NAMESPACE = "demo"
-_HEADER = (
-    "| fault | verdict | scheduled | executed | missing | ran again | skipped | p99 ms | max ms | when | commit |\n"
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |"
+_COLUMNS = (
+    "fault",
+    "verdict",
+    "scheduled",
+    "executed",
+    "missing",
+    "ran again",
+    "skipped",
+    "fault s",
+    "max ms",
+    "max after heal ms",
+    "when",
+    "commit",
 )
 
 
@@ -105,13 +115,27 @@ async def run_chaos(
     return judgement
 
 
+def _worst_after_heal_us(judgement: Judgement) -> int:
+    """The greatest lateness when it counts from the return of MySQL for what was due while that was away."""
+    outages = [fault for fault in judgement.history.faults if fault.is_outage]
+
+    def counts_from(due_at: int) -> int:
+        return max(
+            [due_at, *(fault.until_at for fault in outages if fault.from_at <= due_at < fault.until_at)]
+        )
+
+    rows = judgement.history.ledger
+    return max((row.picked_up_at - counts_from(row.due_at) for row in rows if row.picked_up_at), default=0)
+
+
 def note_chaos(path: Path, name: str, judgement: Judgement) -> None:
     """Write this run's line into the table in `path`, in the place of an earlier one of that name."""
     rows: dict[str, str] = {}
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
-    rows = {key: line for key, line in rows.items() if key not in ("fault", "---")}
+    for key in (_COLUMNS[0], "---"):
+        rows.pop(key, None)
     report, verdict = judgement.report, judgement.verdict
     found = sorted({violation.invariant for violation in verdict.violations})
     word = "ok" if verdict.is_ok else ", ".join([*found, *verdict.vacuous]) or "not ok"
@@ -123,12 +147,14 @@ def note_chaos(path: Path, name: str, judgement: Judgement) -> None:
         f"{report.missing:,}",
         f"{report.duplicated:,}",
         f"{report.skipped:,}",
-        ms(report.lateness.p99_us),
+        f"{sum(fault.until_at - fault.from_at for fault in judgement.history.faults) / SECOND_US:.1f}",
         ms(report.lateness.max_us),
+        ms(_worst_after_heal_us(judgement)),
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         commit(),
     )
     rows[name] = "| " + " | ".join(cells) + " |"
+    header = table(_COLUMNS, [])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# Chaos runs\n\n"
@@ -136,6 +162,6 @@ def note_chaos(path: Path, name: str, judgement: Judgement) -> None:
         "third of the one-time tasks takes a second, registrations go on), and the checker's verdict. Lateness is counted "
         "from the due time; where MySQL was away, the promise counts from its return. Runs of a killed executor run "
         "again elsewhere: that is at-least-once, and the checker wants the fault that explains it.\n\n"
-        f"Machine: {machine()}.\n\n" + "\n".join([_HEADER, *(rows[key] for key in sorted(rows))]) + "\n",
+        f"Machine: {machine()}.\n\n" + "\n".join([header, *(rows[key] for key in sorted(rows))]) + "\n",
         encoding="utf-8",
     )

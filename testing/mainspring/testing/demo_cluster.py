@@ -13,12 +13,14 @@ from pathlib import Path
 
 from rich.text import Text
 
-from mainspring.testing.demo import DemoSettings, judge, run_demo
+from mainspring.testing.demo import DemoSettings, Judgement, judge, run_demo
 from mainspring.testing.foreground import run_in_foreground
 from mainspring.testing.live_view import LiveView
 from mainspring.testing.progress import Progress
 from mainspring.testing.report import render
 from mainspring.testing.run_folder import RunFolder
+from mainspring.testing.run_note import SPREAD_HEADER, spread_row, table, write_note
+from mainspring.testing.scenario import member_name
 from mainspring.testing.tampering import PLANTS
 
 
@@ -38,6 +40,7 @@ def main() -> int:
         "--keep", action="store_true", help="keep the servers' data too (logs and evidence always stay)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there as JSON")
+    parser.add_argument("--note", type=Path, metavar="FILE", help="write a summary there as Markdown")
     arguments = parser.parse_args()
     if arguments.tasks < 100:
         parser.error("--tasks: at least 100")
@@ -67,7 +70,36 @@ async def _demo(arguments: argparse.Namespace) -> int:
         document = {"seed": arguments.seed, "tasks": arguments.tasks, "is_ok": judgement.is_ok}
         document["report"] = judgement.report.to_json()
         arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+    if arguments.note:
+        _write(arguments.note, settings, progress, judgement)
     return 0 if judgement.is_ok else 1
+
+
+def _write(note: Path, settings: DemoSettings, progress: Progress, judgement: Judgement) -> None:
+    report = judgement.report
+    counts = [("scheduled", report.scheduled), ("executed", report.executed), ("missing", report.missing)]
+    counts += [("duplicated", report.duplicated), ("skipped", report.skipped), ("failed", report.failed)]
+    lateness = [("picked up - due (ledger)", report.lateness), ("started - due (executors)", report.started)]
+    spreads = {
+        "Lateness": lateness,
+        "Stages": report.stages.items(),
+        "Nodes": [(member_name(node_id), spread) for node_id, spread in report.nodes.items()],
+        "Executors": report.executors.items(),
+    }
+    parts = [
+        f"Written by the demo with `--note`: {settings.tasks:,} tasks (seed {settings.seed}), {settings.nodes} nodes, "
+        f"{settings.executors} executors; a node is added and another is stopped while they fall due.",
+        f"Verdict: **{'ok' if judgement.is_ok else 'NOT OK'}**. "
+        + " ".join(complaint + "." for complaint in judgement.complaints),
+        table(("scheduled times", ""), [(name, f"{number:,}") for name, number in counts]),
+    ]
+    for title, rows in spreads.items():
+        parts += [f"## {title}", table(SPREAD_HEADER, [spread_row(name, spread) for name, spread in rows])]
+    parts += [
+        "## Course",
+        table(("event", "at s"), [(text, f"{at_s:.1f}") for at_s, text in progress.events]),
+    ]
+    write_note(note, "The demo on a cluster", parts)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from mainspring.testing.progress import Progress
 from mainspring.testing.report import render
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.run_note import SPREAD_HEADER, ms, note_path, spread_row, table, write_note
-from mainspring.testing.scenario import SECOND_US, Scenario, sleep_until
+from mainspring.testing.scenario import SECOND_US, Scenario, member_name, sleep_until
 from mainspring.testing.workload import lateness_plan
 
 BOUND_P99_US = 250_000
@@ -187,7 +187,7 @@ def _write(note: Path, settings: LatenessSettings, measured: Measured) -> None:
             "## Nodes",
             table(
                 SPREAD_HEADER,
-                [spread_row(name.rsplit("-", 2)[0], spread) for name, spread in report.nodes.items()],
+                [spread_row(member_name(name), spread) for name, spread in report.nodes.items()],
             ),
             "## CPU",
             table(("process", "CPU s", "of one core", "memory MiB"), _cpu_rows(measured, settings.seconds)),

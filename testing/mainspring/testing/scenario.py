@@ -126,7 +126,7 @@ class Scenario:
             except MainspringError as error:
                 seen = str(error)
             else:
-                counts = Counter(_member_name(partition.owner_id) for partition in partitions)
+                counts = Counter(member_name(partition.owner_id) for partition in partitions)
                 if set(counts) == wanted and max(counts.values()) - min(counts.values()) <= 1:
                     return
                 seen = ", ".join(f"{name or 'nobody'} {count}" for name, count in sorted(counts.items()))
@@ -173,6 +173,19 @@ class Scenario:
         self.progress.registered = len(self.load.tasks)
 
     # --- what is done to the cluster --------------------------------------------------------------------------------
+
+    async def freeze(
+        self, name: str, target: MemberProcess | LocalServer, seconds: float, *, is_outage: bool = False
+    ) -> None:
+        """A process is frozen (SIGSTOP) for so long and goes on (SIGCONT): it does not know that time has passed."""
+        self.progress.event(f"{name} is frozen for {seconds:g} s")
+        async with self.fault("freeze", name, is_outage=is_outage):
+            target.pause()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                target.resume()
+        self.progress.event(f"{name} goes on")
 
     @contextlib.asynccontextmanager
     async def fault(self, kind: str, target: str, *, is_outage: bool = False) -> AsyncIterator[None]:
@@ -304,7 +317,7 @@ class Scenario:
             with contextlib.suppress(MainspringError):
                 for node in (await self._client.list_nodes(timeout_s=_WATCH_TIMEOUT_S)).nodes:
                     state = "ready" if node.is_ready else "leaving"
-                    known[_member_name(node.node_id)] = (state, node.partition_count)
+                    known[member_name(node.node_id)] = (state, node.partition_count)
         self.progress.nodes = [
             MemberLine(node.name, *known.get(node.name, ("starting", 0)))
             if node.is_running
@@ -327,6 +340,6 @@ async def sleep_until(at: int) -> None:
     await asyncio.sleep(max(0, at - now_us()) / SECOND_US)
 
 
-def _member_name(node_id: str) -> str:
+def member_name(node_id: str) -> str:
     """The name that a node was given: its id is name, process id and chance, with dashes between."""
     return node_id.rsplit("-", 2)[0]
