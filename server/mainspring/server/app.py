@@ -11,7 +11,7 @@ from prometheus_client import start_http_server
 
 from mainspring.server import __version__
 from mainspring.server.clock import ClusterClock
-from mainspring.server.config import NodeConfig
+from mainspring.server.config import NodeConfig, split_address
 from mainspring.server.errors import MainspringError, StoreUnavailable
 from mainspring.server.node import Node
 from mainspring.server.observability.logging import configure_logging
@@ -35,7 +35,11 @@ async def serve(config: NodeConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = ClusterClock()
-    store = MySQLStore(MySQLSettings.from_url(config.mysql_url))
+    try:
+        store = MySQLStore(MySQLSettings.from_url(config.mysql_url))
+    except ValueError as error:
+        log.error("node_failed", error=str(error))
+        return 2
     try:
         if not await _start_store(store, clock, stop):
             return 0
@@ -43,8 +47,8 @@ async def serve(config: NodeConfig) -> int:
         address = node.listen()
         metrics_server = None
         if config.metrics_listen:
-            host, _, port = config.metrics_listen.rpartition(":")
-            metrics_server, _ = start_http_server(int(port), addr=host, registry=node.metrics.registry)
+            host, port = split_address(config.metrics_listen, "metrics_listen")
+            metrics_server, _ = start_http_server(port, addr=host, registry=node.metrics.registry)
         membership = ZooKeeperMembership(
             config.zookeeper, node_id, address, __version__, session_timeout_s=config.zookeeper_session_s
         )

@@ -13,6 +13,18 @@ from mainspring.server.errors import InvalidField
 from mainspring.server.rpc.validation import Limits
 
 
+def split_address(address: str, setting: str) -> tuple[str, int]:
+    """The host and the port of host:port.
+
+    Raises:
+        InvalidField: it is not of that form; names the setting.
+    """
+    host, _, port = address.strip().rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidField(setting, f"{address!r} is not host:port")
+    return host, int(port)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What a node needs to know. Durations in seconds."""
@@ -39,9 +51,11 @@ class NodeConfig:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise InvalidField("listen", f"{self.listen!r} is not host:port")
+        host, _ = split_address(self.listen, "listen")
+        if self.metrics_listen is not None:
+            split_address(self.metrics_listen, "metrics_listen")
+        for server in self.zookeeper.partition("/")[0].split(","):
+            split_address(server, "zookeeper")
         if self.advertise is None and host in ("0.0.0.0", "[::]"):
             raise InvalidField(
                 "advertise", "is required when listening on every interface: others cannot call that address"

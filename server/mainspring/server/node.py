@@ -52,6 +52,7 @@ DATABASE_AWAY_S = 3.0
 LOOP_LAG_ROUND_S = 0.1
 FLUSH_S = 1.0
 RECONCILE_S = 5.0
+GOODBYE_S = 0.5
 CLIENT_SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
@@ -159,8 +160,8 @@ class Node:
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(FLUSH_S):
                 await engine.flush()
-        for session in engine.executors.sessions():
-            session.close()
+        executor_servicer.say_goodbye()
+        await self._server.stop(GOODBYE_S)
 
     def _register(
         self,

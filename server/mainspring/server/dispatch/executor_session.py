@@ -26,6 +26,8 @@ class Outbox:
     """How much work waits at this node, when that changed or credit is returned."""
     credit_returned: int = 0
     is_drain_due: bool = False
+    goodbye: str | None = None
+    """Why this node leaves; the last thing that is sent."""
 
 
 class ExecutorSession:
@@ -97,6 +99,11 @@ class ExecutorSession:
     def announce_drain(self) -> None:
         """Tells that this node sends no more work."""
         self._outbox.is_drain_due = True
+        self._ready.set()
+
+    def say_goodbye(self, reason: str) -> None:
+        """Tells, after everything else, that this node leaves in order."""
+        self._outbox.goodbye = reason
         self._ready.set()
 
     def close(self) -> None:

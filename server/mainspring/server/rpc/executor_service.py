@@ -65,6 +65,11 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
             session.is_draining = True
             session.announce_drain()
 
+    def say_goodbye(self) -> None:
+        """Ends every executor's stream in order."""
+        for session in self._engine.executors.sessions():
+            session.say_goodbye("the node leaves")
+
     async def Connect(self, request_iterator: Any, context: Any) -> None:
         """See the proto."""
         try:
@@ -85,7 +90,8 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         finally:
             reader.cancel()
             self._engine.executors.disconnect(session, orderly=is_orderly)
-            log.info("executor_disconnected", executor_id=session.executor_id, orderly=is_orderly)
+            ended_by = "executor" if is_orderly else "node" if self._is_draining else "break"
+            log.info("executor_disconnected", executor_id=session.executor_id, ended_by=ended_by)
 
     async def _first_frame(self, context: Any) -> pb.ConnectRequest:
         try:
@@ -188,6 +194,8 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
                     # A stream whose write timed out cannot be used any more.
                     log.warning("executor_reads_nothing", executor_id=session.executor_id)
                     return
+            if outbox is not None and outbox.goodbye is not None:
+                return
 
 
 def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
@@ -219,6 +227,8 @@ def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
             frame, size = pb.ConnectResponse(), 0
         frame.work.append(convert.work_to_proto(item))
         size += len(item.payload)
+    if outbox.goodbye is not None:
+        frame.goodbye.add(reason=outbox.goodbye)
     if frame.ByteSize():
         yield frame
 
