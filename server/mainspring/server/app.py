@@ -36,7 +36,7 @@ async def serve(config: NodeConfig) -> int:
         loop.add_signal_handler(number, stop.set)
     clock = ClusterClock()
     try:
-        store = MySQLStore(MySQLSettings.from_url(config.mysql_url))
+        store = MySQLStore(MySQLSettings.from_url(config.mysql_url, partition_count=config.partitions))
     except ValueError as error:
         log.error("node_failed", error=str(error))
         return 2

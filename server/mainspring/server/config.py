@@ -33,6 +33,8 @@ class NodeConfig:
     """mysql://user:password@host:port/database"""
     zookeeper: str
     """host:port[,host:port...][/chroot]"""
+    partitions: int | None = None
+    """N, to be refused when the cluster was created with another one; None takes the cluster's."""
     listen: str = "127.0.0.1:7300"
     """Where the gRPC server listens; port 0 takes a free one. Loopback unless told otherwise: there is no encryption."""
     advertise: str | None = None

@@ -18,7 +18,7 @@ from mainspring.server.errors import (
     UnknownOutcome,
 )
 from mainspring.server.observability.metrics import Metrics
-from mainspring.server.persistence.store import Created, TaskStore
+from mainspring.server.persistence.store import Created, TasksRefused, TaskStore
 
 BACKLOG_BATCHES = 40
 DEADLINE_S = 8.0
@@ -93,6 +93,14 @@ class Registrar:
     async def _write(self, batch: list[tuple[NewTask, asyncio.Future[Created]]]) -> None:
         try:
             created = await self._create_until_known([task for task, _ in batch])
+        except TasksRefused as error:
+            for index, reason in error.refused.items():
+                if not batch[index][1].done():
+                    batch[index][1].set_exception(
+                        InvalidField("task", f"was refused by the database: {reason}")
+                    )
+            batch = [batch[index] for index in error.created]
+            created = list(error.created.values())
         except BaseException as error:
             failure = (
                 error
