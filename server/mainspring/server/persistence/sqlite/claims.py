@@ -1,0 +1,221 @@
+"""The claim: due tasks become executions and move on, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimItem,
+    ClaimOutcome,
+    Dispatchable,
+    DueTask,
+    ExecutionRef,
+)
+from mainspring.server.errors import StoreError
+from mainspring.server.persistence.sqlite import fence
+from mainspring.server.persistence.sqlite.database import Units
+from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
+
+_log = structlog.get_logger("mainspring.store")
+
+MAX_REFUSED_ROWS = 16
+"""More bad rows than this in one claim are no bad rows but a broken statement: give up."""
+MAX_REASON_CHARACTERS = 2000
+PARK_US = 60_000_000
+"""A task whose claim the database refuses is looked at again after this long, not at each sweep."""
+
+# The payload is read only for those that are sent now.
+READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END
+FROM tasks
+WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND state = 1"""
+
+INSERT_EXECUTION = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
+  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+
+INSERT_GAP = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at, attempt,
+  epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason)
+VALUES (:partition_id, :from_at, :task_key, :previous, 7, :from_at, 0, :epoch, :version, :node_id, :now, :now, :now,
+  :to_at, :count, :reason)
+ON CONFLICT DO NOTHING"""
+
+MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?
+WHERE partition_id = ? AND task_key = ?"""
+
+PARK_TASK = "UPDATE tasks SET due_at = ? WHERE partition_id = ? AND task_key = ?"
+
+
+class _RowRefused(Exception):
+    """A value does not fit: begin again, item by item."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The arguments of one claim, items in key order."""
+
+    owner_id: str
+    epochs: Mapping[int, int]
+    items: Sequence[ClaimItem]
+    now: int
+    wake_at: int
+
+
+class ClaimUnits(Units):
+    """Implements `OwnerStore.claim`."""
+
+    async def claim(
+        self, owner_id: str, epochs: Mapping[int, int], items: Sequence[ClaimItem], *, now: int, wake_at: int
+    ) -> ClaimOutcome:
+        """See `OwnerStore.claim`. Never of unknown outcome, and no task is ever skipped because it is locked.
+
+        Why this is right: the transaction begins with the database's only write lock, so the fence and the tasks that it
+        reads stay as they are until it ends, and of two claims of one scheduled time the second finds the task moved.
+
+        A row that does not fit its columns is found by a second run with a savepoint an item; its task is parked for a
+        minute (`due_at` moves, the scheduled time does not), logged, and answered as dropped.
+        """
+        if not items:
+            return ClaimOutcome([], [], [], frozenset())
+        ordered = sorted(items, key=lambda item: (item.due.partition_id, item.due.task_key))
+        call = _Call(owner_id, epochs, ordered, now, wake_at)
+        try:
+            return await self._write(lambda connection: _claim(connection, call))
+        except _RowRefused:
+            outcome, parked = await self._write(lambda connection: _claim_with_care(connection, call))
+        self._db.stats.rows_parked += len(parked)
+        for item, error in parked:
+            _log.error(
+                "store.task_parked",
+                partition_id=item.due.partition_id,
+                task_key=item.due.task_key.hex(),
+                scheduled_at=item.due.scheduled_at,
+                error=error,
+            )
+        return outcome
+
+
+def _claim(connection: sqlite3.Connection, call: _Call) -> ClaimOutcome:
+    outcome = _begin(connection, call)
+    for item in call.items:
+        if item.due.partition_id not in outcome.refused:
+            try:
+                _claim_item(connection, call, item, outcome)
+            except REFUSED_VALUES as error:
+                raise _RowRefused from error
+    return outcome
+
+
+def _claim_with_care(
+    connection: sqlite3.Connection, call: _Call
+) -> tuple[ClaimOutcome, list[tuple[ClaimItem, str]]]:
+    """The same, but an item that is refused leaves no trace; answers those, with the reason, too."""
+    outcome = _begin(connection, call)
+    parked: list[tuple[ClaimItem, str]] = []
+    for item in call.items:
+        if item.due.partition_id in outcome.refused:
+            continue
+        sent = len(outcome.claimed)
+        connection.execute("SAVEPOINT item")
+        try:
+            _claim_item(connection, call, item, outcome)
+        except REFUSED_VALUES as error:
+            connection.execute("ROLLBACK TO item")
+            del outcome.claimed[sent:]
+            outcome.dropped.append(item)
+            parked.append((item, str(error)))
+            if len(parked) > MAX_REFUSED_ROWS:
+                raise StoreError(f"the database refuses too many rows of one claim: {error}") from error
+            connection.execute(PARK_TASK, (call.now + PARK_US, item.due.partition_id, item.due.task_key))
+        connection.execute("RELEASE item")
+    return outcome, parked
+
+
+def _begin(connection: sqlite3.Connection, call: _Call) -> ClaimOutcome:
+    """Reads the fence."""
+    terms = {(item.due.partition_id, call.epochs.get(item.due.partition_id, -1)) for item in call.items}
+    lost = fence.lost_terms(connection, call.owner_id, terms)
+    return ClaimOutcome([], [], [], frozenset(partition_id for partition_id, _ in lost))
+
+
+def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, outcome: ClaimOutcome) -> None:
+    """Moves one task on. Each new row points at the task's latest one before it, so the chain holds every row once."""
+    due = item.due
+    partition_id, task_key, version = due.partition_id, due.task_key, due.version
+    is_sent = any(run.executor_id is not None for run in item.runs)
+    row: tuple[Any, ...] | None = connection.execute(
+        READ_TASK, (is_sent, partition_id, task_key, due.scheduled_at, version)
+    ).fetchone()
+    if row is None:
+        outcome.dropped.append(item)
+        return
+    last, namespace, task_id, handler, payload = row
+    epoch, now = call.epochs[partition_id], call.now
+    if item.gap is not None and _insert_gap(connection, call, due, item.gap, last):
+        last = item.gap.from_at
+    for run in item.runs:
+        executor_id = run.executor_id
+        state, attempt = (1, 0) if executor_id is None else (2, 1)
+        values = (
+            *(
+                partition_id,
+                run.scheduled_at,
+                task_key,
+                last,
+                state,
+                run.due_at,
+                call.wake_at,
+                attempt,
+                epoch,
+            ),
+            *(version, executor_id, call.owner_id, now),
+        )
+        if connection.execute(INSERT_EXECUTION, values).rowcount == 0:
+            continue
+        last = run.scheduled_at
+        outcome.claimed.append(
+            Dispatchable(
+                ref=ExecutionRef(partition_id, run.scheduled_at, task_key),
+                epoch=epoch,
+                attempt=attempt,
+                executor_id=executor_id,
+                namespace=namespace,
+                task_id=task_id,
+                handler=handler,
+                payload=payload if executor_id is not None else b"",
+                due_at=run.due_at,
+                task_version=version,
+                claimed_at=now,
+            )
+        )
+    next_state = 3 if item.next_scheduled_at is None else 1
+    connection.execute(
+        MOVE_TASK, (next_state, item.next_scheduled_at, item.next_due_at, last, partition_id, task_key)
+    )
+    outcome.moved.append(item)
+
+
+def _insert_gap(
+    connection: sqlite3.Connection, call: _Call, due: DueTask, gap: ClaimGap, previous: int | None
+) -> bool:
+    """Records the gap; False when there is a row at its first time already."""
+    values = {
+        "partition_id": due.partition_id,
+        "from_at": gap.from_at,
+        "task_key": due.task_key,
+        "previous": previous,
+        "epoch": call.epochs[due.partition_id],
+        "version": due.version,
+        "node_id": call.owner_id,
+        "now": call.now,
+        "to_at": gap.to_at,
+        "count": gap.count,
+        "reason": gap.reason[:MAX_REASON_CHARACTERS],
+    }
+    return connection.execute(INSERT_GAP, values).rowcount > 0
