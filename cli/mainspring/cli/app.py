@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mainspring.cli.cluster import cluster_app
+from mainspring.cli.dev import dev
 from mainspring.cli.execution import execution_app
 from mainspring.cli.executor import executor
 from mainspring.cli.migrate import migrate
@@ -56,6 +57,7 @@ def mainspring(
     """
 
 
+app.command()(dev)
 app.command()(server)
 app.command()(executor)
 app.command()(migrate)

@@ -14,6 +14,7 @@ from mainspring.cli.server import server
 from mainspring.server.config import NodeConfig
 
 COMMANDS = [
+    ["dev"],
     ["server"],
     ["executor"],
     ["migrate"],

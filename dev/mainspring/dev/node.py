@@ -1,0 +1,55 @@
+"""A node whose executors in this process need no socket."""
+
+import asyncio
+
+from mainspring.dev.in_memory_transport import InMemoryTransport
+from mainspring.server.clock import ClusterClock
+from mainspring.server.config import NodeConfig
+from mainspring.server.engine.engine import Engine
+from mainspring.server.node import Node
+from mainspring.server.persistence.store import Store
+from mainspring.server.rpc.executor_service import ExecutorServicer
+from mainspring.shard_manager.manager import PartitionManager
+from mainspring.shard_manager.membership import Membership
+
+
+class InProcessNode(Node):
+    """The node of a cluster, which also listens on an in-memory transport under its own address."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        node_id: str,
+        store: Store,
+        clock: ClusterClock,
+        transport: InMemoryTransport,
+    ) -> None:
+        """See `Node`; executors that use `transport` reach it from `is_reachable` on."""
+        super().__init__(config, node_id, store, clock)
+        self._transport = transport
+        self._engine: Engine | None = None
+        self.is_reachable = asyncio.Event()
+
+    @property
+    def executor_count(self) -> int:
+        """How many executors are connected, by whichever transport."""
+        return 0 if self._engine is None else len(self._engine.executors.sessions())
+
+    async def run(self, membership: Membership, stop: asyncio.Event) -> None:
+        """See `Node`."""
+        try:
+            await super().run(membership, stop)
+        finally:
+            await self._transport.unlisten(self.address)
+
+    def _register(
+        self,
+        engine: Engine,
+        manager: PartitionManager,
+        membership: Membership,
+        executor_servicer: ExecutorServicer,
+    ) -> None:
+        super()._register(engine, manager, membership, executor_servicer)
+        self._engine = engine
+        self._transport.listen(self.address, executor_servicer)
+        self.is_reachable.set()
