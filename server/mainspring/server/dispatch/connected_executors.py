@@ -99,25 +99,27 @@ class ConnectedExecutors:
         """How much work for a handler could be reserved now."""
         return sum(s.credit for s in self._by_handler.get(handler, ()) if not s.is_draining)
 
-    def reserve(self, handler: str, count: int) -> list[str]:
-        """Reserves credit for up to `count` attempts, spread towards who has most; answers an executor id for each."""
+    def reserve(self, handler: str, count: int) -> list[ExecutorSession]:
+        """Reserves credit for up to `count` attempts, spread towards who has most; answers a session for each."""
         candidates = [s for s in self._by_handler.get(handler, ()) if s.credit > 0 and not s.is_draining]
-        reserved: list[str] = []
+        reserved: list[ExecutorSession] = []
         while candidates and len(reserved) < count:
             candidates.sort(key=lambda s: -s.credit)
             first = candidates[0]
             floor = candidates[1].credit if len(candidates) > 1 else 0
             take = min(max(1, first.credit - floor), first.credit, count - len(reserved))
             first.credit -= take
-            reserved.extend([first.executor_id] * take)
+            reserved.extend([first] * take)
             if first.credit == 0:
                 candidates = candidates[1:]
         return reserved
 
-    def give_back(self, executor_ids: Iterable[str]) -> None:
+    def give_back(self, reserved: Iterable[ExecutorSession]) -> None:
         """Undoes reservations that were not used. One of a session that ended is gone with it."""
-        for executor_id in executor_ids:
-            session = self._sessions.get(executor_id)
-            if session is not None:
+        has_credit = False
+        for session in reserved:
+            if not session.is_closed:
                 session.credit += 1
-                self.on_credit()
+                has_credit = True
+        if has_credit:
+            self.on_credit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from mainspring.server.dispatch.frames import AttemptId, ReconcileQuestion, WorkItem
@@ -65,6 +65,12 @@ class ExecutorSession:
         """Puts work whose credit was reserved on its way."""
         self._outbox.work.extend(items)
         self._ready.set()
+
+    def drop_work(self, partition_ids: Collection[int]) -> None:
+        """Takes back work of these partitions that is still here, with its credit: they belong to another node now."""
+        kept = [item for item in self._outbox.work if item.attempt_id.ref.partition_id not in partition_ids]
+        self.credit += len(self._outbox.work) - len(kept)
+        self._outbox.work = kept
 
     def send_saved(self, attempts: Iterable[AttemptId]) -> None:
         """Tells that these results need not be repeated."""

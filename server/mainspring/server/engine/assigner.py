@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -13,8 +12,8 @@ from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
-from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts
-from mainspring.server.engine.sender import Sender
+from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -48,10 +47,10 @@ class Assigner:
         await self._wake.wait()
         await self._lanes.wait_free()
         self._wake.clear()
-        batch = self._form_batch()
+        batch, reserved = self._form_batch()
         if batch:
             self._wake.set()
-            await self._lanes.run(self._assign(batch))
+            await self._lanes.run(self._assign(batch, reserved))
 
     async def stop(self) -> None:
         """Ends the assignments under way."""
@@ -61,37 +60,46 @@ class Assigner:
         """How many queued executions want one of these handlers."""
         return sum(self._attempts.queued_count(handler) for handler in handlers)
 
-    def _form_batch(self) -> list[tuple[OpenAttempt, Assignment]]:
+    def _form_batch(self) -> tuple[list[tuple[OpenAttempt, Assignment]], Reservations]:
         batch: list[tuple[OpenAttempt, Assignment]] = []
+        reserved: Reservations = {}
         for handler in self._attempts.queued_handlers():
             limit = min(
                 self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
             )
             if limit <= 0:
                 continue
-            attempts = self._attempts.begin_assigning(handler, limit)
-            executor_ids = self._executors.reserve(handler, len(attempts))
-            for attempt, executor_id in zip(attempts, executor_ids, strict=False):
+            for attempt in self._attempts.begin_assigning(handler, limit):
                 epoch = self._context.held.epoch_of(attempt.ref.partition_id)
+                sessions = self._executors.reserve(handler, 1) if epoch is not None else []
                 if epoch is None:
                     self._attempts.end(attempt.ref)
-                    self._executors.give_back([executor_id])
+                elif sessions:
+                    reserved[attempt.ref] = sessions[0]
+                    batch.append(
+                        (attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id))
+                    )
                 else:
-                    batch.append((attempt, Assignment(attempt.ref, epoch, attempt.attempt, executor_id)))
-            for attempt in attempts[len(executor_ids) :]:
-                self._attempts.queue(attempt)
-        return batch
+                    self._attempts.queue(attempt)
+        return batch, reserved
 
-    async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]]) -> None:
+    async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:
         partitions = {a.ref.partition_id for _, a in batch}
         self._context.held.begin_work(partitions)
         try:
-            await self._assign_held(batch)
+            await self._assign_held(batch, reserved)
         finally:
             self._context.held.end_work(partitions)
+            self._executors.give_back(reserved.values())
+            for attempt, _ in batch:
+                # Whatever went wrong: none stays on its way for ever.
+                if attempt.place is Place.ASSIGNING and self._attempts.get(attempt.ref) is attempt:
+                    self._attempts.queue(attempt)
+            self._wake.set()
 
-    async def _assign_held(self, batch: list[tuple[OpenAttempt, Assignment]]) -> None:
-        begun_at, begun_at_s = self._context.clock.now(), self._context.clock.monotonic()
+    async def _assign_held(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:
+        clock, held = self._context.clock, self._context.held
+        begun_at, begun_at_s = clock.now(), clock.monotonic()
         wake_at = begun_at + int(self._context.settings.claim_wake_s * 1_000_000)
         items = [assignment for _, assignment in batch]
         pause_s = 0.1
@@ -104,11 +112,10 @@ class Assigner:
             except StoreError as error:
                 # Idempotent under the same arguments, so an unknown outcome is simply asked for again.
                 log.warning("assign_failed", reason=error.reason, error=str(error), executions=len(items))
-                await self._context.clock.sleep(pause_s)
+                await clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
-                items = [a for a in items if self._context.held.epoch_of(a.ref.partition_id) == a.epoch]
+                items = [a for a in items if held.epoch_of(a.ref.partition_id) == a.epoch]
                 if not items:
-                    self._executors.give_back(a.executor_id for _, a in batch)
                     return
         self._context.metrics.batch("assign", len(items))
         epochs = {a.ref.partition_id: a.epoch for a in items}
@@ -117,13 +124,6 @@ class Assigner:
         for attempt, _ in batch:
             if attempt.ref not in recorded and self._attempts.get(attempt.ref) is attempt:
                 self._attempts.end(attempt.ref)
-        reserved = Counter(a.executor_id for _, a in batch)
-        reserved.subtract(d.executor_id for d in outcome.dispatchable if d.executor_id is not None)
-        self._executors.give_back(reserved.elements())
         still_held = await self._fence_check.still_held(epochs, begun_at_s)
-        self._sender.send(
-            [d for d in outcome.dispatchable if d.ref.partition_id in still_held],
-            begun_at=begun_at,
-            wake_at=wake_at,
-        )
-        self._wake.set()
+        sendable = [d for d in outcome.dispatchable if d.ref.partition_id in still_held]
+        self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at)

@@ -7,23 +7,25 @@ where it costs nothing, and its later times fold into it by the misfire policy i
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable
 
 import structlog
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.planning import claim_item, following, plan_of
-from mainspring.server.engine.sender import Sender
+from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.errors import StoreError, UnknownOutcome
 
 log = structlog.get_logger(__name__)
+
+RETRY_S = 0.2
+MOST_CRASHES = 3
 
 
 class Claimer:
@@ -45,6 +47,8 @@ class Claimer:
         self._sender = sender
         self._fence_check = fence_check
         self._lanes = Lanes("claim", context.settings.claim_lanes)
+        self._limit = context.settings.claim_batch
+        self._turn = 0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -56,10 +60,11 @@ class Claimer:
         await self._wake.wait()
         await self._lanes.wait_free()
         self._wake.clear()
-        items = self._form_batch()
-        if items:
+        items, reserved, taken = self._form_batch()
+        if taken:
             self._wake.set()
-            await self._lanes.run(self._claim(items))
+        if items:
+            await self._lanes.run(self._claim(items, reserved))
 
     async def stop(self) -> None:
         """Ends the claims under way. Their rows are found by whoever owns the partitions next."""
@@ -69,27 +74,30 @@ class Claimer:
         """How many ready tasks want one of these handlers."""
         return sum(self._window.ready_count(handler) for handler in handlers)
 
-    def _form_batch(self) -> list[ClaimItem]:
+    def _form_batch(self) -> tuple[list[ClaimItem], Reservations, int]:
+        """The items of one claim, the credit reserved for them, and how many tasks were taken from the ready queues."""
         now = self._context.clock.now()
         items: list[ClaimItem] = []
-        for handler in self._window.ready_handlers():
-            limit = min(self._executors.free_credit(handler), self._context.settings.claim_batch - len(items))
+        reserved: Reservations = {}
+        taken = 0
+        handlers = self._window.ready_handlers()
+        self._turn += 1  # another handler comes first each time, so that none lives off the others' leavings
+        for i in range(len(handlers)):
+            handler = handlers[(i + self._turn) % len(handlers)]
+            limit = min(self._executors.free_credit(handler), self._limit - len(items))
             if limit <= 0:
                 continue
-            for task in self._window.begin_claims(handler, limit):
-                item = self._plan(task, now)
-                if item is not None:
-                    items.append(item)
-        return items
+            tasks = self._window.begin_claims(handler, limit)
+            taken += len(tasks)
+            items += [item for task in tasks if (item := self._plan(task, now, reserved)) is not None]
+            if self._window.relieve(handler):
+                self._context.signals.slipped()
+        return items, reserved, taken
 
-    def _plan(self, task: DueTask, now: int) -> ClaimItem | None:
+    def _plan(self, task: DueTask, now: int, reserved: Reservations) -> ClaimItem | None:
         if not self._context.held.is_firing(task.partition_id):
-            if self._context.held.epoch_of(task.partition_id) is None:
-                self._window.settle_claim(task, None)
-            else:
-                self._window.return_claim(
-                    task
-                )  # being taken over or handed over: the loop is woken when that is done
+            # Handed over, or being taken over: who takes it reads everything that is due before it fires.
+            self._window.settle_claim(task, None)
             return None
         self._context.metrics.stage("due", task.due_at, now)
         try:
@@ -99,52 +107,67 @@ class Claimer:
             log.exception("plan_failed", partition_id=task.partition_id, task_key=task.task_key.hex())
             self._window.settle_claim(task, None)
             return None
-        executor_ids = self._executors.reserve(task.handler, len(plan.runs))
-        return claim_item(task, plan, executor_ids)
+        sessions = self._executors.reserve(task.handler, len(plan.runs))
+        for scheduled_at, session in zip(plan.runs, sessions, strict=False):
+            reserved[ExecutionRef(task.partition_id, scheduled_at, task.task_key)] = session
+        return claim_item(task, plan, [session.executor_id for session in sessions])
 
-    async def _claim(self, items: list[ClaimItem]) -> None:
+    async def _claim(self, items: list[ClaimItem], reserved: Reservations) -> None:
         partitions = {item.due.partition_id for item in items}
         epochs = {p: e for p in partitions if (e := self._context.held.epoch_of(p)) is not None}
         self._context.held.begin_work(partitions)
         try:
-            lost = [item for item in items if item.due.partition_id not in epochs]
             held = [item for item in items if item.due.partition_id in epochs]
-            self._give_back(lost)
             if held:
-                await self._claim_held(held, epochs)
+                await self._claim_held(held, reserved, epochs)
         finally:
             self._context.held.end_work(partitions)
+            self._executors.give_back(reserved.values())
 
-    async def _claim_held(self, items: list[ClaimItem], epochs: dict[int, int]) -> None:
-        begun_at, begun_at_s = self._context.clock.now(), self._context.clock.monotonic()
+    async def _claim_held(
+        self, items: list[ClaimItem], reserved: Reservations, epochs: dict[int, int]
+    ) -> None:
+        clock = self._context.clock
+        begun_at, begun_at_s = clock.now(), clock.monotonic()
         wake_at = begun_at + int(self._context.settings.claim_wake_s * 1_000_000)
         try:
             outcome = await self._context.store.claim(
                 self._context.node_id, epochs, items, now=begun_at, wake_at=wake_at
             )
-        except UnknownOutcome:
+        except Exception as error:
+            if isinstance(error, StoreError) and not isinstance(error, UnknownOutcome):
+                await self._return(items, error)
+                return
+            if not isinstance(error, UnknownOutcome):
+                log.exception("claim_crashed", tasks=len(items))
             outcome = await self._recover(items, epochs, now=begun_at, wake_at=wake_at)
-        except StoreError as error:
-            log.warning("claim_failed", reason=error.reason, error=str(error), tasks=len(items))
-            self._give_back(items)
-            for item in items:
-                self._window.return_claim(item.due)
-            # This lane pauses; without the pause a database that is away would be asked without end.
-            await self._context.clock.sleep(0.2)
-            self._wake.set()
-            return
+        else:
+            self._limit = min(self._context.settings.claim_batch, self._limit * 2)
         self._context.metrics.batch("claim", len(items))
-        await self._settle(items, outcome, epochs, begun_at, begun_at_s, wake_at)
+        await self._settle(items, reserved, outcome, epochs, begun_at, begun_at_s, wake_at)
+
+    async def _return(self, items: list[ClaimItem], error: StoreError) -> None:
+        """Nothing was claimed: the tasks are ready again, and the next batch is smaller, should this have been too large.
+
+        The lane pauses; without that a database that is away would be asked without end.
+        """
+        log.warning("claim_failed", reason=error.reason, error=str(error), tasks=len(items))
+        self._limit = max(1, self._limit // 2)
+        for item in items:
+            self._window.return_claim(item.due)
+        await self._context.clock.sleep(RETRY_S)
+        self._wake.set()
 
     async def _recover(
         self, items: list[ClaimItem], epochs: dict[int, int], *, now: int, wake_at: int
     ) -> ClaimOutcome:
         """Asks until the database says what became of the claim, or the partitions are no longer this node's."""
-        pause_s = 0.1
-        while True:
+        pause_s = RETRY_S
+        crashes = 0
+        while crashes < MOST_CRASHES:
             mine = {p: e for p, e in epochs.items() if self._context.held.epoch_of(p) == e}
             if not mine:
-                return ClaimOutcome([], [], [], frozenset())
+                break
             try:
                 outcome = await self._context.store.recover_claim(
                     self._context.node_id,
@@ -155,15 +178,20 @@ class Claimer:
                 )
             except StoreError as error:
                 log.warning("claim_unknown", reason=error.reason, error=str(error), tasks=len(items))
-                await self._context.clock.sleep(pause_s)
-                pause_s = min(1.0, pause_s * 2)
+            except Exception:
+                log.exception("recovery_crashed", tasks=len(items))
+                crashes += 1
             else:
                 log.info("claim_recovered", claimed=len(outcome.claimed), dropped=len(outcome.dropped))
                 return outcome
+            await self._context.clock.sleep(pause_s)
+            pause_s = min(1.0, pause_s * 2)
+        return ClaimOutcome([], [], list(items), frozenset())
 
     async def _settle(
         self,
         items: list[ClaimItem],
+        reserved: Reservations,
         outcome: ClaimOutcome,
         epochs: dict[int, int],
         begun_at: int,
@@ -172,31 +200,16 @@ class Claimer:
     ) -> None:
         self._context.refused(outcome.refused, epochs)
         now = self._context.clock.now()
-        for item in outcome.moved:
-            self._context.metrics.stage("claimed", item.due.due_at, now)
-            self._window.settle_claim(item.due, following(item))
-        self._driver.inserted()
         moved = {id(item) for item in outcome.moved}
         for item in items:
-            if id(item) not in moved:
+            if id(item) in moved:
+                self._context.metrics.stage("claimed", item.due.due_at, now)
+                self._window.settle_claim(item.due, following(item))
+            else:
                 self._window.settle_claim(item.due, None)
+        self._driver.inserted()
         if outcome.dropped:
             self._context.signals.slipped()
-        self._give_back_unused(items, outcome)
         still_held = await self._fence_check.still_held(epochs, begun_at_s)
         sendable = [c for c in outcome.claimed if c.ref.partition_id in still_held]
-        self._sender.send(sendable, begun_at=begun_at, wake_at=wake_at)
-        if any(c.executor_id is None for c in sendable):
-            self._context.signals.queued()
-
-    def _give_back(self, items: Iterable[ClaimItem]) -> None:
-        self._executors.give_back(
-            run.executor_id for item in items for run in item.runs if run.executor_id is not None
-        )
-
-    def _give_back_unused(self, items: Iterable[ClaimItem], outcome: ClaimOutcome) -> None:
-        reserved = Counter(
-            run.executor_id for item in items for run in item.runs if run.executor_id is not None
-        )
-        reserved.subtract(c.executor_id for c in outcome.claimed if c.executor_id is not None)
-        self._executors.give_back(reserved.elements())
+        self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at)

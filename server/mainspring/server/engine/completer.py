@@ -12,7 +12,7 @@ from mainspring.server.core.model import Completion, ExecutionState
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
-from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts
 from mainspring.server.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,10 @@ FINAL_STATE = {
     Outcome.CANCELLED: ExecutionState.CANCELLED,
 }
 REASON_CHARACTERS = 2_000
+MOST_ANSWERS = 8
+"""Who waits for one result: the latest few that repeated it."""
+FREE_REFUSALS = 3
+REFUSAL_PAUSE_US = 1_000_000
 
 Answer = Callable[[Sequence[AttemptId]], None]
 
@@ -64,15 +68,14 @@ class Completer:
                 continue
             if (pending := self._pending.get(attempt_id)) is not None:
                 if answer not in pending.answers:
-                    pending.answers.append(answer)
+                    pending.answers = [*pending.answers[-MOST_ANSWERS:], answer]
                 continue
             attempt = self._attempts.get(attempt_id.ref)
             if attempt is not None and attempt.attempt > attempt_id.attempt:
                 settled.append(attempt_id)  # a later attempt is recorded: this one changes nothing (I6)
             elif result.outcome is Outcome.REFUSED:
                 if attempt is not None and attempt.attempt == attempt_id.attempt:
-                    self._attempts.queue(attempt)
-                    self._context.signals.queued()
+                    self._refused(attempt, now)
                 settled.append(attempt_id)
             elif len(self._pending) < self._context.settings.unanswered_results:
                 self._pending[attempt_id] = _Pending(result, now, [answer])
@@ -81,6 +84,14 @@ class Completer:
             self._wake.set()
         if settled:
             answer(settled)
+
+    def _refused(self, attempt: OpenAttempt, now: int) -> None:
+        """Another executor may take it: at once, or after a pause when it was refused again and again."""
+        if attempt.attempt < FREE_REFUSALS:
+            self._attempts.queue(attempt)
+            self._context.signals.queued()
+        else:
+            self._attempts.pause(attempt, now + REFUSAL_PAUSE_US)
 
     async def run_round(self) -> None:
         """Forms one batch and writes it; waits when there is nothing to write."""
@@ -123,9 +134,10 @@ class Completer:
     async def _write_held(self, batch: list[_Pending]) -> None:
         pause_s = 0.1
         while True:
-            items = [c for p in batch if (c := self._completion(p)) is not None]
-            if not items:
+            written = [(p, c) for p in batch if (c := self._completion(p)) is not None]
+            if not written:
                 return
+            items = [completion for _, completion in written]
             now = self._context.clock.now()
             try:
                 refused = await self._context.store.complete(self._context.node_id, items, now=now)
@@ -137,7 +149,7 @@ class Completer:
                 pause_s = min(1.0, pause_s * 2)
         self._context.metrics.batch("complete", len(items))
         self._context.refused(refused, {item.ref.partition_id: item.epoch for item in items})
-        self._settle(batch, refused)
+        self._settle([pending for pending, _ in written], refused)
 
     def _completion(self, pending: _Pending) -> Completion | None:
         """What to write under the present epoch; None when the partition went meanwhile."""

@@ -2,6 +2,10 @@
 
 A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a queue per
 handler, so that a handler without a free executor holds up no other), or claiming (a transaction is about it).
+
+Memory is bounded twice: by a capacity for all, and by a share of it for the ready tasks of one handler. A handler whose
+share is full is saturated: more of its tasks are left in the database until half of the share is free again, so that a
+handler that nobody runs cannot take the room of the others.
 """
 
 from __future__ import annotations
@@ -12,13 +16,16 @@ from collections.abc import Collection, Iterable
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.core.timing_wheel import TimingWheel
 
+SHARES = 10
+"""A handler's ready tasks may take one tenth of the capacity."""
+
 
 class DueWindow:
     """Due tasks by time, then by handler. Everything due before `frontier` of a firing partition is in here.
 
     Args:
         start_at: cluster time now, microseconds UTC.
-        capacity: how many tasks to remember at most; a loader stops at it, and what does not fit stays in the database.
+        capacity: how many tasks to remember at most; what does not fit stays in the database.
     """
 
     def __init__(self, start_at: int, capacity: int) -> None:
@@ -27,6 +34,8 @@ class DueWindow:
         self._ready: dict[str, deque[TaskRef]] = {}
         self._claiming: dict[TaskRef, DueTask] = {}
         self._capacity = capacity
+        self._share = max(1, capacity // SHARES)
+        self._saturated: set[str] = set()
         self.frontier = start_at
         """Tasks due before this instant are loaded; the loader moves it."""
 
@@ -42,7 +51,10 @@ class DueWindow:
         return max(0, self._capacity - len(self._known))
 
     def merge(self, tasks: Iterable[DueTask]) -> None:
-        """Takes in what was loaded or hinted. Never replaces a task under claim, nor a newer version by an older one."""
+        """Takes in what was loaded or hinted, as far as it fits.
+
+        Never replaces a task under claim, nor a newer version by an older one.
+        """
         for task in tasks:
             ref = TaskRef(task.partition_id, task.task_key)
             known = self._known.get(ref)
@@ -50,6 +62,8 @@ class DueWindow:
                 ref in self._claiming
                 or (known.version, known.scheduled_at) >= (task.version, task.scheduled_at)
             ):
+                continue
+            if known is None and (task.handler in self._saturated or len(self._known) >= self._capacity):
                 continue
             self._known[ref] = task
             self._wheel.insert(ref, task.due_at)
@@ -74,7 +88,11 @@ class DueWindow:
             queue = self._ready.get(task.handler)
             if queue is None:
                 queue = self._ready[task.handler] = deque()
-            queue.append(ref)
+            if len(queue) >= self._share:
+                self._saturated.add(task.handler)
+                del self._known[ref]
+            else:
+                queue.append(ref)
         return len(expired)
 
     def next_deadline(self) -> int | None:
@@ -89,6 +107,13 @@ class DueWindow:
         """How many tasks are ready for a handler; an upper bound, forgotten ones may still be counted."""
         queue = self._ready.get(handler)
         return len(queue) if queue is not None else 0
+
+    def relieve(self, handler: str) -> bool:
+        """Ends a handler's saturation when half of its share is free; True when a sweep has to bring in what was left."""
+        if handler not in self._saturated or self.ready_count(handler) > self._share // 2:
+            return False
+        self._saturated.discard(handler)
+        return True
 
     def begin_claims(self, handler: str, limit: int) -> list[DueTask]:
         """Takes up to `limit` ready tasks of a handler, oldest first, into the claiming state."""

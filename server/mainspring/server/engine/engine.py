@@ -59,7 +59,7 @@ class Engine:
         self.executors = executors
         self.window = DueWindow(clock.now(), settings.window_capacity)
         self.attempts = OpenAttempts(clock.now())
-        sender = Sender(context, executors, self.attempts)
+        sender = Sender(context, self.attempts)
         fence_check = FenceCheck(context)
         self._driver = TimerDriver(clock, self.window, self._on_due)
         self._claimer = Claimer(context, self.window, self._driver, executors, sender, fence_check)
@@ -113,8 +113,8 @@ class Engine:
         self._claimer.wake()
 
     def _on_credit(self) -> None:
+        self._assigner.wake()  # before the claimer: what was due longest goes first
         self._claimer.wake()
-        self._assigner.wake()
 
     def _on_open(self, rows: Sequence[OpenExecution]) -> None:
         self._reaper.absorb(rows)
@@ -246,8 +246,10 @@ class Engine:
         while leases := [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]:
             try:
                 tasks = await self._read_for_adoption([lease.partition_id for lease in leases])
-            except StoreError as error:
-                log.warning("adopt_failed", reason=error.reason, error=str(error), partitions=len(leases))
+            except Exception as error:
+                # Whatever it is: a partition that is held and does not fire would be nobody's.
+                is_bug = not isinstance(error, StoreError)
+                log.warning("adopt_failed", error=repr(error), partitions=len(leases), exc_info=is_bug)
                 await clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
                 continue
@@ -267,8 +269,14 @@ class Engine:
         read_until = DISTANT_PAST
         while read_until < self.window.frontier:
             until_at = self.window.frontier
-            tasks += await self._loader.read(partition_ids, read_until, until_at)
+            found, is_complete = await self._loader.read(partition_ids, read_until, until_at)
+            tasks += found
             read_until = until_at
+            if not is_complete:
+                # No room for all: what is due later is loaded again in its time, what is overdue the sweep brings.
+                self.window.frontier = min(self.window.frontier, self._context.clock.now())
+                self._loader.sweep_soon()
+                break
         return tasks
 
     async def surrender(self, leases: Sequence[PartitionLease]) -> None:
@@ -285,6 +293,9 @@ class Engine:
         if dropped:
             self.window.forget_partitions(dropped)
             self.attempts.forget_partitions(dropped)
+            for session in self.executors.sessions():
+                session.drop_work(dropped)
+            self._claimer.wake()
 
 
 def due_task_of(task: Task) -> DueTask | None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from mainspring.server.engine.context import OwnerContext
+from mainspring.server.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.1
 
 
 class FenceCheck:
@@ -23,7 +30,15 @@ class FenceCheck:
         held = {p for p, epoch in epochs.items() if self._context.held.epoch_of(p) == epoch}
         while held and self._context.clock.monotonic() - begun_at_s > self._context.settings.stale_commit_s:
             begun_at_s = self._context.clock.monotonic()
-            rows = {row.partition_id: row for row in await self._context.store.read_partitions()}
+            try:
+                rows = {row.partition_id: row for row in await self._context.store.read_partitions()}
+            except StoreError as error:
+                # Recorded and not sent: whoever gives up here leaves it to the sweep, which is seconds later.
+                log.warning("fence_read_failed", reason=error.reason, error=str(error))
+                await self._context.clock.sleep(RETRY_S)
+                begun_at_s -= self._context.settings.stale_commit_s
+                held = {p for p in held if self._context.held.epoch_of(p) == epochs[p]}
+                continue
             fenced = {
                 p for p in held if (rows[p].epoch, rows[p].owner_id) != (epochs[p], self._context.node_id)
             }

@@ -17,6 +17,8 @@ class Place(Enum):
     """Waits for an executor with credit: its first, or the next after a lost one."""
     ASSIGNING = auto()
     """A transaction that gives it to an executor is under way."""
+    PAUSED = auto()
+    """Waits for its wake time before it is queued again."""
     AT_EXECUTOR = auto()
     """Recorded for an executor and sent, or believed to be there."""
 
@@ -125,6 +127,13 @@ class OpenAttempts:
         attempt.place = Place.QUEUED
         attempt.is_confirmed = True
         self._queued.setdefault(attempt.handler, {})[attempt.ref] = None
+
+    def pause(self, attempt: OpenAttempt, until_at: int) -> None:
+        """Takes an execution out of every queue until its wake time."""
+        self._unlink(attempt)
+        attempt.place = Place.PAUSED
+        attempt.is_confirmed = True
+        self.wake_later(attempt, until_at)
 
     def lose_executor(self, executor_id: str) -> list[OpenAttempt]:
         """Queues everything that was at an executor that is gone; answers it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -18,7 +18,10 @@ log = structlog.get_logger(__name__)
 
 HINTS_A_CALL = 5_000
 RESULTS_A_CALL = 1_000
+BYTES_A_CALL = 4 * 1024 * 1024
 LANES = 8
+
+Answer = Callable[[Sequence[AttemptId]], None]
 
 
 class Post:
@@ -29,9 +32,7 @@ class Post:
         self._router = router
         self._peers = peers
         self._hints: dict[str, dict[TaskRef, Hint]] = {}
-        self._results: dict[
-            tuple[str, str], dict[AttemptId, tuple[AttemptResult, Callable[[Sequence[AttemptId]], None]]]
-        ]
+        self._results: dict[tuple[str, str], dict[AttemptId, tuple[AttemptResult, Answer]]]
         self._results = {}
         self._queued_hints = 0
         self._busy: set[str] = set()
@@ -52,7 +53,7 @@ class Post:
         self,
         executor_id: str,
         results: Sequence[AttemptResult],
-        answer: Callable[[Sequence[AttemptId]], None],
+        answer: Answer,
     ) -> None:
         """Queues results for the owners of their partitions; `answer` is called with those that are settled."""
         for result in results:
@@ -97,14 +98,27 @@ class Post:
 
     async def _send_results(self, address: str, executor_id: str) -> None:
         queued = list(self._results.pop((address, executor_id), {}).values())
-        for start in range(0, len(queued), RESULTS_A_CALL):
-            part = queued[start : start + RESULTS_A_CALL]
+        for part in _cut(queued):
             saved = set(
                 await self._peers.forward_results(address, executor_id, [result for result, _ in part])
             )
-            answers: dict[Callable[[Sequence[AttemptId]], None], list[AttemptId]] = {}
+            answers: dict[Answer, list[AttemptId]] = {}
             for result, answer in part:
                 if result.attempt_id in saved:
                     answers.setdefault(answer, []).append(result.attempt_id)
             for answer, attempt_ids in answers.items():
                 answer(attempt_ids)
+
+
+def _cut(queued: list[tuple[AttemptResult, Answer]]) -> Iterator[list[tuple[AttemptResult, Answer]]]:
+    """Calls of bounded size: a message has a limit, and one output may be 256 KiB."""
+    part: list[tuple[AttemptResult, Answer]] = []
+    size = 0
+    for result, answer in queued:
+        if part and (len(part) >= RESULTS_A_CALL or size + len(result.output) > BYTES_A_CALL):
+            yield part
+            part, size = [], 0
+        part.append((result, answer))
+        size += len(result.output)
+    if part:
+        yield part

@@ -31,7 +31,7 @@ class Reaper:
         self._context = context
         self._executors = executors
         self._attempts = attempts
-        self._last_round_s = context.clock.monotonic()
+        self._slept_at_s = context.clock.monotonic()
 
     def absorb(self, rows: Sequence[OpenExecution]) -> None:
         """Takes open rows in that this node did not know: of partitions just taken, or found by the sweep.
@@ -114,16 +114,16 @@ class Reaper:
     async def run_round(self) -> None:
         """Reaps lapsed executors and writes signs of life of long executions; then waits a little."""
         now_s = self._context.clock.monotonic()
-        if now_s - self._last_round_s > STOOD_STILL_S:
+        if now_s - self._slept_at_s > STOOD_STILL_S:
             # The process stood still: others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
-        self._last_round_s = now_s
         for executor_id in self._executors.lapsed(now_s):
             lost = self._attempts.lose_executor(executor_id)
             log.warning("executor_lost", executor_id=executor_id, attempts=len(lost))
             if lost:
                 self._context.signals.queued()
         await self._look_after(self._attempts.wake(self._context.clock.now()))
+        self._slept_at_s = self._context.clock.monotonic()
         await self._context.clock.sleep(ROUND_S)
 
     async def _look_after(self, attempts: Sequence[OpenAttempt]) -> None:
@@ -131,14 +131,18 @@ class Reaper:
         soon = now + int(self._context.settings.lease_s * 1_000_000)
         later = now + int(self._context.settings.extension_s * 1_000_000)
         extensions: list[Extension] = []
-        is_lost = False
+        is_waiting = False
         for attempt in attempts:
             epoch = self._context.held.epoch_of(attempt.ref.partition_id)
             if epoch is None:
                 self._attempts.end(attempt.ref)
                 continue
             session = self._executors.get(attempt.executor_id) if attempt.executor_id is not None else None
-            if attempt.place is Place.AT_EXECUTOR and not attempt.is_confirmed:
+            if attempt.place is Place.PAUSED:
+                self._attempts.queue(attempt)
+                self._attempts.wake_later(attempt, later)
+                is_waiting = True
+            elif attempt.place is Place.AT_EXECUTOR and not attempt.is_confirmed:
                 self._attempts.wake_later(attempt, soon)
                 if session is not None:
                     self._ask(session, [attempt])
@@ -147,7 +151,7 @@ class Reaper:
             ):
                 self._attempts.queue(attempt)
                 self._attempts.wake_later(attempt, later)
-                is_lost = True
+                is_waiting = True
             elif attempt.place is Place.AT_EXECUTOR and attempt.picked_up_at is None:
                 # Sent and never acknowledged: ask rather than wait.
                 attempt.is_confirmed = False
@@ -169,7 +173,7 @@ class Reaper:
                             attempt.picked_up_at,
                         )
                     )
-        if is_lost:
+        if is_waiting:
             self._context.signals.queued()
         for start in range(0, len(extensions), self._context.settings.complete_batch):
             batch = extensions[start : start + self._context.settings.complete_batch]

@@ -12,6 +12,7 @@ from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import (
     Contention,
+    InvalidField,
     ResourceExhausted,
     StoreError,
     StoreUnavailable,

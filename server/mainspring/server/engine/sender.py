@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 
-from mainspring.server.core.model import Dispatchable
-from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.core.model import Dispatchable, ExecutionRef
+from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.open_attempts import OpenAttempts, Place
+
+Reservations = MutableMapping[ExecutionRef, ExecutorSession]
+"""The session on which credit is reserved for an execution; what is not used is given back by who reserved it."""
 
 
 class Sender:
     """The only place from which work leaves: everything it is given is committed under the fence."""
 
-    def __init__(self, context: OwnerContext, executors: ConnectedExecutors, attempts: OpenAttempts) -> None:
+    def __init__(self, context: OwnerContext, attempts: OpenAttempts) -> None:
         self._context = context
-        self._executors = executors
         self._attempts = attempts
 
-    def send(self, items: Iterable[Dispatchable], *, begun_at: int, wake_at: int) -> None:
-        """Registers the attempts as open and sends those that have an executor.
+    def send(
+        self, items: Iterable[Dispatchable], reserved: Reservations, *, begun_at: int, wake_at: int
+    ) -> None:
+        """Registers the attempts as open, sends those that have an executor, and takes their reservations out.
 
-        One whose executor is gone by now was never sent: it waits for another at once.
+        One whose executor's session ended by now was never sent: it waits for another at once.
         """
         now = self._context.clock.now()
-        by_executor: dict[str, list[WorkItem]] = {}
+        # Not before the stream has carried it: a question that overtakes the work is answered "not mine".
+        wake_at = max(wake_at, now + int(self._context.settings.lease_s * 1_000_000))
+        by_session: dict[ExecutorSession, list[WorkItem]] = {}
+        is_waiting = False
         for item in items:
             known = self._attempts.get(item.ref)
             if known is not None and known.attempt >= item.attempt and known.place is not Place.ASSIGNING:
-                # A slow recovery: the sweep found the row first and has taken care of it.
-                self._executors.give_back([item.executor_id] if item.executor_id is not None else [])
-                continue
+                continue  # a slow recovery: the sweep found the row first and has taken care of it
             attempt = self._attempts.add(item, dispatched_at=now, wake_at=wake_at)
             if item.executor_id is None:
+                is_waiting = True
                 continue
-            if self._executors.get(item.executor_id) is None:
+            session = reserved.get(item.ref)
+            if session is None or session.is_closed or session.executor_id != item.executor_id:
                 attempt.dispatched_at = None
                 self._attempts.queue(attempt)
+                is_waiting = True
                 continue
+            del reserved[item.ref]
             self._context.metrics.stage("dispatched", begun_at, now)
-            by_executor.setdefault(item.executor_id, []).append(
+            by_session.setdefault(session, []).append(
                 WorkItem(
                     AttemptId(item.ref, item.attempt),
                     item.epoch,
@@ -51,7 +60,7 @@ class Sender:
                     item.due_at,
                 )
             )
-        for executor_id, work in by_executor.items():
-            session = self._executors.get(executor_id)
-            if session is not None:
-                session.send_work(work)
+        for session, work in by_session.items():
+            session.send_work(work)
+        if is_waiting:
+            self._context.signals.queued()

@@ -37,6 +37,7 @@ class WindowLoader:
         self._on_open = on_open
         self._sweep_wanted = asyncio.Event()
         self._sweeps = 0
+        self._sweep_cursor: DueCursor | None = None
 
     async def load_round(self) -> None:
         """Loads the next slice when it comes near; then waits."""
@@ -73,15 +74,20 @@ class WindowLoader:
             if self._window.room == 0:
                 return False
 
-    async def read(self, partitions: Sequence[int], from_at: int, until_at: int) -> list[DueTask]:
-        """Reads the due tasks of these partitions in [from, until) without taking them in, as many as there is room for."""
+    async def read(
+        self, partitions: Sequence[int], from_at: int, until_at: int
+    ) -> tuple[list[DueTask], bool]:
+        """Reads the due tasks of these partitions in [from, until) without taking them in.
+
+        Answers them, and whether these are all: it stops when there is no room for more.
+        """
         cursor: DueCursor | None = None
         tasks: list[DueTask] = []
         while True:
             page, cursor = await self._page(partitions, from_at, until_at, cursor)
             tasks += page
-            if cursor is None or len(tasks) >= self._window.room:
-                return tasks
+            if cursor is None or len(tasks) > self._window.room:
+                return tasks, cursor is None
 
     async def _page(
         self, partitions: Sequence[int], from_at: int, until_at: int, after: DueCursor | None
@@ -158,14 +164,14 @@ class WindowLoader:
                 await self._sweep_wanted.wait()
         except TimeoutError:
             return
-        await self._context.clock.sleep(0.2)
+        # What slipped just now is found once it is older than the grace.
+        await self._context.clock.sleep(self._context.settings.sweep_grace_s)
         self._sweep_wanted.clear()
 
     async def _sweep_tasks(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
-        """Pages through what is overdue until nothing is left, the window is full, or enough was read for one sweep."""
-        cursor: DueCursor | None = None
+        """Pages through what is overdue; what is more than one sweep may read, the next one goes on with."""
         for _ in range(SWEEP_PAGES):
-            page, cursor = await self._page(partitions, from_at, until_at, cursor)
+            page, self._sweep_cursor = await self._page(partitions, from_at, until_at, self._sweep_cursor)
             self.merge(page)
-            if cursor is None or self._window.room == 0:
+            if self._sweep_cursor is None or self._window.room == 0:
                 return

@@ -85,8 +85,11 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         is_orderly = False
         try:
             await self._write(session, context, reader)
-            if reader.done() and not reader.cancelled() and reader.exception() is None:
-                is_orderly = reader.result()
+            if reader.done() and not reader.cancelled():
+                if (failure := reader.exception()) is not None:
+                    log.error("executor_stream_failed", executor_id=session.executor_id, exc_info=failure)
+                else:
+                    is_orderly = reader.result()
         finally:
             reader.cancel()
             self._engine.executors.disconnect(session, orderly=is_orderly)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, Dispatchable, ExecutionRef
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, Dispatchable, ExecutionRef, TaskState
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.claim_plan import refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units
@@ -13,7 +13,7 @@ from mainspring.server.persistence.mysql.literals import document, integers, tex
 
 # FOR UPDATE and not in shared mode: it has to wait for the old transaction, which may hold a shared lock of its own.
 # No SKIP LOCKED for the same reason.
-LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.namespace, t.task_id, t.handler, t.payload
+LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.state, t.namespace, t.task_id, t.handler, t.payload
 FROM (SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]')) j) k
@@ -100,11 +100,16 @@ def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
 
 
 def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Dispatchable | None:
-    """The answer for a row of READ_CLAIMED; None for a gap, and for one that has gone on since."""
+    """The answer for a row of READ_CLAIMED; None for a gap, for one that has gone on since, and for one not to be sent.
+
+    The last is what a cancel that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
+    """
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
     if (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, _, namespace, task_id, handler, payload = task
+    _, _, _, task_state, namespace, task_id, handler, payload = task
+    if task_state == TaskState.CANCELLED:
+        return None
     return Dispatchable(
         ref=ExecutionRef(partition_id, scheduled_at, task_key),
         epoch=epoch,
