@@ -10,8 +10,8 @@ import pytest
 from mainspring.testing.chaos import ChaosRun, note_chaos, run_chaos
 from mainspring.testing.demo import Judgement
 from mainspring.testing.external import external_sql_server, external_zookeeper
+from mainspring.testing.load_run import SECOND_US, member_name, sleep_until
 from mainspring.testing.run_note import note_path
-from mainspring.testing.scenario import SECOND_US, member_name, sleep_until
 
 pytestmark = [
     pytest.mark.timeout(240),

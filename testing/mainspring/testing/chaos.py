@@ -13,10 +13,11 @@ from pathlib import Path
 from mainspring.testing.cluster import Cluster
 from mainspring.testing.demo import Judgement, judge
 from mainspring.testing.load_generator import now_us
+from mainspring.testing.load_run import SECOND_US, sleep_until
 from mainspring.testing.progress import Progress
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.run_note import commit, machine, ms, table
-from mainspring.testing.scenario import SECOND_US, Scenario, sleep_until
+from mainspring.testing.scenario import Scenario
 from mainspring.testing.workload import demo_plan
 
 NAMESPACE = "demo"

@@ -10,11 +10,12 @@ from mainspring.testing.checker import Verdict, check
 from mainspring.testing.cluster import Cluster, ClusterSettings
 from mainspring.testing.history import History
 from mainspring.testing.load_generator import now_us
+from mainspring.testing.load_run import SECOND_US, sleep_until
 from mainspring.testing.progress import Progress
 from mainspring.testing.report import Report, summarize
 from mainspring.testing.run_folder import RunFolder
-from mainspring.testing.scenario import SECOND_US, Scenario, sleep_until
-from mainspring.testing.workload import demo_plan
+from mainspring.testing.scenario import Scenario
+from mainspring.testing.workload import PlannedTask, demo_plan
 
 MAX_LATENESS_US = 10_000_000
 _FULL_TASKS = 5_000
@@ -88,6 +89,29 @@ def judge(history: History) -> Judgement:
     return Judgement(history, verdict, summarize(history, verdict))
 
 
+def demo_tasks(
+    window_from_at: int, seed: int, tasks: int, *, lead_s: int, spread_s: int
+) -> tuple[PlannedTask, ...]:
+    """The demo's plan; for its arguments see `DemoSettings`, for the instant `demo_plan`."""
+    plan = demo_plan(
+        window_from_at,
+        seed,
+        one_time=tasks - tasks // 5 - 2 * (tasks // 20),
+        herd=tasks // 5,
+        intervals=tasks // 20,
+        crons=tasks // 20,
+        spread_s=spread_s,
+        lead_s=lead_s,
+        handlers=("noop", "echo"),
+    )
+    # A tenth of the one-time tasks takes a second, so that executions overlap. Recurring ones don't: a late start of a
+    # task every 2 s would let the next time be skipped, as it should.
+    return tuple(
+        replace(task, handler="sleep") if task.group == "one-time" and task.at and task.at % 10 == 0 else task
+        for task in plan
+    )
+
+
 async def run_demo(
     settings: DemoSettings,
     folder: RunFolder,
@@ -112,24 +136,8 @@ async def run_demo(
     async with Scenario(cluster, progress, refresh=refresh) as scenario:
         await scenario.start(nodes=settings.nodes, executors=settings.executors)
         window_from_at = now_us()
-        plan = demo_plan(
-            window_from_at,
-            settings.seed,
-            one_time=settings.tasks - settings.tasks // 5 - 2 * (settings.tasks // 20),
-            herd=settings.tasks // 5,
-            intervals=settings.tasks // 20,
-            crons=settings.tasks // 20,
-            spread_s=settings.spread_s,
-            lead_s=settings.lead_s,
-            handlers=("noop", "echo"),
-        )
-        # A tenth of the one-time tasks takes a second, so that executions overlap. Recurring ones don't: a late start of a
-        # task every 2 s would let the next time be skipped, as it should.
-        plan = tuple(
-            replace(task, handler="sleep")
-            if task.group == "one-time" and task.at and task.at % 10 == 0
-            else task
-            for task in plan
+        plan = demo_tasks(
+            window_from_at, settings.seed, settings.tasks, lead_s=settings.lead_s, spread_s=settings.spread_s
         )
         spread_at = window_from_at + settings.lead_s * SECOND_US
         window_until_at = spread_at + (settings.spread_s + settings.tail_s) * SECOND_US

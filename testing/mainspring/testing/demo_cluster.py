@@ -7,21 +7,18 @@ did not come up.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from rich.text import Text
-
-from mainspring.testing.demo import DemoSettings, Judgement, judge, run_demo
+from mainspring.testing.demo import DemoSettings, Judgement, run_demo
 from mainspring.testing.foreground import run_in_foreground
 from mainspring.testing.live_view import LiveView
+from mainspring.testing.load_run import member_name
 from mainspring.testing.progress import Progress
-from mainspring.testing.report import render
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.run_note import SPREAD_HEADER, spread_row, table, write_note
-from mainspring.testing.scenario import member_name
 from mainspring.testing.tampering import PLANTS
+from mainspring.testing.verdict_view import show_verdict, write_json
 
 
 def main() -> int:
@@ -56,20 +53,9 @@ async def _demo(arguments: argparse.Namespace) -> int:
     view = LiveView(progress)
     with view.live():
         history = await run_demo(settings, folder, progress, refresh=view.refresh, keeps_data=arguments.keep)
-    if arguments.plant:
-        history = PLANTS[arguments.plant](history)
-        view.console.print(Text(f"planted in the evidence: {arguments.plant}", style="yellow"))
-    judgement = judge(history)
-    view.console.print(render(judgement.report))
-    for complaint in judgement.complaints:
-        view.console.print(Text(complaint, style="red"))
-    if cancelled := judgement.verdict.counts["cancelled"]:
-        view.console.print(f"{cancelled:,} more were cancelled by the demo itself before they were sent")
-    view.console.print(f"logs and evidence: {folder.path}", soft_wrap=True)
+    judgement = show_verdict(view.console, history, folder, plant=arguments.plant)
     if arguments.json:
-        document = {"seed": arguments.seed, "tasks": arguments.tasks, "is_ok": judgement.is_ok}
-        document["report"] = judgement.report.to_json()
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+        write_json(arguments.json, judgement, seed=arguments.seed, tasks=arguments.tasks)
     if arguments.note:
         _write(arguments.note, settings, progress, judgement)
     return 0 if judgement.is_ok else 1

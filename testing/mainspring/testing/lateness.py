@@ -22,12 +22,13 @@ from mainspring.testing.demo import Judgement, judge
 from mainspring.testing.foreground import run_in_foreground
 from mainspring.testing.live_view import LiveView
 from mainspring.testing.load_generator import now_us
+from mainspring.testing.load_run import SECOND_US, member_name, sleep_until
 from mainspring.testing.member_process import MemberProcess, Usage, usage_of
 from mainspring.testing.progress import Progress
 from mainspring.testing.report import render
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.run_note import SPREAD_HEADER, ms, note_path, spread_row, table, write_note
-from mainspring.testing.scenario import SECOND_US, Scenario, member_name, sleep_until
+from mainspring.testing.scenario import Scenario
 from mainspring.testing.workload import lateness_plan
 
 BOUND_P99_US = 250_000
