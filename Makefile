@@ -128,6 +128,10 @@ chaos: install-dev servers ## Break a running cluster in scripted ways and judge
 
 ##@ Showing
 
+.PHONY: demo
+demo: install ## Mainspring in one process running thousands of tasks, with a verdict; needs no servers
+	@$(PY) -m mainspring.dev.demo
+
 .PHONY: cluster
 cluster: install ## A local cluster to play with, until Ctrl-C
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
