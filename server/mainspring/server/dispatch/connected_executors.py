@@ -85,6 +85,15 @@ class ConnectedExecutors:
                 session.close()
         return lapsed
 
+    def lease_ends_s(self, executor_id: str) -> float | None:
+        """When the lease of an executor lapses if nothing more is heard of it, seconds; None when none runs."""
+        heard_at_s = self._heard_at_s.get(executor_id)
+        return None if heard_at_s is None else heard_at_s + self._lease_s
+
+    def has_lapsed(self, now_s: float) -> bool:
+        """Whether `lapsed` would answer any."""
+        return any(now_s - heard_at_s > self._lease_s for heard_at_s in self._heard_at_s.values())
+
     def is_alive(self, executor_id: str) -> bool:
         """Whether an executor's lease runs."""
         return executor_id in self._heard_at_s

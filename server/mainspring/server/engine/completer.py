@@ -54,6 +54,13 @@ class Completer:
         self._unwritten: dict[AttemptId, None] = {}
         self._lanes = Lanes("complete", context.settings.complete_lanes)
         self._wake = asyncio.Event()
+        self.finished = 0
+        """Results written, each the end of an execution, since the start."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any result is on its way to the ledger."""
+        return bool(self._pending)
 
     def accept(self, results: Sequence[AttemptResult], answer: Answer) -> None:
         """Takes results in. `answer` is called, once or more, with those that are settled.
@@ -193,6 +200,7 @@ class Completer:
                 self._attempts.end(attempt_id.ref)
                 self._context.metrics.stage("finished", attempt.picked_up_at, pending.received_at)
             self._context.metrics.stage("saved", pending.received_at, saved_at)
+            self.finished += 1
             self._context.metrics.executions.labels(FINAL_STATE[pending.result.outcome].name).inc()
             for answer in pending.answers:
                 answers.setdefault(answer, []).append(attempt_id)

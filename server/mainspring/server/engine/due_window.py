@@ -50,6 +50,11 @@ class DueWindow:
         """How many more tasks fit."""
         return max(0, self._capacity - len(self._known))
 
+    @property
+    def is_claiming(self) -> bool:
+        """Whether any task is under claim."""
+        return bool(self._claiming)
+
     def merge(self, tasks: Iterable[DueTask]) -> None:
         """Takes in what was loaded or hinted, as far as it fits.
 

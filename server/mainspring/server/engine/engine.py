@@ -24,6 +24,7 @@ from mainspring.server.engine.post import Post
 from mainspring.server.engine.reaper import Reaper
 from mainspring.server.engine.registrar import Registrar
 from mainspring.server.engine.sender import Sender
+from mainspring.server.engine.stillness import Stillness
 from mainspring.server.engine.supervision import keep_running
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
@@ -70,6 +71,18 @@ class Engine:
         self._post = Post(context, router, peers)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._adoptions: set[asyncio.Task[None]] = set()
+        self.stillness = Stillness(
+            context,
+            self.window,
+            self._driver,
+            self._loader,
+            executors,
+            self.attempts,
+            self._completer,
+            self._reaper,
+            self._registrar,
+            self._adoptions,
+        )
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
         context.signals.queued = self._assigner.wake

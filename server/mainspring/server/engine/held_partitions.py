@@ -75,6 +75,16 @@ class HeldPartitions:
             if self._under_way[partition_id] <= 0:
                 del self._under_way[partition_id]
 
+    @property
+    def firing_count(self) -> int:
+        """How many partitions may fire."""
+        return len(self._firing)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether any unit of work is under way."""
+        return bool(self._under_way)
+
     def has_work(self, partition_ids: Iterable[int]) -> bool:
         """Whether any unit of work is under way in these partitions."""
         return any(partition_id in self._under_way for partition_id in partition_ids)

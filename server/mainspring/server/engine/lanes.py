@@ -19,6 +19,11 @@ class Lanes:
         self._free = asyncio.Semaphore(width)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any batch is under way."""
+        return bool(self._tasks)
+
     async def wait_free(self) -> None:
         """Waits until a batch may be run."""
         async with self._free:

@@ -48,6 +48,7 @@ class OpenAttempts:
         self._open: dict[ExecutionRef, OpenAttempt] = {}
         self._by_executor: dict[str, dict[ExecutionRef, None]] = {}
         self._queued: dict[str, dict[ExecutionRef, None]] = {}
+        self._paused: set[ExecutionRef] = set()
         self._wheel: TimingWheel[ExecutionRef] = TimingWheel(start_at, resolution_us=100_000)
 
     def __len__(self) -> int:
@@ -106,6 +107,7 @@ class OpenAttempts:
             self._by_executor.setdefault(attempt.executor_id, {})[attempt.ref] = None
 
     def _unlink(self, attempt: OpenAttempt) -> None:
+        self._paused.discard(attempt.ref)
         for index, key in ((self._queued, attempt.handler), (self._by_executor, attempt.executor_id or "")):
             refs = index.get(key)
             if refs is not None:
@@ -132,6 +134,7 @@ class OpenAttempts:
         """Takes an execution out of every queue until its wake time."""
         self._unlink(attempt)
         attempt.place = Place.PAUSED
+        self._paused.add(attempt.ref)
         attempt.is_confirmed = True
         self.wake_later(attempt, until_at)
 
@@ -166,6 +169,15 @@ class OpenAttempts:
             self._unlink(attempt)
             attempt.place = Place.ASSIGNING
         return taken
+
+    @property
+    def paused_count(self) -> int:
+        """How many executions are paused."""
+        return len(self._paused)
+
+    def next_wake(self) -> int | None:
+        """When to call `wake` again at the latest; None when nothing is open."""
+        return self._wheel.next_deadline()
 
     def wake(self, now: int) -> list[OpenAttempt]:
         """Takes the executions whose wake time has come out of the wheel; the caller sets a new time for each."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import structlog
@@ -32,13 +34,28 @@ class Reaper:
         self._executors = executors
         self._attempts = attempts
         self._slept_at_s = context.clock.monotonic()
+        self._wake = asyncio.Event()
+        self.is_busy = False
+        """Whether a round is under way or has just been asked for."""
+
+    def is_due(self) -> bool:
+        """Whether a round would find something to do."""
+        wake_at = self._attempts.next_wake()
+        return (wake_at is not None and wake_at <= self._context.clock.now()) or self._executors.has_lapsed(
+            self._context.clock.lease_time()
+        )
+
+    def wake(self) -> None:
+        """Asks for a round at once."""
+        self.is_busy = True
+        self._wake.set()
 
     def absorb(self, rows: Sequence[OpenExecution]) -> None:
         """Takes open rows in that this node did not know: of partitions just taken, or found by the sweep.
 
         Those at an executor are asked about, announcing the present epoch; one that is not connected gets its lease.
         """
-        now, now_s = self._context.clock.now(), self._context.clock.monotonic()
+        now, now_s = self._context.clock.now(), self._context.clock.lease_time()
         wake_at = now + int(self._context.settings.lease_s * 1_000_000)
         asked: dict[str, list[OpenAttempt]] = {}
         is_waiting = False
@@ -113,8 +130,19 @@ class Reaper:
 
     async def run_round(self) -> None:
         """Reaps lapsed executors and writes signs of life of long executions; then waits a little."""
-        now_s = self._context.clock.monotonic()
-        if now_s - self._slept_at_s > STOOD_STILL_S:
+        self._wake.clear()
+        self.is_busy = True
+        try:
+            await self._look_at_all()
+        finally:
+            self.is_busy = False
+        with contextlib.suppress(TimeoutError):
+            async with self._context.clock.timeout(ROUND_S):
+                await self._wake.wait()
+
+    async def _look_at_all(self) -> None:
+        now_s = self._context.clock.lease_time()
+        if self._context.clock.monotonic() - self._slept_at_s > STOOD_STILL_S:
             # The process stood still: others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
         for executor_id in self._executors.lapsed(now_s):
@@ -124,7 +152,6 @@ class Reaper:
                 self._context.signals.queued()
         await self._look_after(self._attempts.wake(self._context.clock.now()))
         self._slept_at_s = self._context.clock.monotonic()
-        await self._context.clock.sleep(ROUND_S)
 
     async def _look_after(self, attempts: Sequence[OpenAttempt]) -> None:
         now = self._context.clock.now()

@@ -50,6 +50,11 @@ class Registrar:
         self._wake = asyncio.Event()
         self._lanes = Lanes("register", settings.register_lanes)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any registration waits or is being written."""
+        return bool(self._queue) or self._lanes.is_busy
+
     async def create(self, tasks: Sequence[NewTask]) -> list[Created]:
         """Writes the tasks, durably, and answers for each in order.
 

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from mainspring.server.clock import Clock
 from mainspring.server.engine.due_window import DueWindow
 
-LONGEST_SLEEP_S = 0.5
-"""Cluster time is re-read at least this often: it may be slewed while the driver sleeps."""
-
 
 class TimerDriver:
     """The one caller of `DueWindow.advance`."""
@@ -28,22 +25,17 @@ class TimerDriver:
         if deadline is not None and (self._sleeping_until is None or deadline < self._sleeping_until):
             self._earlier.set()
 
+    def advance(self) -> bool:
+        """Hands over what is due by now; answers whether anything was."""
+        if not self._window.advance(self._clock.now()):
+            return False
+        self._on_due()
+        return True
+
     async def run_round(self) -> None:
         """Hands over what is due and sleeps to the next deadline."""
-        now = self._clock.now()
-        if self._window.advance(now):
-            self._on_due()
-        deadline = self._window.next_deadline()
-        longest = now + int(LONGEST_SLEEP_S * 1_000_000)
-        self._sleeping_until = longest if deadline is None else min(deadline, longest)
+        self.advance()
+        self._sleeping_until = self._window.next_deadline()
         self._earlier.clear()
-        delay_s = (self._sleeping_until - now) / 1_000_000
-        if delay_s > 0:
-            try:
-                async with self._clock.timeout(delay_s):
-                    await self._earlier.wait()
-            except TimeoutError:
-                pass
-        else:
-            await self._clock.sleep(0)
+        await self._clock.wait_until(self._earlier, self._sleeping_until)
         self._sleeping_until = None

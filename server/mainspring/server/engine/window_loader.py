@@ -35,7 +35,10 @@ class WindowLoader:
         self._window = window
         self._driver = driver
         self._on_open = on_open
+        self._loading = asyncio.Lock()  # while it is held, the frontier is ahead of what is loaded
         self._sweep_wanted = asyncio.Event()
+        self.is_sweep_asked = False
+        """Whether something slipped and has not been looked for since."""
         self._sweeps = 0
         self._sweep_cursor: DueCursor | None = None
 
@@ -48,10 +51,45 @@ class WindowLoader:
         if not is_near or self._window.room < self._context.settings.window_capacity // 4:
             await self._context.clock.sleep(min(0.5, self._context.settings.window_s / 10))
             return
-        partitions = self._context.held.firing()
-        self._window.frontier = horizon
-        if partitions:
-            await self._load_slice(partitions, from_at, horizon)
+        async with self._loading:
+            partitions = self._context.held.firing()
+            from_at = self._window.frontier
+            if from_at < horizon:
+                self._window.frontier = horizon
+                if partitions:
+                    await self._load_slice(partitions, from_at, horizon)
+
+    async def look_ahead(self, until_at: int) -> None:
+        """Loads until something due before the frontier is known, or the frontier is behind `until_at`.
+
+        Slices grow while they are empty and shrink when they do not fit: what is due first is in memory whole, however
+        much is due later. When not even one instant fits, the frontier stays there, and room comes as that is claimed.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        length_us = int(self._context.settings.window_s * 1_000_000)
+        async with self._loading:
+            while (from_at := self._window.frontier) <= until_at:
+                deadline = self._window.next_deadline()
+                if deadline is not None and deadline < from_at:
+                    return
+                end_at = min(from_at + length_us, until_at + 1)
+                self._window.frontier = end_at
+                is_complete = False
+                try:
+                    tasks, is_complete = await self.read(self._context.held.firing(), from_at, end_at)
+                finally:
+                    if not is_complete:
+                        self._window.frontier = min(self._window.frontier, from_at)
+                if is_complete or end_at - from_at == 1:
+                    self.merge(tasks)
+                if is_complete:
+                    length_us *= 2
+                elif end_at - from_at > 1:
+                    length_us = max(1, (end_at - from_at) // 8)
+                else:
+                    return
 
     async def _load_slice(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
         """Loads a slice whole, or what has room; a failed or cut one is loaded again by moving the frontier back."""
@@ -142,12 +180,14 @@ class WindowLoader:
 
     def sweep_soon(self) -> None:
         """Asks for a sweep before its time: something due was dropped from memory."""
+        self.is_sweep_asked = True
         self._sweep_wanted.set()
 
     async def sweep_round(self) -> None:
         """Looks for what is overdue and not in memory, tasks and executions; then waits for the next time."""
         partitions = self._context.held.firing()
         now = self._context.clock.now()
+        is_asked = self.is_sweep_asked and not self._sweep_wanted.is_set()
         if partitions:
             until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000)
             is_full = self._sweeps % self._context.settings.full_sweep_every == 0
@@ -159,6 +199,8 @@ class WindowLoader:
             if len(self._window) > before:
                 log.info("sweep_found", tasks=len(self._window) - before)
         self._sweeps += 1
+        if is_asked and not self._sweep_wanted.is_set():
+            self.is_sweep_asked = False
         try:
             async with self._context.clock.timeout(self._context.settings.sweep_interval_s):
                 await self._sweep_wanted.wait()

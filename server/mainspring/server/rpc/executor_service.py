@@ -126,7 +126,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
             hello.capacity,
             version=hello.version[:100],
             connected_at=self._clock.now(),
-            heard_at_s=self._clock.monotonic(),
+            heard_at_s=self._clock.lease_time(),
         )
         return session
 
@@ -156,7 +156,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
 
     def _take(self, session: ExecutorSession, frame: pb.ConnectRequest) -> None:
         engine = self._engine
-        engine.executors.heard(session, self._clock.monotonic())
+        engine.executors.heard(session, self._clock.lease_time())
         if frame.drain:
             session.is_draining = True
         if frame.started:
