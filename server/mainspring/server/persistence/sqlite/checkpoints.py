@@ -17,8 +17,8 @@ class Checkpointer:
     """A thread that copies the write-ahead log into the database file when it is told that the log has grown.
 
     This is what waits for the disk. Twice: first while writers go on, which moves the bulk; then what came meanwhile, with
-    the write lock held, so that the log begins anew. Without the second step a log that is written to all the time
-    would never begin anew. Writers find the database busy for that moment and try again.
+    the write lock held, so that the log can be emptied: one that is written to all the time would otherwise grow
+    without end. Writers find the database busy for that moment and try again.
 
     `start`, `wake` and `stop` belong to the thread that owns the store.
     """
@@ -63,7 +63,7 @@ class Checkpointer:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             # The log stays, nothing is lost: the next request tries again.
             _log.warning("store.checkpoint_failed", error=str(error))

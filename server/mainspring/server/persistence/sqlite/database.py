@@ -23,8 +23,6 @@ BUSY_TIMEOUT_S = 2.0
 """How long a unit waits for a lock of somebody else (a checkpoint, another store of this process, a tool)."""
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """A log of this size is copied into the database. Larger ones make reads and the next start slower."""
-_WRITES_PER_LOOK = 32
-"""Transactions between two looks at the log's size."""
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.02
 _STATEMENT_CACHE = 256
@@ -39,8 +37,6 @@ class SQLiteStats:
     """Transactions that were committed."""
     busy_pauses: int = 0
     """Waits for a lock of somebody else."""
-    checkpoints: int = 0
-    """Checkpoints asked for."""
     rows_parked: int = 0
 
 
@@ -158,7 +154,7 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
         self.stats.writes += 1
-        if self._checkpointer is not None and self.stats.writes % _WRITES_PER_LOOK == 0:
+        if self._checkpointer is not None:
             self._look_at_log(self._checkpointer)
         return answer
 
@@ -167,9 +163,7 @@ class Database:
             size = os.stat(f"{self._path}-wal").st_size
         except OSError:
             return
-        # The log is overwritten from its beginning, it does not shrink: only what is behind the mark counts.
         if size >= CHECKPOINT_BYTES:
-            self.stats.checkpoints += 1
             checkpointer.wake()
 
     def _connect(self) -> sqlite3.Connection:
@@ -182,8 +176,8 @@ class Database:
         connection = self._connection = sqlite3.connect(
             self._path, timeout=0, isolation_level=None, cached_statements=_STATEMENT_CACHE
         )
-        configure(connection, is_memory=self._is_memory, busy_timeout_ms=int(BUSY_TIMEOUT_S * 1000))
-        self.partition_count = prepare(connection, self._configured, self.now())
+        configure(connection, busy_timeout_ms=int(BUSY_TIMEOUT_S * 1000))
+        self.partition_count = prepare(connection, self.name, self._configured, self.now())
         # From here on a lock is waited for without holding up the loop.
         connection.execute("PRAGMA busy_timeout = 0")
         if not self._is_memory:

@@ -17,51 +17,45 @@ MAX_PARTITIONS = 4096
 _OLDEST_SQLITE = (3, 37, 0)
 
 
-def configure(connection: sqlite3.Connection, *, is_memory: bool, busy_timeout_ms: int) -> None:
-    """Sets up a fresh connection.
+def configure(connection: sqlite3.Connection, *, busy_timeout_ms: int) -> None:
+    """Sets up a fresh connection, without a look at the database.
 
     Raises:
-        StoreUnavailable: SQLite is too old, or the file lies where a write-ahead log cannot work (a network drive).
+        StoreUnavailable: SQLite is too old.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         wanted = ".".join(map(str, _OLDEST_SQLITE))
         raise StoreUnavailable(f"SQLite {wanted} or newer is needed, this is {sqlite3.sqlite_version}")
     connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -32768")
-    if is_memory:
-        return
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise StoreUnavailable("the file system does not support SQLite's write-ahead log: use a local disk")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    # Checkpoints have a thread of their own.
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
 
 
-def prepare(connection: sqlite3.Connection, configured: int | None, now: int) -> int:
+def prepare(connection: sqlite3.Connection, name: str, configured: int | None, now: int) -> int:
     """Applies what is missing of the schema, each migration in one transaction; fixes N on the first run; answers N.
 
     Args:
+        name: what to call the database in messages.
         configured: N of a new database, 1 to 4,096; on an existing one it must be the same, or None.
         now: for the record, microseconds UTC.
 
     Raises:
-        SchemaMissing: the file is not Mainspring's, or was written by newer software.
-        WrongPartitionCount: the file was created with another N. Nothing was changed.
+        SchemaMissing: the file is not Mainspring's, or was written by newer software. It was not changed.
+        WrongPartitionCount: the file was created with another N. It was not changed.
+        StoreUnavailable: the file lies where a write-ahead log cannot work (a network drive).
         ValueError: `configured` is out of range.
     """
     if configured is not None and not 1 <= configured <= MAX_PARTITIONS:
         raise ValueError(f"the number of partitions must lie between 1 and {MAX_PARTITIONS}")
     try:
-        version = _version(connection)
+        version = _version(connection, name)
     except sqlite3.Error as error:
         if is_foreign_file(error):
-            raise SchemaMissing("the file is not a SQLite database") from error
+            raise SchemaMissing(f"{name} is not a SQLite database") from error
         raise
     stored = _partition_count(connection) if version else None
     if configured is not None and stored is not None and configured != stored:
         raise WrongPartitionCount(configured, stored)
+    _set_up_log(connection, name)
     for migration in sqlite_migrations()[version:]:
         try:
             connection.executescript(
@@ -82,16 +76,28 @@ def prepare(connection: sqlite3.Connection, configured: int | None, now: int) ->
     return _partition_count(connection)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _set_up_log(connection: sqlite3.Connection, name: str) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode not in ("wal", "memory"):
+        raise StoreUnavailable(
+            f"the file system of {name} does not support SQLite's write-ahead log: use a local disk"
+        )
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # Checkpoints have a thread of their own.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("PRAGMA cache_size = -32768")
+
+
+def _version(connection: sqlite3.Connection, name: str) -> int:
     """The schema's number; 0 for an empty file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if tables and application_id != APPLICATION_ID:
-        raise SchemaMissing("the file is a SQLite database of another program")
+        raise SchemaMissing(f"{name} is a SQLite database of another program")
     if version > len(sqlite_migrations()):
         raise SchemaMissing(
-            f"the file has schema {version}; this software is older and knows {len(sqlite_migrations())}: update it"
+            f"{name} has schema {version}; this software is older and knows {len(sqlite_migrations())}: update it"
         )
     return int(version)
 
