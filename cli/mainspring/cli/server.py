@@ -27,6 +27,15 @@ def server(
             show_default=False,
         ),
     ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Refuse to start when the cluster was created with another number.",
+            show_default="whatever the cluster has",
+        ),
+    ] = None,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -131,6 +140,8 @@ def server(
             log_format=log_format.value,
         )
         config = replace(config, engine=_engine_settings(config.engine, engine or []))
+        if partitions is not None:
+            config = replace(config, partitions=partitions)
         if max_payload_bytes is not None:
             config = replace(config, limits=Limits(payload_bytes=max_payload_bytes))
     except InvalidField as error:
