@@ -1,10 +1,12 @@
-"""What the store does by itself: claim + complete, and registration, through `MySQLStore` on a real server.
+"""What the store does by itself: claim + complete, and registration, on a real server, a SQLite file or in memory.
 
-    PYTHONPATH=protos:server:shard_manager:testing .venv/bin/python tests/benchmarks/bench_store.py [--mysql] [--url URL]
+    PYTHONPATH=protos:server:shard_manager:testing .venv/bin/python tests/benchmarks/bench_store.py \
+        [--database mariadb|mysql|sqlite-file|sqlite-memory] [--url URL]
 
 No scheduler, no stream: an owner that claims and completes as fast as it is answered. Each figure is the best of
 `--repeats` runs with `--tasks` tasks; Python's part is the process's CPU time. The server runs with its durable
-settings (every commit reaches the disk) on the same machine.
+settings (every commit reaches the disk) on the same machine. SQLite works inside this process: its round trips are
+units, its CPU time is Python's, and "connections" are callers side by side.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +34,8 @@ from mainspring.server.core.model import (
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import LaneSettings, MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
+from mainspring.server.persistence.sqlite.store import SQLiteStore
+from mainspring.server.persistence.store import Store
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.testing.mariadb import MariaDbServer
 from mainspring.testing.mysql import MySqlServer
@@ -63,15 +67,42 @@ class Measured:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A store, started, and what it has done so far."""
+
+    store: Store
+    units: Callable[[], int]
+    """Round trips to a server, or units of work inside the process."""
+    stats: object
+
+
 @contextmanager
-def _server(url: str | None, *, is_mysql: bool) -> Iterator[str]:
+def _server(url: str | None, database: str) -> Iterator[str]:
     if url is not None:
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="bench-store-") as folder:
-        server = (MySqlServer if is_mysql else MariaDbServer)(Path(folder) / "server")
+        if database.startswith("sqlite"):
+            yield ":memory:" if database == "sqlite-memory" else f"{folder}/mainspring.db"
+            return
+        server = (MySqlServer if database == "mysql" else MariaDbServer)(Path(folder) / "server")
         with server.running(), server.fresh_database() as fresh:
             yield fresh
+
+
+async def _open_sqlite(path: str) -> Subject:
+    store = SQLiteStore(path, PARTITIONS)
+    await store.start()
+    return Subject(store, lambda: store.stats.reads + store.stats.writes, store.stats)
+
+
+async def _open_mysql(url: str) -> Subject:
+    settings = replace(MySQLSettings.from_url(url), hot=LaneSettings(connections=4))
+    await migrate(settings, PARTITIONS)
+    store = MySQLStore(settings)
+    await store.start()
+    return Subject(store, lambda: store.stats.statements, store.stats)
 
 
 def _new_tasks(begin: int, count: int) -> list[NewTask]:
@@ -97,34 +128,37 @@ def _new_tasks(begin: int, count: int) -> list[NewTask]:
 
 
 def _item(due: DueTask) -> ClaimItem:
-    return ClaimItem(due, (ClaimRun(due.scheduled_at, due.due_at, "executor-1-0123456789"),), None, None, None)
+    return ClaimItem(
+        due, (ClaimRun(due.scheduled_at, due.due_at, "executor-1-0123456789"),), None, None, None
+    )
 
 
 def _end(sent: Dispatchable) -> Completion:
     return Completion(sent.ref, sent.epoch, 1, ExecutionState.SUCCEEDED, "", b"", T0 + 1, T0 + 2, T0 + 3)
 
 
-async def _create(store: MySQLStore, begin: int, count: int, batch: int, lanes: int) -> Measured:
+async def _create(subject: Subject, begin: int, count: int, batch: int, lanes: int) -> Measured:
     tasks = _new_tasks(begin, count)
     batches = [tasks[n : n + batch] for n in range(0, count, batch)]
-    before, cpu, wall = store.stats.statements, time.process_time(), time.perf_counter()
+    before, cpu, wall = subject.units(), time.process_time(), time.perf_counter()
 
     async def lane() -> None:
         while batches:
-            await store.create_tasks(batches.pop())
+            await subject.store.create_tasks(batches.pop())
 
     await asyncio.gather(*(lane() for _ in range(lanes)))
-    return Measured(
-        count, time.perf_counter() - wall, time.process_time() - cpu, store.stats.statements - before
+    return Measured(count, time.perf_counter() - wall, time.process_time() - cpu, subject.units() - before)
+
+
+async def _claim_and_complete(subject: Subject, epochs: dict[int, int], batch: int, lanes: int) -> Measured:
+    store = subject.store
+    due = await store.load_due_tasks(
+        range(PARTITIONS), from_at=0, until_at=T0 + 1, after=None, limit=1_000_000
     )
-
-
-async def _claim_and_complete(store: MySQLStore, epochs: dict[int, int], batch: int, lanes: int) -> Measured:
-    due = await store.load_due_tasks(range(PARTITIONS), from_at=0, until_at=T0 + 1, after=None, limit=1_000_000)
     # The order of the wheel: by time, not by key.
     due.sort(key=lambda task: task.task_key)
     batches = [due[n : n + batch] for n in range(0, len(due), batch)]
-    before, cpu, wall = store.stats.statements, time.process_time(), time.perf_counter()
+    before, cpu, wall = subject.units(), time.process_time(), time.perf_counter()
 
     async def lane() -> None:
         while batches:
@@ -137,16 +171,12 @@ async def _claim_and_complete(store: MySQLStore, epochs: dict[int, int], batch: 
             assert not refused
 
     await asyncio.gather(*(lane() for _ in range(lanes)))
-    return Measured(
-        len(due), time.perf_counter() - wall, time.process_time() - cpu, store.stats.statements - before
-    )
+    return Measured(len(due), time.perf_counter() - wall, time.process_time() - cpu, subject.units() - before)
 
 
 async def _run(url: str, count: int, repeats: int, sizes: list[tuple[int, int]]) -> None:
-    settings = replace(MySQLSettings.from_url(url), hot=LaneSettings(connections=4))
-    await migrate(settings, PARTITIONS)
-    store = MySQLStore(settings)
-    await store.start()
+    subject = await (_open_mysql(url) if "://" in url else _open_sqlite(url))
+    store = subject.store
     rows = await store.read_partitions()
     begun = time.perf_counter()
     leases = await store.take_partitions([(row.partition_id, row.epoch) for row in rows], OWNER)
@@ -157,18 +187,18 @@ async def _run(url: str, count: int, repeats: int, sizes: list[tuple[int, int]])
         best_create: Measured | None = None
         best: Measured | None = None
         for _ in range(repeats):
-            measured = await _create(store, created, count, batch, lanes)
+            measured = await _create(subject, created, count, batch, lanes)
             created += count
             if best_create is None or measured.rate > best_create.rate:
                 best_create = measured
-            measured = await _claim_and_complete(store, epochs, batch, lanes)
+            measured = await _claim_and_complete(subject, epochs, batch, lanes)
             if best is None or measured.rate > best.rate:
                 best = measured
         assert best is not None
         assert best_create is not None
         print(best_create.line(f"create, batch {batch}, {lanes} connections"))
         print(best.line(f"claim + complete, batch {batch}, {lanes} connections"))
-    print(store.stats)
+    print(subject.stats)
     await store.close()
 
 
@@ -176,7 +206,9 @@ def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--url", help="an empty database to use instead of a server of its own")
-    parser.add_argument("--mysql", action="store_true", help="real MySQL instead of MariaDB")
+    parser.add_argument(
+        "--database", choices=["mariadb", "mysql", "sqlite-file", "sqlite-memory"], default="mariadb"
+    )
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sizes", default="500x1,500x2,500x4,1000x4,50x4")
@@ -189,7 +221,7 @@ def main() -> None:
     except ImportError:
         run = asyncio.run
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {arguments.tasks} tasks")
-    with _server(arguments.url, is_mysql=arguments.mysql) as url:
+    with _server(arguments.url, arguments.database) as url:
         run(_run(url, arguments.tasks, arguments.repeats, sizes))
 
 
