@@ -2,8 +2,11 @@
 
 import asyncio
 
+from mainspring.dev.dev_service import SERVICE, DevServicer
 from mainspring.dev.in_memory_transport import InMemoryTransport
-from mainspring.server.clock import ClusterClock
+from mainspring.dev.virtual_clock import VirtualClock
+from mainspring.dev.virtual_clock_mover import TimeMover
+from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.engine.engine import Engine
 from mainspring.server.node import Node
@@ -11,17 +14,21 @@ from mainspring.server.persistence.store import Store
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import Membership
+from mainspring.v1 import dev_service_pb2_grpc
 
 
 class InProcessNode(Node):
-    """The node of a cluster, which also listens on an in-memory transport under its own address."""
+    """The node of a cluster, which also listens on an in-memory transport under its own address.
+
+    With a `VirtualClock` it has the `DevService`, too.
+    """
 
     def __init__(
         self,
         config: NodeConfig,
         node_id: str,
         store: Store,
-        clock: ClusterClock,
+        clock: DatabaseClock,
         transport: InMemoryTransport,
     ) -> None:
         """See `Node`; executors that use `transport` reach it from `is_reachable` on."""
@@ -49,6 +56,10 @@ class InProcessNode(Node):
         membership: Membership,
         executor_servicer: ExecutorServicer,
     ) -> None:
+        if isinstance(self._clock, VirtualClock):
+            mover = TimeMover(self._clock, engine.stillness, self._store)
+            dev_service_pb2_grpc.add_DevServiceServicer_to_server(DevServicer(mover), self._server)
+            self._services.append(SERVICE)
         super()._register(engine, manager, membership, executor_servicer)
         self._engine = engine
         self._transport.listen(self.address, executor_servicer)

@@ -14,8 +14,9 @@ from mainspring.dev.node import InProcessNode
 from mainspring.executor.executor import Executor
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.server import __version__
-from mainspring.server.clock import ClusterClock
+from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
+from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.persistence.store import Store
 from mainspring.shard_manager.lease import PartitionLease
 from mainspring.shard_manager.local import LocalMembership, LocalRegistry
@@ -50,9 +51,24 @@ class BuiltInExecutor:
     drain_timeout_s: float = EXECUTOR_DRAIN_S
 
 
-def node_config(listen: str) -> NodeConfig:
+VIRTUAL_TIME = EngineSettings(
+    window_s=86_400.0,  # of virtual time, which passes in a moment
+    sweep_grace_s=-0.000_001,  # time stands still while anything is looked for: what is due now counts
+    full_sweep_every=1,
+)
+"""What a node's engine needs differently under a virtual clock."""
+
+
+def node_config(listen: str, engine: EngineSettings | None = None) -> NodeConfig:
     """The settings of a node without a cluster; its servers are never called."""
-    return NodeConfig(mysql_url="", zookeeper="none:0", listen=listen, name="dev", leave_s=LEAVE_S)
+    return NodeConfig(
+        mysql_url="",
+        zookeeper="none:0",
+        listen=listen,
+        name="dev",
+        leave_s=LEAVE_S,
+        engine=engine or EngineSettings(),
+    )
 
 
 class DevProcess:
@@ -62,7 +78,7 @@ class DevProcess:
         self,
         config: NodeConfig,
         store: Store,
-        clock: ClusterClock,
+        clock: DatabaseClock,
         executor: BuiltInExecutor | None = None,
     ) -> None:
         """Put the parts together; nothing runs yet.

@@ -3,11 +3,15 @@
 import asyncio
 import json
 import math
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from mainspring.executor.job import Job
 from mainspring.executor.registry import HandlerRegistry
 
 MAX_SLEEP_S = 86_400.0
+
+SleepIn = Callable[[Job, float], Awaitable[None]]
 
 
 async def noop(job: Job) -> None:
@@ -20,9 +24,17 @@ async def sleep(job: Job) -> str:
     Raises:
         ValueError: The payload is neither, or not between 0 and a day.
     """
+    return await _sleep(job, _machine_time)
+
+
+async def _sleep(job: Job, sleep_in: SleepIn) -> str:
     seconds = _seconds(job.payload)
-    await asyncio.sleep(seconds)
+    await sleep_in(job, seconds)
     return f"slept {seconds:g} s"
+
+
+async def _machine_time(job: Job, seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 async def fail(job: Job) -> None:
@@ -35,11 +47,19 @@ async def echo(job: Job) -> bytes:
     return job.payload
 
 
-def mock_registry() -> HandlerRegistry:
-    """Return a registry with `noop`, `sleep`, `fail` and `echo`."""
+def mock_registry(sleep_in: SleepIn | None = None) -> HandlerRegistry:
+    """Return a registry with `noop`, `sleep`, `fail` and `echo`.
+
+    Args:
+        sleep_in: How `sleep` sleeps: returns after so many seconds of a job. None: on the machine's clock.
+    """
     registry = HandlerRegistry()
-    for function in (noop, sleep, fail, echo):
+    for function in (noop, fail, echo):
         registry.register(function.__name__, function)
+    if sleep_in is None:
+        registry.register("sleep", sleep)
+    else:
+        registry.register("sleep", partial(_sleep, sleep_in=sleep_in))
     return registry
 
 

@@ -51,6 +51,14 @@ class Clock(Protocol):
         ...
 
 
+class DatabaseClock(Clock, Protocol):
+    """A node's clock, which is the database's as far as it can be had."""
+
+    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> None:
+        """Reads the database's clock once. Raises what `database_time` raises."""
+        ...
+
+
 class ClusterClock:
     """The database's clock, carried by this process's monotonic clock: a wrong wall clock is harmless."""
 

@@ -12,7 +12,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from mainspring.server import __version__
-from mainspring.server.clock import ClusterClock
+from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
@@ -65,7 +65,7 @@ CLIENT_SERVICES = (
 class Node:
     """One node over a store and a membership, whichever they are."""
 
-    def __init__(self, config: NodeConfig, node_id: str, store: Store, clock: ClusterClock) -> None:
+    def __init__(self, config: NodeConfig, node_id: str, store: Store, clock: DatabaseClock) -> None:
         self._config = config
         self._clock = clock
         self._store = store
@@ -82,6 +82,8 @@ class Node:
         self._database_answered_s = clock.monotonic()
         self._fenced = asyncio.Event()
         self.address = ""
+        self._services = list(CLIENT_SERVICES)
+        """Full names of what clients may call; shown by reflection and health."""
 
     def listen(self) -> str:
         """Binds the port; answers the address under which others reach this node.
@@ -185,7 +187,7 @@ class Node:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (
-                *CLIENT_SERVICES,
+                *self._services,
                 reflection.SERVICE_NAME,
                 health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             ),
@@ -215,7 +217,7 @@ class Node:
             if is_serving
             else health_pb2.HealthCheckResponse.NOT_SERVING
         )
-        for service in ("", *CLIENT_SERVICES):
+        for service in ("", *self._services):
             await self._health.set(service, status)
 
     async def _fenced_round(self, manager: PartitionManager, engine: Engine) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from mainspring.server.core.model import ExecutionRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
@@ -59,6 +60,11 @@ class Stillness:
     def finished(self) -> int:
         """How many executions reached a final state here since the start."""
         return self._completer.finished
+
+    def is_started(self, ref: ExecutionRef, attempt: int) -> bool:
+        """Whether an execution is open with this attempt, and its start was acknowledged."""
+        known = self._attempts.get(ref)
+        return known is not None and known.attempt == attempt and known.picked_up_at is not None
 
     @property
     def open_count(self) -> int:
@@ -132,10 +138,6 @@ class Stillness:
                 self._attempts.next_wake() if ends_s is None else int(ends_s * 1_000_000) + LEASE_MARGIN_US
             )
         return min((at for at in candidates if at is not None), default=None)
-
-    def is_known_until(self, at: int) -> bool:
-        """Whether everything due before `at` is in memory."""
-        return at <= self._window.frontier
 
     async def look_ahead(self, until_at: int) -> None:
         """Loads what is due until `until_at`, or as far as it takes to know what is due next.
