@@ -3,10 +3,12 @@
 The servers must be this run's own: servers named by the environment are never stopped.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from mainspring.client import MainspringClient
 from mainspring.testing.chaos import ChaosRun, note_chaos, run_chaos
 from mainspring.testing.demo import Judgement
 from mainspring.testing.external import external_sql_server, external_zookeeper
@@ -71,12 +73,16 @@ async def freeze_mysql(run: ChaosRun) -> None:
 
 
 async def freeze_zookeeper(run: ChaosRun) -> None:
-    """When it goes on it expires every session at once."""
+    """When it goes on it expires every session at once, unless their next sign of life is read first: either may be."""
     assert run.scenario.cluster.zookeeper is not None
     await run.scenario.freeze("ZooKeeper", run.scenario.cluster.zookeeper, 20)
     for node in run.scenario.cluster.nodes:
-        node.child.wait_for_line("Session has expired", timeout_s=10)
+        async with MainspringClient(node.address) as client, asyncio.timeout(10):
+            while not (await client.list_nodes()).is_coordinator_connected:
+                await asyncio.sleep(0.1)
     await run.scenario.until_spread()
+    expired = [node.name for node in run.scenario.cluster.nodes if '"expired"' in node.child.log_text()]
+    run.scenario.progress.event(f"sessions that expired: {', '.join(expired) or 'none'}")
 
 
 async def freeze_an_executor(run: ChaosRun) -> None:
