@@ -129,7 +129,8 @@ async def _kill_again_and_again(path: Path, rounds: int) -> None:
         _work_and_die(path, seed + number, dice, heard)
         await _judge(path, heard)
     assert heard.lines >= rounds
-    assert len(heard.tasks) > 0
+    assert heard.tasks
+    assert heard.completed
 
 
 async def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
@@ -137,5 +138,6 @@ async def test_what_was_acknowledged_survives_sigkill(path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_what_was_acknowledged_survives_sigkill_forty_times(path: Path) -> None:
-    await _kill_again_and_again(path, 40)
+@pytest.mark.timeout(300)
+async def test_what_was_acknowledged_survives_sigkill_twenty_times(path: Path) -> None:
+    await _kill_again_and_again(path, 20)
