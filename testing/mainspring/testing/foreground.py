@@ -11,7 +11,11 @@ from mainspring.testing.errors import TestingError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_in_foreground(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+def run_in_foreground(
+    main: Callable[[], Coroutine[Any, Any, int]],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     """Run `main` and return its exit code: 128 plus the signal's number when one ended it, 2 for a `TestingError`.
 
     The first signal cancels `main`, whose `finally` blocks then clean up; later ones wait for that.
@@ -32,7 +36,8 @@ def run_in_foreground(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
         return await main()
 
     try:
-        return asyncio.run(interruptible())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(interruptible())
     except asyncio.CancelledError:
         print(f"stopped by {received[0].name if received else 'a cancellation'}", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)

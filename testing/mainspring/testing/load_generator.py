@@ -159,7 +159,13 @@ def now_us() -> int:
 
 
 def _new_task(planned: PlannedTask) -> NewTask:
-    return NewTask(planned.handler, _schedule(planned), namespace=planned.namespace, task_id=planned.task_id)
+    return NewTask(
+        planned.handler,
+        _schedule(planned),
+        planned.payload,
+        namespace=planned.namespace,
+        task_id=planned.task_id,
+    )
 
 
 def _schedule(planned: PlannedTask) -> Schedule:

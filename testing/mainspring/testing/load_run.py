@@ -17,7 +17,6 @@ from mainspring.testing.expected import Calendar
 from mainspring.testing.history import OPEN_STATES, Fault, History, LedgerRow
 from mainspring.testing.ledger import read_ledger, read_task_keys
 from mainspring.testing.load_generator import LoadGenerator, now_us
-from mainspring.testing.member_process import MemberProcess
 from mainspring.testing.progress import MemberLine, Progress
 from mainspring.testing.run_log import read_run_logs
 from mainspring.testing.workload import PlannedTask
@@ -30,11 +29,32 @@ _WATCH_S = 0.25
 _WATCH_TIMEOUT_S = 1.0
 
 
-class Members(Protocol):
-    """The processes of a run."""
+class RunMember(Protocol):
+    """A node or an executor of a run: a process, or a part of this one."""
 
-    nodes: list[MemberProcess]
-    executors: list[MemberProcess]
+    @property
+    def name(self) -> str:
+        """For people; an executor's is its id."""
+        ...
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there."""
+        ...
+
+
+class Members(Protocol):
+    """The members of a run."""
+
+    @property
+    def nodes(self) -> Sequence[RunMember]:
+        """All that were started, also those that are gone."""
+        ...
+
+    @property
+    def executors(self) -> Sequence[RunMember]:
+        """Likewise."""
+        ...
 
     @property
     def run_logs(self) -> list[Path]:

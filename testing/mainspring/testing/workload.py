@@ -39,6 +39,7 @@ class PlannedTask:
     time_zone: str | None = None
     every_us: int | None = None
     anchor_at: int | None = None
+    payload: bytes = b""
 
     def acknowledged(
         self,
