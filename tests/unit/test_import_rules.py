@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE_ROOTS = ("protos", "server", "shard_manager", "executor", "client_sdk", "cli", "testing")
+SOURCE_ROOTS = ("protos", "server", "shard_manager", "executor", "client_sdk", "cli", "testing", "dev")
 
 S = "mainspring.server"
 M = "mainspring.shard_manager"
@@ -56,6 +56,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"{S}.observability", (f"{S}.observability", "prometheus_client", "structlog")),
     (f"{S}.dispatch", (f"{S}.dispatch", *CORE, *OBSERVED)),
     (f"{S}.persistence.mysql", (f"{S}.persistence.mysql", *PERSISTENCE, "aiomysql", "pymysql")),
+    (f"{S}.persistence.sqlite", (f"{S}.persistence.sqlite", *PERSISTENCE)),
     (f"{S}.persistence", PERSISTENCE),
     (f"{S}.engine", ENGINE),
     (f"{S}.rpc", (f"{S}.rpc", *ENGINE, *GRPC, "google.protobuf", "google.rpc", "grpc_status")),
@@ -65,13 +66,30 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"{S}.app", (S, M, *GRPC, "prometheus_client", "structlog")),
     (f"{S}.__main__", (f"{S}.app", f"{S}.config", f"{S}.errors", "uvloop")),
     (S, ()),
-    ("mainspring.cli", ("mainspring.cli", C, E, S, "typer", "rich", "uvloop")),
+    (
+        "mainspring.dev",
+        (
+            "mainspring.dev",
+            "mainspring.testing",
+            S,
+            M,
+            E,
+            C,
+            *GRPC,
+            "google",
+            "structlog",
+            "rich",
+            "matplotlib",
+        ),
+    ),
+    ("mainspring.cli", ("mainspring.cli", "mainspring.dev", C, E, S, "typer", "rich", "uvloop")),
 )
 UNLIMITED = ("mainspring.testing",)
 # Parts that stand behind a protocol, and the only ones that may know them.
 HIDDEN = (
     (f"{M}.zookeeper*", (f"{M}.zookeeper*", f"{S}.app")),
     (f"{S}.persistence.mysql", (f"{S}.persistence.mysql", f"{S}.app", "mainspring.cli")),
+    (f"{S}.persistence.sqlite", (f"{S}.persistence.sqlite", "mainspring.dev")),
 )
 
 PURE = (
