@@ -80,6 +80,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "structlog",
             "rich",
             "matplotlib",
+            "uvloop",
         ),
     ),
     ("mainspring.cli", ("mainspring.cli", "mainspring.dev", C, E, S, "typer", "rich", "uvloop")),
