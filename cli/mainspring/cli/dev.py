@@ -1,13 +1,14 @@
 """`mainspring dev`: everything in one process."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mainspring.cli.extra import needs_server_extra
-from mainspring.cli.options import Level, LogLevel, check_host_port
+from mainspring.cli.options import Level, LogLevel, check_host_port, instant
 
 
 def dev(
@@ -51,6 +52,22 @@ def dev(
             min=1, max=4_096, metavar="COUNT", help="Of a new database.", show_default="16, or the file's"
         ),
     ] = None,
+    virtual_clock: Annotated[
+        bool,
+        typer.Option(
+            "--virtual-clock",
+            help="Time stands still until DevService moves it, for tests of schedules: docs/virtual-clock.md.",
+        ),
+    ] = False,
+    start_time: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=instant,
+            metavar="TIME",
+            help="Where the virtual clock stands at first, such as 2030-01-31T09:30:00Z.",
+            show_default="now",
+        ),
+    ] = None,
     log_level: Level = LogLevel.WARNING,
 ) -> None:
     """Run Mainspring in one process, for trying it and for tests: no MySQL, no ZooKeeper, an executor inside.
@@ -62,11 +79,14 @@ def dev(
       $ mainspring dev
       $ mainspring dev --file mainspring.db --handlers app.jobs:executor
       $ mainspring dev --listen 127.0.0.1:0 --no-executor
+      $ mainspring dev --virtual-clock --start-time 2030-01-31T09:30:00Z
     """
     check_host_port("--listen", listen)
     if no_executor and (handlers or run_log):
         option = "--handlers" if handlers else "--run-log"
         raise typer.BadParameter("makes no sense with --no-executor", param_hint=option)
+    if start_time is not None and not virtual_clock:
+        raise typer.BadParameter("makes no sense without --virtual-clock", param_hint="--start-time")
     with needs_server_extra("mainspring dev"):
         from mainspring.dev.command import CannotStartError, DevSettings, loop_factory, serve
 
@@ -78,6 +98,8 @@ def dev(
         handlers=tuple(handlers or ()),
         capacity=capacity,
         run_log=run_log,
+        has_virtual_clock=virtual_clock,
+        start_time=start_time,
         log_level=log_level.value,
     )
     try:

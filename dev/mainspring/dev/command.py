@@ -5,17 +5,20 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from mainspring.dev.process import BuiltInExecutor, DevProcess, NotReadyError, node_config
+from mainspring.dev.process import VIRTUAL_TIME, BuiltInExecutor, DevProcess, NotReadyError, node_config
+from mainspring.dev.virtual_clock import VirtualClock
 from mainspring.executor.mock_handlers import mock_registry
 from mainspring.executor.process import HandlersNotFound, load_handlers
 from mainspring.executor.registry import HandlerRegistry
-from mainspring.server.clock import ClusterClock
+from mainspring.server.clock import ClusterClock, DatabaseClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.errors import InvalidField, MainspringError
 from mainspring.server.observability.logging import configure_logging
@@ -54,6 +57,8 @@ class DevSettings:
             of a mock handler takes its place.
         capacity: How much runs at once.
         run_log: A file to append evidence of every run to.
+        has_virtual_clock: Whether time stands still until `DevService` moves it.
+        start_time: Where it stands at first, aware; None takes the present second.
         log_level: "debug", "info", "warning" or "error"; logs go to standard error.
     """
 
@@ -64,6 +69,8 @@ class DevSettings:
     handlers: Sequence[str] = ()
     capacity: int = 100
     run_log: Path | None = None
+    has_virtual_clock: bool = False
+    start_time: datetime | None = None
     log_level: str = "warning"
 
 
@@ -79,11 +86,16 @@ async def serve(settings: DevSettings) -> int:
     stop = asyncio.Event()
     _follow_signals(stop)
     config = _config(settings)
-    executor = built_in_executor(settings) if settings.has_executor else None
+    clock = _clock(settings)
+    executor = built_in_executor(settings, clock) if settings.has_executor else None
     configure_logging(settings.log_level, "console")
     structlog.configure(processors=[_drop_ordinary, *structlog.get_config()["processors"]])
-    clock = ClusterClock()
-    store = SQLiteStore(settings.file or IN_MEMORY, settings.partitions)
+    path = settings.file or IN_MEMORY
+    store = (
+        SQLiteStore(path, settings.partitions, now=clock.now)
+        if isinstance(clock, VirtualClock)
+        else SQLiteStore(path, settings.partitions)
+    )
     try:
         await store.start()
     except (MainspringError, ValueError) as error:
@@ -102,7 +114,9 @@ async def serve(settings: DevSettings) -> int:
                 "--listen 127.0.0.1:0 takes a free port",
             ) from None
         names = executor.registry.names if executor else ()
-        is_clean = await process.run(stop, lambda: print(welcome(settings, address, names), flush=True))
+        is_clean = await process.run(
+            stop, lambda: print(welcome(settings, address, names, clock.now()), flush=True)
+        )
         if not is_clean:
             print("some handlers were still running and were given up", file=sys.stderr)
     except NotReadyError as error:
@@ -113,8 +127,16 @@ async def serve(settings: DevSettings) -> int:
     return 0
 
 
-def built_in_executor(settings: DevSettings) -> BuiltInExecutor:
-    """The executor that the settings describe.
+def _clock(settings: DevSettings) -> DatabaseClock:
+    if not settings.has_virtual_clock:
+        return ClusterClock()
+    if settings.start_time is None:
+        return VirtualClock(int(time.time()) * 1_000_000)
+    return VirtualClock((settings.start_time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1))
+
+
+def built_in_executor(settings: DevSettings, clock: DatabaseClock | None = None) -> BuiltInExecutor:
+    """The executor that the settings describe. Its mock handlers sleep on the clock when that is virtual.
 
     Raises:
         CannotStartError: Handlers cannot be loaded, or the run log cannot be written.
@@ -125,7 +147,7 @@ def built_in_executor(settings: DevSettings) -> BuiltInExecutor:
             registry.include(load_handlers(spec))
     except (HandlersNotFound, ValueError) as error:
         raise CannotStartError("--handlers", str(error)) from None
-    mocks = mock_registry()
+    mocks = mock_registry(clock.sleep_in if isinstance(clock, VirtualClock) else None)
     for name in mocks.names:
         mock = mocks.get(name)
         if mock is not None and registry.get(name) is None:
@@ -139,17 +161,26 @@ def built_in_executor(settings: DevSettings) -> BuiltInExecutor:
     return BuiltInExecutor(registry, capacity=settings.capacity, run_log=settings.run_log)
 
 
-def welcome(settings: DevSettings, address: str, handlers: Sequence[str]) -> str:
-    """What is said once it serves: where, what it runs, what to try."""
+def welcome(settings: DevSettings, address: str, handlers: Sequence[str], now: int = 0) -> str:
+    """What is said once it serves: where, what it runs, what to try.
+
+    Args:
+        now: The time of a virtual clock, microseconds UTC.
+    """
     kept = "nothing is kept (--file keeps it)" if settings.file is None else f"kept in {settings.file}"
     runs = f"It runs the handlers {', '.join(handlers)}." if handlers else "It has no executor: start one."
     command = _own_command()
-    lines = [f"Mainspring is ready on {address}; {kept}.", f"{runs} In another terminal:", ""]
+    lines = [f"Mainspring is ready on {address}; {kept}."]
+    if settings.has_virtual_clock:
+        stands_at = datetime.fromtimestamp(now / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+        lines.append(f"Time stands still at {stands_at}, until mainspring.v1.DevService moves it.")
+    lines += [f"{runs} In another terminal:", ""]
     if address != DEFAULT_LISTEN:
         lines.append(f"  export MAINSPRING_ADDRESS={address}")
     lines += [
         f"  {command} task create echo --delay 2s --payload hello",
         f"  {command} task create noop --cron '*/5 * * * * *' --time-zone Europe/Berlin",
+        *(_move_a_day(address) if settings.has_virtual_clock else ()),
         f"  {command} execution list",
         "",
         "Ctrl-C ends it.",
@@ -157,9 +188,14 @@ def welcome(settings: DevSettings, address: str, handlers: Sequence[str]) -> str
     return "\n".join(lines)
 
 
+def _move_a_day(address: str) -> list[str]:
+    call = "mainspring.v1.DevService/AdvanceTime"
+    return [f"""  grpcurl -plaintext -d '{{"by": "86400s"}}' {address} {call}"""]
+
+
 def _config(settings: DevSettings) -> NodeConfig:
     try:
-        return node_config(settings.listen)
+        return node_config(settings.listen, VIRTUAL_TIME if settings.has_virtual_clock else None)
     except InvalidField as error:
         raise CannotStartError("--listen", error.description) from None
 
