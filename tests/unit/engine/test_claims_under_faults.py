@@ -1,0 +1,341 @@
+"""A claim that fails, is slow, or whose answer is lost: every task runs once, in time, and no credit is lost."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from unit.engine.engine_bench import OTHER, EngineBench, attempt_ids
+from unit.engine.faulty_store import FaultyStore
+from unit.engine.virtual_time import in_virtual_time
+
+from mainspring.server.core.model import ExecutionState
+from mainspring.server.dispatch.frames import Outcome
+from mainspring.server.errors import Contention, StoreUnavailable, UnknownOutcome
+
+AWAY = StoreUnavailable("away")
+LOST = UnknownOutcome("the answer was lost")
+BUG = KeyError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_applied"),
+    [
+        (AWAY, False),
+        (Contention("in the way"), False),
+        (LOST, False),
+        (LOST, True),
+        (BUG, False),
+        (BUG, True),
+    ],
+    ids=["away", "contention", "unknown", "unknown-applied", "bug", "bug-behind-the-commit"],
+)
+@in_virtual_time
+async def test_one_failed_claim(error: Exception, is_applied: bool) -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=5)
+        await bench.adopt(0)
+        bench.store.once("claim", error, is_applied=is_applied)
+        refs = await bench.register(*(bench.task() for _ in range(3)))
+        await bench.until_sent(refs, within_s=5)
+        assert len(bench.sent) == 3
+        await bench.until(lambda: executor.live_session.credit == executor.held == 2)
+        executor.end()
+        await bench.until_state(refs)
+
+
+@pytest.mark.parametrize("is_applied", [False, True], ids=["lost", "applied"])
+@in_virtual_time
+async def test_an_unknown_claim_is_asked_about_until_the_database_answers(is_applied: bool) -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=2)
+        await bench.adopt(0)
+        bench.store.once("claim", LOST, is_applied=is_applied)
+        for error in (AWAY, LOST, BUG, AWAY):
+            bench.store.once("recover_claim", error)
+        (ref,) = await bench.register(bench.task())
+        await bench.until_sent([ref], within_s=8)
+        assert len(bench.store.calls["recover_claim"]) == 5
+        assert executor.live_session.credit == 1
+
+
+@in_virtual_time
+async def test_a_claim_that_crashes_again_and_again_holds_nothing_and_nobody_up() -> None:
+    async with EngineBench(sweep_interval_s=0.5, sweep_grace_s=0.3) as bench:
+        executor = bench.executor(credit=3)
+        await bench.adopt(0, 1)
+        bench.store.always("claim", BUG, when=concerns(0))
+        bench.store.always("recover_claim", BUG)
+        (bad,) = await bench.register(bench.task(0))
+        await bench.until(lambda: bench.store.calls["recover_claim"])
+        (good,) = await bench.register(bench.task(1))
+        await bench.until_sent([good], within_s=0.5)
+        executor.end()
+        await bench.until(lambda: executor.live_session.credit == executor.held == 3)
+        bench.store.heal()
+        await bench.until_sent([bad])
+
+
+@in_virtual_time
+async def test_the_recovery_of_a_claim_ends_when_the_partition_goes() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=2)
+        await bench.adopt(0)
+        bench.store.once("claim", LOST, is_applied=True)
+        bench.store.always("recover_claim", AWAY)
+        (ref,) = await bench.register(bench.task())
+        await bench.until(lambda: len(bench.store.calls["recover_claim"]) >= 2)
+        assert executor.live_session.credit == 1
+        await bench.lose(0)
+        await bench.until(lambda: executor.live_session.credit == 2)
+        assert not bench.sent_of(ref)
+        assert not bench.held.has_work([0])
+
+
+@pytest.mark.parametrize("unit", ["claim", "assign"])
+@in_virtual_time
+async def test_after_a_slow_commit_one_failed_read_of_the_fence_is_repeated(unit: str) -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=3)
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(in_s=0.1))
+        if unit == "assign":
+            await bench.until_sent([ref])
+            bench.store.once("assign", delay_s=2.1)
+            bench.store.once("read_partitions", AWAY)
+            refuse(bench)
+        else:
+            bench.store.once("claim", delay_s=2.1, is_applied=True)
+            bench.store.once("read_partitions", AWAY)
+        await bench.until_sent([ref], within_s=3, attempts=1 if unit == "claim" else 2)
+        assert len(bench.store.calls["read_partitions"]) == 2
+        assert executor.live_session.credit == executor.capacity - 1
+
+
+@pytest.mark.parametrize("unit", ["claim", "assign"])
+@in_virtual_time
+async def test_after_a_slow_commit_a_lost_partition_is_noticed_before_anything_is_sent(unit: str) -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=3)
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(in_s=0.1))
+        attempts = 0
+        if unit == "assign":
+            await bench.until_sent([ref])
+            attempts = 1
+            gate = bench.store.hold("assign", is_applied=True)
+            refuse(bench)
+        else:
+            gate = bench.store.hold("claim", is_applied=True)
+        await reached(gate.reached)
+        await bench.take(0, owner=OTHER)  # and nobody tells the engine
+        await bench.pass_time(2.1)
+        gate.release()
+        await bench.until(lambda: bench.held.epoch_of(0) is None)
+        await bench.until(lambda: executor.live_session.credit == executor.held == 3)
+        assert bench.fenced == 1
+        assert len(bench.sent_of(ref)) == attempts
+
+
+@in_virtual_time
+async def test_of_a_quick_commit_the_fence_is_not_read_again() -> None:
+    async with EngineBench() as bench:
+        bench.executor()
+        await bench.adopt(0)
+        bench.store.once("claim", delay_s=1.9)
+        (ref,) = await bench.register(bench.task())
+        await bench.until_sent([ref])
+        assert bench.store.calls["read_partitions"] == []
+
+
+@in_virtual_time
+async def test_work_for_an_executor_that_left_during_the_claim_goes_to_another_at_once() -> None:
+    async with EngineBench() as bench:
+        leaving, staying = bench.executor("e1", credit=5), bench.executor("e2", credit=1)
+        await bench.adopt(0)
+        gate = bench.store.hold("claim", is_applied=True)
+        (ref,) = await bench.register(bench.task())
+        await reached(gate.reached)
+        leaving.drop()
+        gate.release()
+        await bench.until_sent([ref], within_s=0.5)
+        (sent,) = bench.sent_of(ref)
+        assert (sent.executor_id, sent.item.attempt_id.attempt) == ("e2", 2)
+        await bench.until(lambda: attempt_ids([sent])[0] in staying.running)
+        assert staying.live_session.credit == 0
+
+
+@in_virtual_time
+async def test_work_for_an_executor_that_left_during_the_assignment_goes_to_another_at_once() -> None:
+    async with EngineBench() as bench:
+        first = bench.executor("e1", credit=1)
+        first.regrants = False
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task())
+        await bench.until_sent([ref])
+        second = bench.executor("e2", credit=5)
+        gate = bench.store.hold("assign", is_applied=True)
+        refuse(bench)
+        await reached(gate.reached)
+        second.drop()
+        bench.executor("e3", credit=1)
+        gate.release()
+        await bench.until_sent([ref], within_s=0.5, attempts=2)
+        assert [(s.executor_id, s.item.attempt_id.attempt) for s in bench.sent_of(ref)] == [
+            ("e1", 1),
+            ("e3", 3),
+        ]
+
+
+@in_virtual_time
+async def test_a_batch_that_fails_shrinks_and_grows_again() -> None:
+    async with EngineBench(claim_batch=32, claim_lanes=1) as bench:
+        bench.executor(credit=200)
+        await bench.adopt(0)
+        for error in (AWAY, AWAY, AWAY):
+            bench.store.once("claim", error)
+        refs = await bench.register(*(bench.task(in_s=0.5) for _ in range(120)))
+        await bench.until_sent(refs, within_s=5)
+        assert batch_sizes(bench.store) == [32, 16, 8, 4, 8, 16, 32, 32, 28]
+
+
+@in_virtual_time
+async def test_a_batch_too_large_for_the_database_is_cut_until_it_fits() -> None:
+    async with EngineBench(claim_batch=64, claim_lanes=1) as bench:
+        executor = bench.executor(credit=100)
+        await bench.adopt(0)
+        bench.store.always("claim", AWAY, when=lambda owner, epochs, items, **_: len(items) > 3)
+        refs = await bench.register(*(bench.task(in_s=0.5) for _ in range(40)))
+        await bench.until_sent(refs, within_s=10)
+        assert executor.live_session.credit == 60
+
+
+@in_virtual_time
+async def test_a_database_that_is_away_is_not_asked_without_end_and_forgets_nothing() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=4)
+        await bench.adopt(0)
+        bench.store.always("claim", AWAY)
+        refs = await bench.register(*(bench.task() for _ in range(10)))
+        await bench.pass_time(5)
+        asked = len(bench.store.calls["claim"])
+        assert 5 <= asked <= 5 / 0.2 * bench.settings.claim_lanes + 1
+        bench.store.heal()
+        await bench.until(lambda: len(bench.sent) == 4, within_s=1)
+        executor.is_automatic = True
+        executor.end()
+        await bench.until_state(refs, within_s=2)
+
+
+@in_virtual_time
+async def test_an_error_in_an_adoption_delays_it_and_no_more() -> None:
+    async with EngineBench() as bench:
+        bench.executor()
+        (ref,) = await bench.store_tasks(bench.task(0))
+        for unit, error in [
+            ("load_due_tasks", BUG),
+            ("load_open_executions", BUG),
+            ("load_due_tasks", AWAY),
+            ("load_open_executions", LOST),
+        ]:
+            bench.store.once(unit, error, when=lambda partitions, **_: list(partitions) == [0])
+        bench.engine.adopt(await bench.take(0))
+        await bench.until_sent([ref], within_s=2)
+
+
+@in_virtual_time
+async def test_an_adoption_that_hangs_is_left_when_the_partition_comes_back_under_a_higher_epoch() -> None:
+    async with EngineBench() as bench:
+        bench.executor()
+        (ref,) = await bench.store_tasks(bench.task(0))
+        gate = bench.store.hold("load_open_executions", when=lambda partitions, **_: list(partitions) == [0])
+        bench.engine.adopt(await bench.take(0))
+        await reached(gate.reached)
+        await bench.lose(0)
+        await bench.adopt(0)
+        await bench.until_sent([ref], within_s=1)
+        gate.release()
+        await bench.pass_time(5)
+        assert bench.lease(0).epoch == 3
+        assert len(bench.sent) == 1
+
+
+@in_virtual_time
+async def test_what_the_shard_manager_holds_and_the_engine_does_not_is_adopted_again() -> None:
+    async with EngineBench() as bench:
+        bench.executor()
+        (kept,) = await bench.adopt(1)
+        (missing,) = await bench.take(0)
+        (ref,) = await bench.store_tasks(bench.task(0))
+        bench.engine.adopt_missing({0: missing.epoch, 1: kept.epoch})
+        await bench.until_sent([ref], within_s=1)
+        assert bench.held.firing() == [0, 1]
+
+
+@in_virtual_time
+async def test_the_refusal_of_an_old_epoch_does_not_drop_the_new_lease() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=3)
+        await bench.adopt(0)
+        gate = bench.store.hold("claim")
+        (ref,) = await bench.register(bench.task())
+        await reached(gate.reached)
+        await bench.lose(0)
+        await bench.adopt(0)
+        await bench.until_sent([ref], within_s=1)
+        gate.release()
+        await bench.pass_time(1)
+        assert bench.lease(0).epoch == 3
+        assert bench.held.is_firing(0)
+        assert [s.item.epoch for s in bench.sent] == [3]
+        assert executor.live_session.credit == executor.held == 2
+
+
+@pytest.mark.parametrize("is_applied", [False, True], ids=["refused", "committed"])
+@in_virtual_time
+async def test_a_claim_of_an_earlier_holding_settles_nothing(is_applied: bool) -> None:
+    """Its task is claimed again, in the new holding, while it comes to its end."""
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=5)
+        await bench.adopt(0)
+        old = bench.store.hold("claim", is_applied=is_applied)
+        (ref,) = await bench.register(bench.task(every_s=2))
+        await reached(old.reached)
+        await bench.lose(0)
+        new = bench.store.hold("claim")
+        await bench.adopt(0)
+        await bench.pass_time(2.5)  # so that, if the old one is committed, the next time is due as well
+        await reached(new.reached)
+        assert ref in bench.engine.window
+        old.release()
+        await bench.pass_time(3)
+        assert ref in bench.engine.window
+        assert len(bench.store.calls["claim"]) == 2, "the task is under claim already"
+        assert not bench.sent_of(ref) or is_applied
+        new.release()
+        executor.is_automatic = True
+        executor.end()
+        await bench.pass_time(6)
+        rows = await bench.ledger(ref)
+        times = [row.ref.scheduled_at for row in rows]
+        assert len(times) >= 5
+        assert times == list(range(times[0], times[0] + 2_000_000 * len(times), 2_000_000))
+        assert all(row.state is ExecutionState.SUCCEEDED for row in rows)
+
+
+def refuse(bench: EngineBench) -> None:
+    """Makes the execution that was sent last wait for its next attempt."""
+    (executor,) = [e for e in bench.executors if e.running]
+    executor.end(outcome=Outcome.REFUSED)
+
+
+def concerns(partition_id: int) -> Callable[..., bool]:
+    return lambda owner, epochs, items, **_: any(item.due.partition_id == partition_id for item in items)
+
+
+def batch_sizes(store: FaultyStore) -> list[int]:
+    return [len(items) for _, _, items in store.calls["claim"]]
+
+
+async def reached(event: asyncio.Event) -> None:
+    async with asyncio.timeout(5):
+        await event.wait()
