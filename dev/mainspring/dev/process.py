@@ -165,8 +165,10 @@ class DevProcess:
                     self._held(membership) < self._store.partition_count
                     or self.node.executor_count < executors
                 ):
-                    # Executors connect without a word to the membership: look again soon.
-                    await membership.wait_for_change(membership.view().generation, _LOOK_AGAIN_S)
+                    # Executors connect without a word to the membership, and its clock may stand still: look again soon.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_AGAIN_S):
+                            await membership.wait_for_change(membership.view().generation, READY_TIMEOUT_S)
                 on_ready()
                 return
         raise NotReadyError(
