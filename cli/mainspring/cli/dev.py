@@ -78,7 +78,6 @@ def dev(
     Examples:
       $ mainspring dev
       $ mainspring dev --file mainspring.db --handlers app.jobs:executor
-      $ mainspring dev --listen 127.0.0.1:0 --no-executor
       $ mainspring dev --virtual-clock --start-time 2030-01-31T09:30:00Z
     """
     check_host_port("--listen", listen)
