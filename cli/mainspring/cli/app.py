@@ -10,6 +10,7 @@ from mainspring.cli.execution import execution_app
 from mainspring.cli.executor import executor
 from mainspring.cli.migrate import migrate
 from mainspring.cli.server import server
+from mainspring.cli.simulate import simulate
 from mainspring.cli.task import task_app
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ def mainspring(
 
 
 app.command()(dev)
+app.command()(simulate)
 app.command()(server)
 app.command()(executor)
 app.command()(migrate)

@@ -15,6 +15,7 @@ from mainspring.server.config import NodeConfig
 
 COMMANDS = [
     ["dev"],
+    ["simulate"],
     ["server"],
     ["executor"],
     ["migrate"],

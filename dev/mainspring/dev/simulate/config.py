@@ -114,7 +114,7 @@ class Load:
 
     name: str = key("Unique; begins the ids of its tasks. 1 to 40 of A-Z a-z 0-9 . _ -")
     failures: float = key("Share of its tasks whose handler fails, each time", 0.0, low=0, high=1)
-    duration: Duration | None = key(
+    duration: Duration | None = key(  # noqa: RUF009 (it is a field)
         "How long a handler takes, drawn once for each task: see below", None, shown="no time"
     )
 

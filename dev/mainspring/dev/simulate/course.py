@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from mainspring.client import MainspringError
 from mainspring.dev.simulate.config import Simulation
-from mainspring.dev.simulate.plan import plan_tasks
+from mainspring.dev.simulate.plan import FAILING, plan_tasks
 from mainspring.dev.simulate.timeline import Step, steps
 from mainspring.testing.checker import Limits, Verdict, check
+from mainspring.testing.errors import TestingError
 from mainspring.testing.history import History
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, LoadRun, sleep_until
@@ -69,8 +71,21 @@ class Outcome:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the checker found nothing wrong and no reason to doubt the evidence: what the exit code says."""
-        return self.verdict.is_ok
+        """Whether the checker found nothing wrong and no reason to doubt the evidence: what the exit code says.
+
+        And whether those failed that were asked to, and nobody else: of handlers the checker knows nothing.
+        """
+        return self.verdict.is_ok and self.unasked == 0
+
+    @property
+    def unasked(self) -> int:
+        """How many executions failed although their handler does not, or succeeded although it fails."""
+        failing = {task.key for task in self.history.tasks if task.handler == FAILING}
+        return sum(
+            (row.state == "FAILED") != (row.key in failing)
+            for row in self.history.ledger
+            if row.state in ("SUCCEEDED", "FAILED")
+        )
 
 
 def limits_of(simulation: Simulation) -> Limits:
@@ -122,10 +137,13 @@ async def run_course(
 
 
 async def _take_steps(stage: Stage, planned: tuple[Step, ...], start_at: int) -> None:
-    async with asyncio.TaskGroup() as group:
-        for step in planned:
-            await sleep_until(start_at + int(step.at_s * SECOND_US))
-            group.create_task(_take(stage, step), name=f"step-{step.what}")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in planned:
+                await sleep_until(start_at + int(step.at_s * SECOND_US))
+                group.create_task(_take(stage, step), name=f"step-{step.what}")
+    except* (TestingError, MainspringError) as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _take(stage: Stage, step: Step) -> None:

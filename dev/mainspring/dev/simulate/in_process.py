@@ -83,7 +83,7 @@ class InProcessMembers:
         Raises:
             TestingError: One of them had ended with an error of its own.
         """
-        members = [*self.executors, *self.nodes]
+        members: list[SimulatedExecutor | SimulatedNode] = [*self.executors, *self.nodes]
         try:
             ends = await asyncio.gather(*(member.die() for member in members), return_exceptions=True)
         finally:

@@ -23,6 +23,8 @@ from mainspring.dev.simulate.config import (
 from mainspring.testing.workload import SECOND_US, PlannedTask
 
 NAMESPACE = "simulate"
+FAILING = "fail"
+"""The mock handler that fails each time."""
 
 
 def plan_tasks(simulation: Simulation, start_at: int) -> tuple[PlannedTask, ...]:
@@ -93,7 +95,7 @@ def _work(load: Load, rng: random.Random) -> tuple[str, bytes]:
     is_failing = rng.random() < load.failures
     duration_ms = None if load.duration is None else _draw_ms(load.duration, rng)
     if is_failing:
-        return "fail", b"asked to fail by the simulation"
+        return FAILING, b"asked to fail by the simulation"
     if duration_ms is None:
         return "noop", b""
     return "sleep", json.dumps(round(duration_ms / 1_000, 6)).encode()
