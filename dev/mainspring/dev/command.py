@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import structlog
-
 from mainspring.dev.process import VIRTUAL_TIME, BuiltInExecutor, DevProcess, NotReadyError, node_config
 from mainspring.dev.virtual_clock import VirtualClock
 from mainspring.executor.mock_handlers import mock_registry
@@ -27,8 +25,6 @@ from mainspring.server.persistence.sqlite.store import SQLiteStore
 DEFAULT_LISTEN = "127.0.0.1:7300"
 IN_MEMORY = ":memory:"
 EXIT_CUT_SHORT = 1
-_ORDINARY_HERE = frozenset({"leaving_without_successors"})
-"""Warnings of a cluster that are the rule for a node alone."""
 
 
 class CannotStartError(Exception):
@@ -89,7 +85,6 @@ async def serve(settings: DevSettings) -> int:
     clock = _clock(settings)
     executor = built_in_executor(settings, clock) if settings.has_executor else None
     configure_logging(settings.log_level, "console")
-    structlog.configure(processors=[_drop_ordinary, *structlog.get_config()["processors"]])
     path = settings.file or IN_MEMORY
     store = (
         SQLiteStore(path, settings.partitions, now=clock.now)
@@ -211,14 +206,6 @@ def _follow_signals(stop: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-
-
-def _drop_ordinary(
-    logger: object, method: str, event: "structlog.typing.EventDict"
-) -> "structlog.typing.EventDict":
-    if event.get("event") in _ORDINARY_HERE:
-        raise structlog.DropEvent
-    return event
 
 
 def _own_command() -> str:

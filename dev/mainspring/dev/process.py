@@ -23,8 +23,6 @@ from mainspring.shard_manager.local import LocalMembership, LocalRegistry
 
 READY_TIMEOUT_S = 30.0
 EXECUTOR_DRAIN_S = 5.0
-LEAVE_S = 0.4
-"""Nobody takes the partitions over: a node that leaves alone would wait for nothing."""
 _LOOK_AGAIN_S = 0.01
 
 
@@ -66,7 +64,6 @@ def node_config(listen: str, engine: EngineSettings | None = None) -> NodeConfig
         zookeeper="none:0",
         listen=listen,
         name="dev",
-        leave_s=LEAVE_S,
         engine=engine or EngineSettings(),
     )
 
