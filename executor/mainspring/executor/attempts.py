@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 AttemptKey = tuple[int, bytes, int, int]
 """Partition, task key, scheduled time in microseconds UTC, attempt number."""
@@ -85,9 +86,10 @@ class Attempt:
         ending: Set when it has ended.
         sends: How often its result was handed to a session.
         sent_at_s: When that was last, monotonic seconds; minus infinity when never or in vain.
+        started_at_s: When it began to run, monotonic seconds; None when it has not.
     """
 
-    __slots__ = ("ending", "epoch", "key", "knowledge", "node", "sends", "sent_at_s")
+    __slots__ = ("ending", "epoch", "key", "knowledge", "node", "sends", "sent_at_s", "started_at_s")
 
     def __init__(self, key: AttemptKey, epoch: int, node: str) -> None:
         self.key = key
@@ -97,11 +99,25 @@ class Attempt:
         self.ending: Ending | None = None
         self.sends = 0
         self.sent_at_s = float("-inf")
+        self.started_at_s: float | None = None
+
+    def since_start_us(self, now_s: float) -> int:
+        """How long ago it began to run, microseconds, at least 1; 0 when it has not."""
+        return 0 if self.started_at_s is None else max(1, round((now_s - self.started_at_s) * 1e6))
 
     @property
     def result_bytes(self) -> int:
         """What its result holds in memory, about."""
         return len(self.ending.output) + len(self.ending.error) if self.ending else 0
+
+
+class Answer(NamedTuple):
+    """What is known of an attempt that a node asked about."""
+
+    key: AttemptKey
+    knowledge: Knowledge
+    attempt: Attempt | None
+    """None when it is not here."""
 
 
 class AttemptBook:
@@ -192,25 +208,23 @@ class AttemptBook:
             self._settled.popitem(last=False)
         return attempt
 
-    def reconcile(
-        self, asked: Sequence[tuple[AttemptKey, int]], node: str
-    ) -> list[tuple[AttemptKey, Knowledge]]:
+    def reconcile(self, asked: Sequence[tuple[AttemptKey, int]], node: str) -> list[Answer]:
         """Answer what is known of attempts, and take the node that asks for their owner.
 
         Args:
             asked: Attempts with the epoch of their partition now, which is announced thereby.
             node: Who asks; results go there from here on.
         """
-        answers: list[tuple[AttemptKey, Knowledge]] = []
+        answers: list[Answer] = []
         for key, epoch in asked:
             self.raise_epoch(key[0], epoch)
             attempt = self._open.get(key)
             if attempt is None:
                 self._disown(key)
-                answers.append((key, Knowledge.NOT_MINE))
+                answers.append(Answer(key, Knowledge.NOT_MINE, None))
                 continue
             attempt.node, attempt.sends = node, 0
-            answers.append((key, attempt.knowledge))
+            answers.append(Answer(key, attempt.knowledge, attempt))
             if attempt.ending:
                 self._make_due(attempt)
         return answers

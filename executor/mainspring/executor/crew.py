@@ -126,8 +126,10 @@ class Crew:
             return
         if self._run_log is not None:  # before anything of the batch begins
             self._run_log.starts([run.job for run in ready], self._clock.now())
+        now_s = self._clock.monotonic()
         for run in ready:
             run.attempt.knowledge = Knowledge.RUNNING
+            run.attempt.started_at_s = now_s
             if run.handler.is_async:
                 work = run_async(run.handler, run.job, self._max_output_bytes)
                 run.task = self._loop.create_task(work, name=run.job.handler)

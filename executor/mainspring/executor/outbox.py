@@ -7,7 +7,7 @@ sums and bits, results are kept once per attempt, starts and answers are bounded
 import asyncio
 from collections import deque
 
-from mainspring.executor.attempts import Attempt, AttemptKey, Knowledge
+from mainspring.executor.attempts import Answer, Attempt, AttemptKey
 from mainspring.v1 import executor_service_pb2 as pb
 
 MAX_FRAME_ITEMS = 1_000
@@ -29,7 +29,7 @@ class Outbox:
         self._is_draining = False
         self._started: deque[Attempt] = deque()
         self._results: dict[AttemptKey, Attempt] = {}
-        self._answers: deque[tuple[AttemptKey, Knowledge]] = deque()
+        self._answers: deque[Answer] = deque()
 
     def wake(self) -> None:
         """Let the writer send what is here."""
@@ -64,12 +64,16 @@ class Outbox:
         """Send this result no more: it is saved."""
         self._results.pop(key, None)
 
-    def answers(self, answers: list[tuple[AttemptKey, Knowledge]]) -> None:
+    def answers(self, answers: list[Answer]) -> None:
         """Answer a reconcile."""
         self._answers.extend(answers)
 
-    def take_frame(self) -> pb.ConnectRequest | None:
-        """Return the next frame, or None when nothing is left. Starts go out before results."""
+    def take_frame(self, now_s: float) -> pb.ConnectRequest | None:
+        """Return the next frame, or None when nothing is left. Starts go out before results.
+
+        Args:
+            now_s: Monotonic seconds.
+        """
         frame = pb.ConnectRequest()
         if self._hello is not None:
             frame.hello.append(self._hello)
@@ -89,15 +93,19 @@ class Outbox:
             self._is_draining = False
             is_empty = False
         if self._started or self._results or self._answers:
-            self._fill(frame)
+            self._fill(frame, now_s)
             is_empty = False
         return None if is_empty else frame
 
-    def _fill(self, frame: pb.ConnectRequest) -> None:
+    def _fill(self, frame: pb.ConnectRequest, now_s: float) -> None:
         room = MAX_FRAME_ITEMS
         while self._answers and room:
-            key, knowledge = self._answers.popleft()
-            frame.reconcile.add(attempt=_ref(key), knowledge=knowledge.value)
+            answer = self._answers.popleft()
+            frame.reconcile.add(
+                attempt=_ref(answer.key),
+                knowledge=answer.knowledge.value,
+                since_start_us=answer.attempt.since_start_us(now_s) if answer.attempt is not None else 0,
+            )
             room -= 1
         while self._started and room:
             attempt = self._started.popleft()
@@ -118,6 +126,7 @@ class Outbox:
                 output=ending.output,
                 error=ending.error,
                 error_kind=ending.error_kind,
+                since_start_us=attempt.since_start_us(now_s),
             )
             room -= 1
             room_bytes -= attempt.result_bytes

@@ -26,6 +26,9 @@ SEND_BLOCKED_LEASES = 2
 """A node that takes nothing for this many leases is given up, though it may still be heard."""
 
 
+STOOD_STILL = "this process stood still: the node may have given its work to others"
+
+
 class SessionState(Enum):
     """See the module's docstring."""
 
@@ -82,6 +85,7 @@ class Session:
         self._beat_at_s = clock.monotonic()
         self._beats = 0
         self._sending_since_s: float | None = None
+        self._ticked_at_s = clock.monotonic()
         self._stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -129,7 +133,10 @@ class Session:
             stalled_s: How long this process itself stood still just now: no node is to blame for that.
         """
         self._heard_at_s += stalled_s
-        if self.state is SessionState.GREETING:
+        self._ticked_at_s = now_s
+        if self.state is SessionState.LIVE and stalled_s > self._lease_s - self._heartbeat_s:
+            self.abort(STOOD_STILL)
+        elif self.state is SessionState.GREETING:
             if now_s - self._heard_at_s > self._config.hello_timeout_s:
                 self.abort("the node did not answer the hello in time")
         elif self.state is SessionState.LIVE:
@@ -177,6 +184,9 @@ class Session:
     async def _read(self, stream: FrameStream) -> None:
         while (frame := await stream.receive()) is not None:
             self._heard_at_s = self._clock.monotonic()
+            if self._heard_at_s - self._ticked_at_s > self._lease_s - self._heartbeat_s:
+                # What was sent before or during the stand-still may run elsewhere by now: start none of it.
+                raise TransportError(STOOD_STILL)
             if frame.hello and self.state is SessionState.GREETING:
                 self._begin(frame.hello[0])
             if self.state is not SessionState.LIVE:
@@ -202,7 +212,7 @@ class Session:
         while True:
             await outbox.ready.wait()  # bounded by `tick`, which wakes it with heartbeats
             outbox.ready.clear()
-            while (frame := outbox.take_frame()) is not None:
+            while (frame := outbox.take_frame(self._clock.monotonic())) is not None:
                 await self._send(stream, frame)
             if outbox.goodbye is not None:
                 frame = pb.ConnectRequest()

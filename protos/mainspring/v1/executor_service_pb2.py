@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mainspring/v1/executor_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\"\xe2\x02\n\x0e\x43onnectRequest\x12+\n\x05hello\x18\x01 \x03(\x0b\x32\x1c.mainspring.v1.ExecutorHello\x12%\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x15.mainspring.v1.Credit\x12\'\n\x07started\x18\x03 \x03(\x0b\x32\x16.mainspring.v1.Started\x12+\n\theartbeat\x18\x04 \x03(\x0b\x32\x18.mainspring.v1.Heartbeat\x12%\n\x06result\x18\x05 \x03(\x0b\x32\x15.mainspring.v1.Result\x12\x31\n\treconcile\x18\x06 \x03(\x0b\x32\x1e.mainspring.v1.ReconcileAnswer\x12#\n\x05\x64rain\x18\x07 \x03(\x0b\x32\x14.mainspring.v1.Drain\x12\'\n\x07goodbye\x18\x08 \x03(\x0b\x32\x16.mainspring.v1.Goodbye\"\xb7\x03\n\x0f\x43onnectResponse\x12\'\n\x05hello\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.NodeHello\x12+\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x1b.mainspring.v1.CreditDemand\x12!\n\x04work\x18\x03 \x03(\x0b\x32\x13.mainspring.v1.Work\x12+\n\theartbeat\x18\x04 \x03(\x0b\x32\x18.mainspring.v1.Heartbeat\x12\x30\n\x0cresult_saved\x18\x05 \x03(\x0b\x32\x1a.mainspring.v1.ResultSaved\x12%\n\x06\x63\x61ncel\x18\x06 \x03(\x0b\x32\x15.mainspring.v1.Cancel\x12*\n\tnode_list\x18\x07 \x03(\x0b\x32\x17.mainspring.v1.NodeList\x12+\n\treconcile\x18\x08 \x03(\x0b\x32\x18.mainspring.v1.Reconcile\x12#\n\x05\x64rain\x18\t \x03(\x0b\x32\x14.mainspring.v1.Drain\x12\'\n\x07goodbye\x18\n \x03(\x0b\x32\x16.mainspring.v1.Goodbye\"Y\n\rExecutorHello\x12\x13\n\x0b\x65xecutor_id\x18\x01 \x01(\t\x12\x10\n\x08handlers\x18\x02 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\t\"\x9f\x01\n\tNodeHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\"^\n\nAttemptRef\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x17\n\x0fscheduled_at_us\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\".\n\x06\x43redit\x12\x0f\n\x07granted\x18\x01 \x01(\x05\x12\x13\n\x0bwanted_back\x18\x02 \x01(\x05\"1\n\x0c\x43reditDemand\x12\x0f\n\x07waiting\x18\x01 \x01(\x05\x12\x10\n\x08returned\x18\x02 \x01(\x05\"\xaf\x01\n\x04Work\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x0f\n\x07handler\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x11\n\tdue_at_us\x18\x07 \x01(\x03\x12\x13\n\x0b\x66\x65nce_token\x18\x08 \x01(\x03\"D\n\x07Started\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xa5\x01\n\x06Result\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.mainspring.v1.ResultOutcome\x12\x0e\n\x06output\x18\x04 \x01(\x0c\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x12\n\nerror_kind\x18\x06 \x01(\t\"9\n\x0bResultSaved\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\"\x1d\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"4\n\x06\x43\x61ncel\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\"\x1d\n\x08NodeList\x12\x11\n\taddresses\x18\x01 \x03(\t\"8\n\tReconcile\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.mainspring.v1.ReconcileItem\"J\n\rReconcileItem\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"q\n\x0fReconcileAnswer\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\x32\n\tknowledge\x18\x02 \x01(\x0e\x32\x1f.mainspring.v1.AttemptKnowledge\"\x07\n\x05\x44rain\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t*\xa2\x01\n\rResultOutcome\x12\x1e\n\x1aRESULT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESULT_OUTCOME_SUCCEEDED\x10\x01\x12\x19\n\x15RESULT_OUTCOME_FAILED\x10\x02\x12\x1c\n\x18RESULT_OUTCOME_CANCELLED\x10\x03\x12\x1a\n\x16RESULT_OUTCOME_REFUSED\x10\x04*\xb2\x01\n\x10\x41ttemptKnowledge\x12!\n\x1d\x41TTEMPT_KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41TTEMPT_KNOWLEDGE_NOT_MINE\x10\x01\x12\x1d\n\x19\x41TTEMPT_KNOWLEDGE_RUNNING\x10\x02\x12\x1c\n\x18\x41TTEMPT_KNOWLEDGE_QUEUED\x10\x03\x12\x1e\n\x1a\x41TTEMPT_KNOWLEDGE_FINISHED\x10\x04\x32_\n\x0f\x45xecutorService\x12L\n\x07\x43onnect\x12\x1d.mainspring.v1.ConnectRequest\x1a\x1e.mainspring.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$mainspring/v1/executor_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\"\xe2\x02\n\x0e\x43onnectRequest\x12+\n\x05hello\x18\x01 \x03(\x0b\x32\x1c.mainspring.v1.ExecutorHello\x12%\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x15.mainspring.v1.Credit\x12\'\n\x07started\x18\x03 \x03(\x0b\x32\x16.mainspring.v1.Started\x12+\n\theartbeat\x18\x04 \x03(\x0b\x32\x18.mainspring.v1.Heartbeat\x12%\n\x06result\x18\x05 \x03(\x0b\x32\x15.mainspring.v1.Result\x12\x31\n\treconcile\x18\x06 \x03(\x0b\x32\x1e.mainspring.v1.ReconcileAnswer\x12#\n\x05\x64rain\x18\x07 \x03(\x0b\x32\x14.mainspring.v1.Drain\x12\'\n\x07goodbye\x18\x08 \x03(\x0b\x32\x16.mainspring.v1.Goodbye\"\xb7\x03\n\x0f\x43onnectResponse\x12\'\n\x05hello\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.NodeHello\x12+\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x1b.mainspring.v1.CreditDemand\x12!\n\x04work\x18\x03 \x03(\x0b\x32\x13.mainspring.v1.Work\x12+\n\theartbeat\x18\x04 \x03(\x0b\x32\x18.mainspring.v1.Heartbeat\x12\x30\n\x0cresult_saved\x18\x05 \x03(\x0b\x32\x1a.mainspring.v1.ResultSaved\x12%\n\x06\x63\x61ncel\x18\x06 \x03(\x0b\x32\x15.mainspring.v1.Cancel\x12*\n\tnode_list\x18\x07 \x03(\x0b\x32\x17.mainspring.v1.NodeList\x12+\n\treconcile\x18\x08 \x03(\x0b\x32\x18.mainspring.v1.Reconcile\x12#\n\x05\x64rain\x18\t \x03(\x0b\x32\x14.mainspring.v1.Drain\x12\'\n\x07goodbye\x18\n \x03(\x0b\x32\x16.mainspring.v1.Goodbye\"Y\n\rExecutorHello\x12\x13\n\x0b\x65xecutor_id\x18\x01 \x01(\t\x12\x10\n\x08handlers\x18\x02 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\t\"\x9f\x01\n\tNodeHello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\"^\n\nAttemptRef\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x17\n\x0fscheduled_at_us\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\".\n\x06\x43redit\x12\x0f\n\x07granted\x18\x01 \x01(\x05\x12\x13\n\x0bwanted_back\x18\x02 \x01(\x05\"1\n\x0c\x43reditDemand\x12\x0f\n\x07waiting\x18\x01 \x01(\x05\x12\x10\n\x08returned\x18\x02 \x01(\x05\"\xaf\x01\n\x04Work\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x0f\n\x07handler\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x11\n\tdue_at_us\x18\x07 \x01(\x03\x12\x13\n\x0b\x66\x65nce_token\x18\x08 \x01(\x03\"D\n\x07Started\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xbd\x01\n\x06Result\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.mainspring.v1.ResultOutcome\x12\x0e\n\x06output\x18\x04 \x01(\x0c\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x12\n\nerror_kind\x18\x06 \x01(\t\x12\x16\n\x0esince_start_us\x18\x07 \x01(\x03\"9\n\x0bResultSaved\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\"\x1d\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"4\n\x06\x43\x61ncel\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\"\x1d\n\x08NodeList\x12\x11\n\taddresses\x18\x01 \x03(\t\"8\n\tReconcile\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.mainspring.v1.ReconcileItem\"J\n\rReconcileItem\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\x89\x01\n\x0fReconcileAnswer\x12*\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.AttemptRef\x12\x32\n\tknowledge\x18\x02 \x01(\x0e\x32\x1f.mainspring.v1.AttemptKnowledge\x12\x16\n\x0esince_start_us\x18\x03 \x01(\x03\"\x07\n\x05\x44rain\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t*\xa2\x01\n\rResultOutcome\x12\x1e\n\x1aRESULT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESULT_OUTCOME_SUCCEEDED\x10\x01\x12\x19\n\x15RESULT_OUTCOME_FAILED\x10\x02\x12\x1c\n\x18RESULT_OUTCOME_CANCELLED\x10\x03\x12\x1a\n\x16RESULT_OUTCOME_REFUSED\x10\x04*\xb2\x01\n\x10\x41ttemptKnowledge\x12!\n\x1d\x41TTEMPT_KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41TTEMPT_KNOWLEDGE_NOT_MINE\x10\x01\x12\x1d\n\x19\x41TTEMPT_KNOWLEDGE_RUNNING\x10\x02\x12\x1c\n\x18\x41TTEMPT_KNOWLEDGE_QUEUED\x10\x03\x12\x1e\n\x1a\x41TTEMPT_KNOWLEDGE_FINISHED\x10\x04\x32_\n\x0f\x45xecutorService\x12L\n\x07\x43onnect\x12\x1d.mainspring.v1.ConnectRequest\x1a\x1e.mainspring.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.executor_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESULTOUTCOME']._serialized_start=2211
-  _globals['_RESULTOUTCOME']._serialized_end=2373
-  _globals['_ATTEMPTKNOWLEDGE']._serialized_start=2376
-  _globals['_ATTEMPTKNOWLEDGE']._serialized_end=2554
+  _globals['_RESULTOUTCOME']._serialized_start=2260
+  _globals['_RESULTOUTCOME']._serialized_end=2422
+  _globals['_ATTEMPTKNOWLEDGE']._serialized_start=2425
+  _globals['_ATTEMPTKNOWLEDGE']._serialized_end=2603
   _globals['_CONNECTREQUEST']._serialized_start=88
   _globals['_CONNECTREQUEST']._serialized_end=442
   _globals['_CONNECTRESPONSE']._serialized_start=445
@@ -55,25 +55,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTED']._serialized_start=1512
   _globals['_STARTED']._serialized_end=1580
   _globals['_RESULT']._serialized_start=1583
-  _globals['_RESULT']._serialized_end=1748
-  _globals['_RESULTSAVED']._serialized_start=1750
-  _globals['_RESULTSAVED']._serialized_end=1807
-  _globals['_HEARTBEAT']._serialized_start=1809
-  _globals['_HEARTBEAT']._serialized_end=1838
-  _globals['_CANCEL']._serialized_start=1840
-  _globals['_CANCEL']._serialized_end=1892
-  _globals['_NODELIST']._serialized_start=1894
-  _globals['_NODELIST']._serialized_end=1923
-  _globals['_RECONCILE']._serialized_start=1925
-  _globals['_RECONCILE']._serialized_end=1981
-  _globals['_RECONCILEITEM']._serialized_start=1983
-  _globals['_RECONCILEITEM']._serialized_end=2057
-  _globals['_RECONCILEANSWER']._serialized_start=2059
-  _globals['_RECONCILEANSWER']._serialized_end=2172
-  _globals['_DRAIN']._serialized_start=2174
-  _globals['_DRAIN']._serialized_end=2181
-  _globals['_GOODBYE']._serialized_start=2183
-  _globals['_GOODBYE']._serialized_end=2208
-  _globals['_EXECUTORSERVICE']._serialized_start=2556
-  _globals['_EXECUTORSERVICE']._serialized_end=2651
+  _globals['_RESULT']._serialized_end=1772
+  _globals['_RESULTSAVED']._serialized_start=1774
+  _globals['_RESULTSAVED']._serialized_end=1831
+  _globals['_HEARTBEAT']._serialized_start=1833
+  _globals['_HEARTBEAT']._serialized_end=1862
+  _globals['_CANCEL']._serialized_start=1864
+  _globals['_CANCEL']._serialized_end=1916
+  _globals['_NODELIST']._serialized_start=1918
+  _globals['_NODELIST']._serialized_end=1947
+  _globals['_RECONCILE']._serialized_start=1949
+  _globals['_RECONCILE']._serialized_end=2005
+  _globals['_RECONCILEITEM']._serialized_start=2007
+  _globals['_RECONCILEITEM']._serialized_end=2081
+  _globals['_RECONCILEANSWER']._serialized_start=2084
+  _globals['_RECONCILEANSWER']._serialized_end=2221
+  _globals['_DRAIN']._serialized_start=2223
+  _globals['_DRAIN']._serialized_end=2230
+  _globals['_GOODBYE']._serialized_start=2232
+  _globals['_GOODBYE']._serialized_end=2257
+  _globals['_EXECUTORSERVICE']._serialized_start=2605
+  _globals['_EXECUTORSERVICE']._serialized_end=2700
 # @@protoc_insertion_point(module_scope)

@@ -163,20 +163,22 @@ class Started(_message.Message):
     def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("attempt", "epoch", "outcome", "output", "error", "error_kind")
+    __slots__ = ("attempt", "epoch", "outcome", "output", "error", "error_kind", "since_start_us")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ERROR_KIND_FIELD_NUMBER: _ClassVar[int]
+    SINCE_START_US_FIELD_NUMBER: _ClassVar[int]
     attempt: AttemptRef
     epoch: int
     outcome: ResultOutcome
     output: bytes
     error: str
     error_kind: str
-    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ..., outcome: _Optional[_Union[ResultOutcome, str]] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., error_kind: _Optional[str] = ...) -> None: ...
+    since_start_us: int
+    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ..., outcome: _Optional[_Union[ResultOutcome, str]] = ..., output: _Optional[bytes] = ..., error: _Optional[str] = ..., error_kind: _Optional[str] = ..., since_start_us: _Optional[int] = ...) -> None: ...
 
 class ResultSaved(_message.Message):
     __slots__ = ("attempt",)
@@ -217,12 +219,14 @@ class ReconcileItem(_message.Message):
     def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ReconcileAnswer(_message.Message):
-    __slots__ = ("attempt", "knowledge")
+    __slots__ = ("attempt", "knowledge", "since_start_us")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     KNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_START_US_FIELD_NUMBER: _ClassVar[int]
     attempt: AttemptRef
     knowledge: AttemptKnowledge
-    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., knowledge: _Optional[_Union[AttemptKnowledge, str]] = ...) -> None: ...
+    since_start_us: int
+    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., knowledge: _Optional[_Union[AttemptKnowledge, str]] = ..., since_start_us: _Optional[int] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()

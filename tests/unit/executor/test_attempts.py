@@ -85,7 +85,7 @@ def test_reconcile_tells_what_is_known_and_moves_results_to_the_new_owner() -> N
     book.finish(ended, DONE)
     book.mark_sent(ended, 100.0)
     answers = book.reconcile([(key, 7) for key in keys], "b")
-    assert [knowledge for _, knowledge in answers] == [
+    assert [answer.knowledge for answer in answers] == [
         Knowledge.RUNNING,
         Knowledge.QUEUED,
         Knowledge.FINISHED,
@@ -165,8 +165,8 @@ def test_an_attempt_starts_at_most_once_and_only_when_nothing_speaks_against_it(
             book.saved(key)
         elif kind == "reconcile":
             highest = max(highest, epoch)
-            [(_, knowledge)] = book.reconcile([(key, epoch)], "b")
-            assert (knowledge is Knowledge.NOT_MINE) == (attempt is None)
+            [answer] = book.reconcile([(key, epoch)], "b")
+            assert (answer.knowledge is Knowledge.NOT_MINE) == (attempt is None)
             if attempt is None:
                 disowned.add(key)
         elif kind == "lost":

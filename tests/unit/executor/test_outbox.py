@@ -1,6 +1,6 @@
 """Outbox: what is coalesced and how it is cut."""
 
-from mainspring.executor.attempts import Attempt, AttemptBook, Ending, Knowledge, Outcome
+from mainspring.executor.attempts import Answer, Attempt, AttemptBook, Ending, Knowledge, Outcome
 from mainspring.executor.outbox import MAX_FRAME_BYTES, MAX_FRAME_ITEMS, Outbox
 from mainspring.v1 import executor_service_pb2 as pb
 
@@ -23,9 +23,11 @@ async def test_everything_ready_goes_into_one_frame() -> None:
     outbox.started(attempt)
     outbox.result(attempt)
     outbox.result(attempt)
-    outbox.answers([(attempt.key, Knowledge.RUNNING)])
-    frame = outbox.take_frame()
+    attempt.started_at_s = 1.5
+    outbox.answers([Answer(attempt.key, Knowledge.RUNNING, attempt)])
+    frame = outbox.take_frame(4.0)
     assert frame is not None
+    assert frame.reconcile[0].since_start_us == frame.result[0].since_start_us == 2_500_000
     assert [(credit.granted, credit.wanted_back) for credit in frame.credit] == [(7, 2)]
     assert [beat.sequence for beat in frame.heartbeat] == [2]
     assert len(frame.drain) == len(frame.started) == len(frame.reconcile) == 1
@@ -33,14 +35,14 @@ async def test_everything_ready_goes_into_one_frame() -> None:
         (4, pb.RESULT_OUTCOME_SUCCEEDED, b"out")
     ]
     assert frame.result[0].attempt == frame.started[0].attempt
-    assert outbox.take_frame() is None
+    assert outbox.take_frame(0.0) is None
 
 
 async def test_the_hello_goes_first_and_alone() -> None:
     outbox = Outbox()
     outbox.credit(1, 0)
     outbox.hello(pb.ExecutorHello(executor_id="x"))
-    first = outbox.take_frame()
+    first = outbox.take_frame(0.0)
     assert first is not None
     assert first.hello[0].executor_id == "x"
     assert not first.credit
@@ -54,7 +56,7 @@ async def test_frames_are_bounded_by_items_and_no_result_overtakes_its_start() -
         outbox.result(attempt)
     seen: set[bytes] = set()
     frames = 0
-    while (frame := outbox.take_frame()) is not None:
+    while (frame := outbox.take_frame(0.0)) is not None:
         frames += 1
         assert len(frame.started) + len(frame.result) <= MAX_FRAME_ITEMS
         seen.update(start.attempt.task_key for start in frame.started)
@@ -68,7 +70,7 @@ async def test_frames_are_bounded_by_bytes() -> None:
     for number in range(20):
         outbox.result(ended(number, bytes(256 * 1024)))
     sizes = []
-    while (frame := outbox.take_frame()) is not None:
+    while (frame := outbox.take_frame(0.0)) is not None:
         sizes.append(frame.ByteSize())
     assert len(sizes) == 5
     assert max(sizes) < MAX_FRAME_BYTES + 256 * 1024 + 1_000
@@ -79,5 +81,5 @@ async def test_a_saved_result_is_withdrawn() -> None:
     attempt = ended(1)
     outbox.result(attempt)
     outbox.withdraw(attempt.key)
-    frame = outbox.take_frame()
+    frame = outbox.take_frame(0.0)
     assert frame is None

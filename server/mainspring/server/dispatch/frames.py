@@ -54,6 +54,8 @@ class AttemptResult(NamedTuple):
     output: bytes
     error: str
     error_kind: str
+    since_start_us: int = 0
+    """How long ago the attempt began to run when its executor said so; 0: never, or not known."""
 
 
 class ReconcileQuestion(NamedTuple):
@@ -68,3 +70,4 @@ class ReconcileReply(NamedTuple):
 
     attempt_id: AttemptId
     knowledge: Knowledge
+    since_start_us: int = 0

@@ -25,6 +25,7 @@ from mainspring.server.errors import StoreError, UnknownOutcome
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.2
+LONGEST_RETRY_S = 1.0
 MOST_CRASHES = 3
 
 
@@ -49,6 +50,7 @@ class Claimer:
         self._lanes = Lanes("claim", context.settings.claim_lanes)
         self._limit = context.settings.claim_batch
         self._turn = 0
+        self._failures = 0
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -143,6 +145,7 @@ class Claimer:
             outcome = await self._recover(items, epochs, now=begun_at, wake_at=wake_at)
         else:
             self._limit = min(self._context.settings.claim_batch, self._limit * 2)
+            self._failures = 0
         self._context.metrics.batch("claim", len(items))
         await self._settle(items, reserved, outcome, epochs, begun_at, begun_at_s, wake_at)
 
@@ -151,11 +154,19 @@ class Claimer:
 
         The lane pauses; without that a database that is away would be asked without end.
         """
-        log.warning("claim_failed", reason=error.reason, error=str(error), tasks=len(items))
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th ... in a row
+            log.warning(
+                "claim_failed",
+                reason=error.reason,
+                error=str(error),
+                tasks=len(items),
+                in_a_row=self._failures,
+            )
         self._limit = max(1, self._limit // 2)
         for item in items:
             self._window.return_claim(item.due)
-        await self._context.clock.sleep(RETRY_S)
+        await self._context.clock.sleep(min(LONGEST_RETRY_S, RETRY_S * self._failures))
         self._wake.set()
 
     async def _recover(

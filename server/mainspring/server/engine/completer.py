@@ -181,7 +181,7 @@ class Completer:
             known.dispatched_at if known is not None else None,
             known.picked_up_at
             if known is not None and known.picked_up_at is not None
-            else pending.received_at,
+            else pending.received_at - result.since_start_us,
             pending.received_at,
         )
 

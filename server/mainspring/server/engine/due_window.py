@@ -36,6 +36,7 @@ class DueWindow:
         self._capacity = capacity
         self._share = max(1, capacity // SHARES)
         self._saturated: set[str] = set()
+        self._left_out: dict[str, int] = {}  # by saturated handler, the earliest due time that was left out
         self.frontier = start_at
         """Tasks due before this instant are loaded; the loader moves it."""
 
@@ -55,11 +56,14 @@ class DueWindow:
         """Whether any task is under claim."""
         return bool(self._claiming)
 
-    def merge(self, tasks: Iterable[DueTask]) -> None:
-        """Takes in what was loaded or hinted, as far as it fits.
+    def merge(self, tasks: Iterable[DueTask]) -> int:
+        """Takes in what was loaded or hinted, as far as it fits; answers how many were not known.
+
+        The frontier goes back to what does not fit.
 
         Never replaces a task under claim, nor a newer version by an older one.
         """
+        unknown = 0
         for task in tasks:
             ref = TaskRef(task.partition_id, task.task_key)
             known = self._known.get(ref)
@@ -68,14 +72,26 @@ class DueWindow:
                 or (known.version, known.scheduled_at) >= (task.version, task.scheduled_at)
             ):
                 continue
-            if known is None and (task.handler in self._saturated or len(self._known) >= self._capacity):
+            if known is None and task.handler in self._saturated:
+                self._left_out[task.handler] = min(task.due_at, self._left_out.get(task.handler, task.due_at))
                 continue
+            if known is None and len(self._known) >= self._capacity:
+                self.frontier = min(self.frontier, task.due_at)
+                continue
+            unknown += known is None
             self._known[ref] = task
             self._wheel.insert(ref, task.due_at)
+        return unknown
 
     def forget(self, ref: TaskRef) -> None:
         """Drops a task that must not fire (cancelled, changed); one under claim is left to the transaction."""
         if ref not in self._claiming and self._known.pop(ref, None) is not None:
+            self._wheel.cancel(ref)
+
+    def forget_from(self, at: int) -> None:
+        """Drops what is due at this instant or later, not before the frontier: to make room for what is due earlier."""
+        for ref in [ref for ref, task in self._known.items() if task.due_at >= at and ref in self._wheel]:
+            del self._known[ref]
             self._wheel.cancel(ref)
 
     def forget_partitions(self, partition_ids: Collection[int]) -> None:
@@ -118,6 +134,7 @@ class DueWindow:
         if handler not in self._saturated or self.ready_count(handler) > self._share // 2:
             return False
         self._saturated.discard(handler)
+        self.frontier = min(self.frontier, self._left_out.pop(handler, self.frontier))
         return True
 
     def begin_claims(self, handler: str, limit: int) -> list[DueTask]:

@@ -113,7 +113,7 @@ class Reaper:
             else:
                 attempt.is_confirmed = True
                 if attempt.picked_up_at is None and reply.knowledge is not Knowledge.QUEUED:
-                    attempt.picked_up_at = now
+                    attempt.picked_up_at = now - reply.since_start_us
         if is_waiting:
             self._context.signals.queued()
 

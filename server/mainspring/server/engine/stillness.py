@@ -139,13 +139,13 @@ class Stillness:
             )
         return min((at for at in candidates if at is not None), default=None)
 
-    async def look_ahead(self, until_at: int) -> None:
-        """Loads what is due until `until_at`, or as far as it takes to know what is due next.
+    async def look_ahead(self, until_at: int) -> bool:
+        """Loads what is due until `until_at`, or as far as it takes to know what is due next; answers whether anything is.
 
         Raises:
             StoreError: the store could not be read.
         """
-        await self._loader.look_ahead(until_at)
+        return await self._loader.look_ahead(until_at)
 
     @property
     def frontier(self) -> int:

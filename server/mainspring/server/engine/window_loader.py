@@ -59,37 +59,46 @@ class WindowLoader:
                 if partitions:
                     await self._load_slice(partitions, from_at, horizon)
 
-    async def look_ahead(self, until_at: int) -> None:
+    async def look_ahead(self, until_at: int) -> bool:
         """Loads until something due before the frontier is known, or the frontier is behind `until_at`.
 
         Slices grow while they are empty and shrink when they do not fit: what is due first is in memory whole, however
         much is due later. When not even one instant fits, the frontier stays there, and room comes as that is claimed.
+        Answers whether it took anything in.
 
         Raises:
             StoreError: the store could not be read.
         """
         length_us = int(self._context.settings.window_s * 1_000_000)
+        known = len(self._window)
+        has_room = True
         async with self._loading:
             while (from_at := self._window.frontier) <= until_at:
                 deadline = self._window.next_deadline()
                 if deadline is not None and deadline < from_at:
-                    return
+                    break
                 end_at = min(from_at + length_us, until_at + 1)
                 self._window.frontier = end_at
                 is_complete = False
                 try:
-                    tasks, is_complete = await self.read(self._context.held.firing(), from_at, end_at)
+                    tasks, is_all = await self.read(self._context.held.firing(), from_at, end_at)
+                    is_complete = is_all and len(tasks) <= self._window.room
                 finally:
                     if not is_complete:
                         self._window.frontier = min(self._window.frontier, from_at)
-                if is_complete or end_at - from_at == 1:
+                if is_complete or (end_at - from_at == 1 and not has_room):
                     self.merge(tasks)
                 if is_complete:
                     length_us *= 2
+                elif has_room:
+                    has_room = False
+                    self._window.forget_from(from_at)
+                    known = min(known, len(self._window))
                 elif end_at - from_at > 1:
                     length_us = max(1, (end_at - from_at) // 8)
                 else:
-                    return
+                    break
+        return len(self._window) > known
 
     async def _load_slice(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
         """Loads a slice whole, or what has room; a failed or cut one is loaded again by moving the frontier back."""
@@ -172,11 +181,13 @@ class WindowLoader:
             ]
         )
 
-    def merge(self, tasks: Sequence[DueTask]) -> None:
-        """Takes tasks in and wakes the timer."""
-        if tasks:
-            self._window.merge(tasks)
-            self._driver.inserted()
+    def merge(self, tasks: Sequence[DueTask]) -> int:
+        """Takes tasks in and wakes the timer; answers how many were not known."""
+        if not tasks:
+            return 0
+        unknown = self._window.merge(tasks)
+        self._driver.inserted()
+        return unknown
 
     def sweep_soon(self) -> None:
         """Asks for a sweep before its time: something due was dropped from memory."""
@@ -192,12 +203,12 @@ class WindowLoader:
             until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000)
             is_full = self._sweeps % self._context.settings.full_sweep_every == 0
             from_at = DISTANT_PAST if is_full else now - int(self._context.settings.sweep_back_s * 1_000_000)
-            before = len(self._window)
             if self._window.room:
-                await self._sweep_tasks(partitions, from_at, until_at)
+                found = await self._sweep_tasks(partitions, from_at, until_at)
+                if found:
+                    self._context.metrics.swept.inc(found)
+                    log.info("sweep_found", tasks=found)
             await self.load_open(partitions, until_at)
-            if len(self._window) > before:
-                log.info("sweep_found", tasks=len(self._window) - before)
         self._sweeps += 1
         if is_asked and not self._sweep_wanted.is_set():
             self.is_sweep_asked = False
@@ -210,10 +221,15 @@ class WindowLoader:
         await self._context.clock.sleep(self._context.settings.sweep_grace_s)
         self._sweep_wanted.clear()
 
-    async def _sweep_tasks(self, partitions: Sequence[int], from_at: int, until_at: int) -> None:
-        """Pages through what is overdue; what is more than one sweep may read, the next one goes on with."""
+    async def _sweep_tasks(self, partitions: Sequence[int], from_at: int, until_at: int) -> int:
+        """Pages through what is overdue; what is more than one sweep may read, the next one goes on with.
+
+        Answers how many tasks memory lacked.
+        """
+        found = 0
         for _ in range(SWEEP_PAGES):
             page, self._sweep_cursor = await self._page(partitions, from_at, until_at, self._sweep_cursor)
-            self.merge(page)
+            found += self.merge(page)
             if self._sweep_cursor is None or self._window.room == 0:
-                return
+                break
+        return found

@@ -139,7 +139,7 @@ def replies_from_proto(messages: Iterable[executor_service_pb2.ReconcileAnswer])
     """What an executor knows; answers of kinds that this version does not know are left out and asked again."""
     known = {k.value: k for k in Knowledge}
     return [
-        ReconcileReply(attempt_from_proto(m.attempt), known[m.knowledge])
+        ReconcileReply(attempt_from_proto(m.attempt), known[m.knowledge], max(0, m.since_start_us))
         for m in messages
         if m.knowledge in known
     ]
@@ -156,6 +156,7 @@ def results_from_proto(messages: Iterable[executor_service_pb2.Result]) -> list[
             m.output,
             m.error,
             m.error_kind[:200],
+            max(0, m.since_start_us),
         )
         for m in messages
     ]
@@ -170,6 +171,7 @@ def result_to_proto(result: AttemptResult) -> executor_service_pb2.Result:
         output=result.output,
         error=result.error,
         error_kind=result.error_kind,
+        since_start_us=result.since_start_us,
     )
 
 
