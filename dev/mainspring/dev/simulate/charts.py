@@ -104,4 +104,4 @@ def _draw_time_line(axes: Any, outcome: Outcome) -> None:
         axes.axvline(step.at_s, color=_EVENT, linestyle=":")
         label = f" {step.member} {step.what.split(' ')[1]}"
         axes.text(step.at_s, 0.98, label, transform=axes.get_xaxis_transform(), va="top", color=_EVENT)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")

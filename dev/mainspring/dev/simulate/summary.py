@@ -81,7 +81,7 @@ def _sentences(outcome: Outcome) -> list[str]:
 
 
 def _distribution(bins: tuple[Bin, ...]) -> Table:
-    table = Table("lateness", title="How late: first start minus due, by the executors' logs")
+    table = Table("lateness", title="How late")
     table.add_column("count", justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
@@ -96,7 +96,7 @@ def _distribution(bins: tuple[Bin, ...]) -> Table:
 
 
 def _time_line(outcome: Outcome, slices: tuple[Slice, ...]) -> Table:
-    table = Table("second", title="When: by due time, counted from the beginning of the time line")
+    table = Table("second", title="When: by due time")
     for name in ("due", "p50 ms", "p99 ms", "max ms"):
         table.add_column(name, justify="right")
     table.add_column("what happened")
