@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import sys
 
 MISSING_EXTRA = (
@@ -14,6 +15,8 @@ def main() -> None:
 
     Exit codes: 0 done, 1 the server said no, 2 usage, 3 unreachable.
     """
+    # gRPC's own lines on stderr ("Got goaway") are no log lines of this program; read before grpc is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Ids may hold any letter; a terminal that lacks one gets an escape rather than a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -68,7 +68,7 @@ class Engine:
         self._completer = Completer(context, self.attempts)
         self._reaper = Reaper(context, executors, self.attempts)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
-        self._post = Post(context, router, peers)
+        self._post = Post(context, router, peers, lambda hint: self.accept_hints([hint]))
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._adoptions: set[asyncio.Task[None]] = set()
         self.stillness = Stillness(

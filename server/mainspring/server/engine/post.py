@@ -20,6 +20,9 @@ HINTS_A_CALL = 5_000
 RESULTS_A_CALL = 1_000
 BYTES_A_CALL = 4 * 1024 * 1024
 LANES = 8
+KEEP_UNADDRESSED_S = 2.0
+LOOK_AGAIN_S = 0.1
+IDLE_S = 60.0
 
 Answer = Callable[[Sequence[AttemptId]], None]
 
@@ -27,27 +30,61 @@ Answer = Callable[[Sequence[AttemptId]], None]
 class Post:
     """Sends what concerns partitions that others own. What is lost is found by the owner's sweep or repeated."""
 
-    def __init__(self, context: OwnerContext, router: OwnerRouter, peers: PeerClient) -> None:
+    def __init__(
+        self,
+        context: OwnerContext,
+        router: OwnerRouter,
+        peers: PeerClient,
+        on_own: Callable[[Hint], None],
+    ) -> None:
         self._context = context
         self._router = router
         self._peers = peers
+        self._on_own = on_own
         self._hints: dict[str, dict[TaskRef, Hint]] = {}
         self._results: dict[tuple[str, str], dict[AttemptId, tuple[AttemptResult, Answer]]]
         self._results = {}
         self._queued_hints = 0
+        self._unaddressed: list[tuple[float, Hint]] = []
         self._busy: set[str] = set()
         self._lanes = Lanes("post", LANES)
         self._wake = asyncio.Event()
 
     def hint(self, ref: TaskRef, due: DueTask | None) -> None:
-        """Queues a hint for the owner of a task; dropped when nobody is known to own it or too many wait."""
-        owner = self._router.owner_of(ref.partition_id)
-        if owner is None or self._queued_hints >= self._context.settings.queued_hints:
+        """Queues a hint for the owner of a task; dropped when too many wait.
+
+        While nobody is known to own it (the partition is moving, or its new owner has not told yet) it is kept a while.
+        """
+        if self._queued_hints >= self._context.settings.queued_hints:
             return
+        if not self._address(Hint(ref, due)):
+            self._queued_hints += 1
+            self._unaddressed.append((self._context.clock.monotonic() + KEEP_UNADDRESSED_S, Hint(ref, due)))
+            self._wake.set()
+
+    def _address(self, hint: Hint) -> bool:
+        """Puts a hint among those of its owner's address, if that is known."""
+        owner = self._router.owner_of(hint.ref.partition_id)
+        if owner is None:
+            return False
         hints = self._hints.setdefault(owner.address, {})
-        self._queued_hints += ref not in hints
-        hints[ref] = Hint(ref, due)
+        self._queued_hints += hint.ref not in hints
+        hints[hint.ref] = hint
         self._wake.set()
+        return True
+
+    def _address_again(self) -> None:
+        """Looks again for the owners of hints that had none; drops those that waited long enough for the sweep."""
+        now_s = self._context.clock.monotonic()
+        kept: list[tuple[float, Hint]] = []
+        for until_s, hint in self._unaddressed:
+            self._queued_hints -= 1
+            if self._context.held.epoch_of(hint.ref.partition_id) is not None:
+                self._on_own(hint)  # it came to this very node meanwhile
+            elif not self._address(hint) and now_s < until_s:
+                self._queued_hints += 1
+                kept.append((until_s, hint))
+        self._unaddressed = kept
 
     def forward(
         self,
@@ -67,9 +104,14 @@ class Post:
 
     async def run_round(self) -> None:
         """Sends one call to each address that has something queued and no call under way."""
-        await self._wake.wait()
+        try:
+            async with self._context.clock.timeout(LOOK_AGAIN_S if self._unaddressed else IDLE_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
         await self._lanes.wait_free()
         self._wake.clear()
+        self._address_again()
         for address in {*self._hints, *(address for address, _ in self._results)} - self._busy:
             self._busy.add(address)
             await self._lanes.run(self._send(address))
