@@ -129,12 +129,15 @@ class TimeMover:
         await self._settle()
         at = self._next_at(to_at)
         if at >= self._stillness.frontier:
-            await self._stillness.look_ahead(at)
+            has_more = await self._stillness.look_ahead(at)
             await self._settle()
             at = self._next_at(to_at)
-            # It ends before `at` when there is too much for memory; when that is what waits here, time has to go on.
+            # The frontier stays behind `at` when there is too much for memory: part by part, then. When memory is full
+            # of what nobody runs, time has to go on.
             if self._stillness.frontier > self.clock.now():
                 at = min(at, self._stillness.frontier)
+            elif has_more:
+                return False
         if at <= self.clock.now():
             return True
         self.clock.move_to(at)
