@@ -1,12 +1,10 @@
 """`mainspring simulate` as a program: one file, one run, one verdict."""
 
+import contextlib
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import structlog
 
 from mainspring.client import MainspringError
 from mainspring.dev.command import loop_factory
@@ -130,8 +128,5 @@ def _title(settings: SimulateSettings, simulation: Simulation) -> str:
 def _log_to(path: Path) -> None:
     """Send what the nodes and executors of this process log to a file: the screen belongs to the live view."""
     file = path.open("w", encoding="utf-8", buffering=1)  # lasts as long as the process
-    logging.basicConfig(
-        level=logging.WARNING, stream=file, format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
-    configure_logging("warning", "console")
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file))
+    with contextlib.redirect_stderr(file):
+        configure_logging("warning", "console")
