@@ -7,6 +7,7 @@ With pytest, use the fixture `mainspring_dev` (see `mainspring.pytest_plugin`); 
         dev.advance(timedelta(days=30))
 """
 
+import os
 import queue
 import subprocess
 import sys
@@ -76,6 +77,7 @@ class MainspringDev:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},  # what it says may end up in a report
         )
         address = None
         try:
