@@ -72,9 +72,7 @@ def _sentences(outcome: Outcome) -> list[str]:
             f"{report.duplicated:,} ran again because {dead} died meanwhile: delivery is at least once"
         )
     if report.skipped and outcome.verdict.is_ok:
-        said.append(
-            f"{report.skipped:,} were skipped because the one before of the same task was still running"
-        )
+        said.append(f"{report.skipped:,} were skipped, each with a reason in the ledger")
     if outcome.unasked:
         said.append(f"{outcome.unasked:,} ended otherwise than their handler was asked to")
     return said
