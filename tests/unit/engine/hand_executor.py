@@ -184,7 +184,7 @@ class HandExecutor:
             answers = self.book.reconcile(asked, NODE)
             self._bench.engine.reaper.reconciled(
                 self.executor_id,
-                [ReconcileReply(_attempt_id(key), Knowledge(knowledge)) for key, knowledge in answers],
+                [ReconcileReply(_attempt_id(a.key), Knowledge(a.knowledge)) for a in answers],
             )
         for item in outbox.work:
             self._receive(item)
