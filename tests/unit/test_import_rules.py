@@ -43,6 +43,9 @@ S_VERSION = f"{S}:"
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mainspring.v1", ("mainspring.v1", "google.protobuf", "grpc")),
     (f"{C}.backoff", ()),
+    # What `pip install mainspring` gives to pytest; loaded by pytest alone.
+    ("mainspring.pytest_plugin", (f"{C}.testing", f"{C}.dev", "pytest", "pytest_asyncio")),
+    (f"{C}.testing", (C, "mainspring.v1", "grpc", "pytest")),
     (C, (C, "mainspring.v1", "google.protobuf", "google.rpc", "grpc")),
     (f"{E}.grpc_transport", (E, C, "mainspring.v1", "grpc")),
     (E, (E, C, "mainspring.v1", "structlog", "uvloop")),

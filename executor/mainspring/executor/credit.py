@@ -43,6 +43,8 @@ class _Account:
     asked_at_s: float = 0.0
     unspent_since_s: float = 0.0
     is_open: bool = True
+    turn: int = 0
+    """When it last got an odd credit: who waited longest for one is next."""
 
     def need(self, now_s: float) -> int:
         if self.held and now_s - self.unspent_since_s >= IDLE_AFTER_S:
@@ -69,6 +71,7 @@ class CreditLedger:
         """Grant nothing for now (too many results are unsaved)."""
         self._accounts: dict[str, _Account] = {}
         self._held_total = 0
+        self._turns = 0
 
     @property
     def free(self) -> int:
@@ -169,9 +172,21 @@ class CreditLedger:
             return {}
         grants = dict.fromkeys(takers, 0)
         needs = {node: need for node, account in takers.items() if (need := account.need(now_s))}
-        for index, (node, need) in enumerate(sorted(needs.items(), key=lambda item: item[1])):
-            grants[node] = min(need, -(-free // (len(needs) - index)))
-            free -= grants[node]
+        while needs and free >= len(needs):
+            share = free // len(needs)
+            for node, need in list(needs.items()):
+                count = min(share, need)
+                grants[node] += count
+                free -= count
+                needs[node] -= count
+                if not needs[node]:
+                    del needs[node]
+        # Credits often come free one at a time: the odd ones go round, or one node would get them all.
+        for node in sorted(needs, key=lambda node: takers[node].turn)[:free]:
+            grants[node] += 1
+            free -= 1
+            self._turns += 1
+            takers[node].turn = self._turns
         _level({node: account.held + grants[node] for node, account in takers.items()}, free, grants)
         for node, count in grants.items():
             if count:

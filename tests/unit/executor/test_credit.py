@@ -215,3 +215,22 @@ def test_nothing_is_granted_while_held() -> None:
 def test_releasing_more_than_is_there_is_a_bug() -> None:
     with pytest.raises(ValueError, match="1 released of 0"):
         ledger_with(1).release(1)
+
+
+def test_credits_that_come_free_one_at_a_time_go_round() -> None:
+    ledger = CreditLedger(1)
+    waiting = {"a": 1_700, "b": 1_800, "c": 1_900}
+    got = dict.fromkeys(waiting, 0)
+    for node in waiting:
+        ledger.add(node)
+    for step in range(300):
+        now_s = step / 100
+        for node, count in waiting.items():
+            ledger.demand(node, count - got[node], 0)
+        for node, move in ledger.plan(now_s).items():
+            for _ in range(move.granted):
+                got[node] += 1
+                ledger.spend(node, now_s)
+                ledger.release(1)
+    assert max(got.values()) - min(got.values()) <= 1, got
+    assert sum(got.values()) == 300
