@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from acceptance.test_dev_tutorial import ROOT, Reader, steps_of
 
 PAGE = (ROOT / "docs" / "virtual-clock.md").read_text(encoding="utf-8")

@@ -10,7 +10,6 @@ from mainspring.executor.registry import HandlerRegistry
 from mainspring.executor.transport import TransportError
 from mainspring.v1 import executor_service_pb2 as pb
 
-
 NODES = pb.ConnectResponse(node_list=[pb.NodeList(addresses=["a:1"])])
 
 
