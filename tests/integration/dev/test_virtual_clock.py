@@ -1,6 +1,7 @@
 """A node and its executors under a clock that is moved by hand: when things happen, and what holds time up."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -195,8 +196,8 @@ async def test_a_sleep_of_thirty_seconds_ends_thirty_seconds_later(virtual: Virt
         (e,) = await virtual.ledger(f"s{n}")
         begun = START + timedelta(minutes=1, seconds=10 * n)
         assert e.state is state
-        if state is ExecutionState.SUCCEEDED:
-            assert (e.pick_up_time, e.finish_time) == (begun, begun + timedelta(seconds=30))
+        assert e.pick_up_time == begun
+        assert e.finish_time == (begun + timedelta(seconds=30) if state is ExecutionState.SUCCEEDED else None)
     assert_at_once(await virtual.ledger("beside"))
     assert len(await virtual.ledger("beside")) == 13
     await virtual.dev.advance(timedelta(seconds=15))
@@ -405,3 +406,45 @@ async def test_a_node_whose_clock_is_real_does_not_have_the_service() -> None:
         with pytest.raises(Unimplemented):
             await process.dev.now()
         await process.client.create_task("sleep", Delay(timedelta(0)), payload="0.01", task_id="s")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_mix_moved_in_any_steps_happens_when_it_should(seed: int) -> None:
+    rng = random.Random(f"mix {seed}")
+    async with running(capacity=1_000) as virtual:
+        wanted: dict[str, list[tuple[datetime, timedelta]]] = {}
+        tasks = []
+        for n in range(150):
+            due = START + timedelta(milliseconds=rng.randrange(1, 7_200_000))
+            nap = rng.choice([timedelta(0), timedelta(milliseconds=rng.randrange(1, 600_000))])
+            payload = str(nap.total_seconds()).encode()
+            tasks.append(NewTask("sleep", At(due), payload, task_id=f"once-{n}"))
+            wanted[f"once-{n}"] = [(due, nap)]
+        for n in range(5):
+            every = timedelta(seconds=rng.randrange(60, 900))
+            nap = timedelta(seconds=rng.randrange(0, 2_000))
+            tasks.append(
+                NewTask("sleep", Every(every), str(nap.total_seconds()).encode(), task_id=f"every-{n}")
+            )
+            dues = [START + every * (k + 1) for k in range(timedelta(hours=3) // every)]
+            wanted[f"every-{n}"] = [(due, nap) for due in dues]
+        created = await virtual.client.create_tasks(tasks)
+        assert all(isinstance(task, Task) for task in created)
+        end = START + timedelta(hours=3)
+        while (now := await virtual.dev.now()) < end:
+            step = timedelta(milliseconds=rng.choice([0, 1, rng.randrange(60_000), rng.randrange(3_600_000)]))
+            moved = await virtual.dev.advance(min(end, now + step))
+            assert moved.time == min(end, now + step)
+        await virtual.client.cancel_task("every-0")
+        seen: dict[str, list[Execution]] = {}
+        async for e in virtual.client.list_executions():
+            seen.setdefault(e.task_id, []).append(e)
+    for task_id, times in wanted.items():
+        rows = sorted(seen[task_id], key=lambda e: e.scheduled_time)
+        assert [e.claim_time for e in rows] == [due for due, _ in times], task_id
+        ended = [due + nap if due + nap <= end else None for due, nap in times]
+        assert [e.finish_time for e in rows] == ended, task_id
+        assert [e.save_time for e in rows] == ended, task_id
+        assert all(
+            e.pick_up_time == e.scheduled_time for e in rows if e.state is not ExecutionState.DISPATCHED
+        )
