@@ -97,7 +97,10 @@ class Stillness:
         deadline = window.next_deadline()
         if deadline is not None and deadline <= self._context.clock.now():
             return "tasks are due"
-        if self._reaper.is_busy or self._reaper.is_due():
+        if self._reaper.is_busy:
+            return "executors are looked after"
+        if self._reaper.is_due():
+            self._reaper.wake()  # it would look by itself, but up to a quarter of a real second later
             return "executors are looked after"
         if self._registrar.is_busy:
             return "registrations are being written"
