@@ -1,7 +1,7 @@
 """A whole engine on a database in memory, with executors driven by hand, under virtual time.
 
-On leaving it checks what holds in every test, whatever happened: no attempt is sent twice, none before it is recorded,
-and no loop of the engine crashed that was not meant to.
+On leaving it checks what holds in every test, whatever happened: no attempt is sent twice or after a later one, none
+before it is recorded, and no loop of the engine crashed that was not meant to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from unit.engine.faulty_store import FaultyStore
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import LoopClock
 
-from mainspring.server.core.model import Execution, ExecutionState, NewTask, Task, TaskRef
+from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, NewTask, Task, TaskRef
 from mainspring.server.core.schedule import Interval, OneTime, encode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
@@ -66,6 +66,7 @@ class EngineBench:
         """Whether a crash of a batch or a round is what the test is about."""
         self._numbers = itertools.count()
         self._sent_ids: set[AttemptId] = set()
+        self._latest: dict[ExecutionRef, int] = {}
         self._complaints: list[str] = []
 
     async def __aenter__(self) -> EngineBench:
@@ -110,6 +111,10 @@ class EngineBench:
         """Notes a piece of work in the moment in which it is put on its way."""
         if item.attempt_id in self._sent_ids:
             self.complain(f"sent twice: {item}")
+        ref, attempt = item.attempt_id
+        if attempt <= self._latest.get(ref, 0):
+            self.complain(f"sent after a later attempt: {item}")
+        self._latest[ref] = attempt
         if self.store.recorded.get(item.attempt_id) != executor_id:
             self.complain(f"sent to {executor_id} and not recorded for it: {item}")
         if self.held.epoch_of(item.attempt_id.ref.partition_id) != item.epoch:

@@ -59,6 +59,34 @@ async def test_an_unknown_claim_is_asked_about_until_the_database_answers(is_app
 
 
 @in_virtual_time
+async def test_what_a_claim_dropped_is_looked_for_before_the_next_sweep() -> None:
+    async with EngineBench(sweep_interval_s=600) as bench:
+        bench.executor(credit=1)
+        await bench.adopt(0)
+        bench.store.once("claim", LOST, delay_s=0.05)
+        (ref,) = await bench.register(bench.task())
+        await bench.until_sent([ref], within_s=3)
+
+
+@in_virtual_time
+async def test_a_slow_recovery_does_not_send_what_the_sweep_has_taken_care_of() -> None:
+    async with EngineBench(claim_wake_s=1.0, sweep_interval_s=0.5, sweep_grace_s=0.5) as bench:
+        executor = bench.executor(credit=4)
+        await bench.adopt(0)
+        bench.store.once("claim", LOST, is_applied=True)
+        gate = bench.store.hold("recover_claim", is_applied=True)
+        (ref,) = await bench.register(bench.task())
+        await reached(gate.reached)
+        await bench.until_sent([ref], within_s=5)  # the executor never had the first attempt
+        gate.release()
+        await bench.until(lambda: executor.live_session.credit == executor.held == 3)
+        await bench.pass_time(5)
+        assert [s.item.attempt_id.attempt for s in bench.sent] == [2]
+        executor.end()
+        await bench.until_state([ref])
+
+
+@in_virtual_time
 async def test_a_claim_that_crashes_again_and_again_holds_nothing_and_nobody_up() -> None:
     async with EngineBench(sweep_interval_s=0.5, sweep_grace_s=0.3) as bench:
         executor = bench.executor(credit=3)

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
 from unit.engine.engine_bench import EngineBench
 from unit.engine.virtual_time import in_virtual_time
+
+from mainspring.server.errors import StoreUnavailable
 
 
 @in_virtual_time
@@ -131,3 +134,22 @@ async def test_a_surrender_under_way_and_its_end_leave_the_claimer_awake() -> No
         await bench.until(lambda: executor.live_session.credit == executor.held == 2)
         (later,) = await bench.register(bench.task(1))
         await bench.until_sent([later], within_s=0.5)
+
+
+@pytest.mark.parametrize("state", ["being taken", "being handed over"])
+@in_virtual_time
+async def test_tasks_that_may_not_fire_do_not_leave_those_behind_them_waiting(state: str) -> None:
+    """All become ready at one instant, more of them than there is credit: nothing else wakes the claimer."""
+    async with EngineBench() as bench:
+        bench.executor(credit=2)
+        if state == "being taken":
+            await bench.adopt(1)
+            bench.store.always("load_open_executions", StoreUnavailable(), when=lambda p, **_: list(p) == [0])
+            bench.engine.adopt(await bench.take(0))
+        else:
+            await bench.adopt(0, 1)
+            bench.held.stop_firing([0])
+        tasks = [bench.task(0, in_s=0.5) for _ in range(7)] + [bench.task(1, in_s=0.5)]
+        *in_front, behind = await bench.register(*tasks)
+        await bench.until_sent([behind], within_s=0.6)
+        assert not any(bench.sent_of(ref) for ref in in_front)
