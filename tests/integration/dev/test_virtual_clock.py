@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from mainspring.dev.virtual_clock import VirtualClock
 from mainspring.executor.executor import Executor
 from mainspring.executor.job import Job
 from mainspring.executor.mock_handlers import mock_registry
+from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.clock import ClusterClock
 from mainspring.server.core import schedule
 from mainspring.server.core.next_fire import fires_between
@@ -86,12 +88,13 @@ async def running(
     capacity: int | None = 100,
     engine: EngineSettings = VIRTUAL_TIME,
     is_virtual: bool = True,
+    handlers: HandlerRegistry | None = None,
 ) -> AsyncIterator[Virtual]:
     clock = VirtualClock(us(start))
     store = SQLiteStore(":memory:", now=clock.now) if is_virtual else SQLiteStore(":memory:")
     await store.start()
     built_in = (
-        BuiltInExecutor(mock_registry(clock.sleep_in), capacity=capacity, drain_timeout_s=0.5)
+        BuiltInExecutor(handlers or mock_registry(clock.sleep_in), capacity=capacity, drain_timeout_s=0.5)
         if capacity
         else None
     )
@@ -256,6 +259,26 @@ async def test_work_over_grpc_holds_time_until_it_ends() -> None:
         may_end.set()
         assert (await moving).time == START + timedelta(hours=1)
         assert_at_once(await virtual.ledger("w") + await virtual.ledger("later"))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_handler_in_this_process_that_takes_its_time_holds_time_too(is_async: bool) -> None:
+    handlers = HandlerRegistry()
+
+    @handlers.handler("thread")
+    def on_a_thread(job: Job) -> None:
+        time.sleep(0.05)
+
+    @handlers.handler("task")
+    async def on_the_loop(job: Job) -> None:
+        await asyncio.sleep(0.05)
+
+    async with running(handlers=handlers) as virtual:
+        await virtual.client.create_task(
+            "task" if is_async else "thread", Every(timedelta(minutes=1)), task_id="e"
+        )
+        assert (await virtual.dev.advance(timedelta(minutes=10))).finished_executions == 10
+        assert_at_once(await virtual.ledger("e"))
 
 
 async def test_a_call_that_runs_out_of_time_says_for_what_and_can_be_repeated() -> None:

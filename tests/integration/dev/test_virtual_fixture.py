@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,18 @@ async def test_a_test_with_a_loop_of_its_own(mainspring_dev: MainspringDev) -> N
         assert sorted(type(one).__name__ for one in both) == ["Aborted", "Advanced"]
         assert next(one for one in both if isinstance(one, Aborted)).code == "ABORTED"
         assert await dev.now() == START + timedelta(minutes=30)
+
+
+@pytest.mark.slow
+def test_a_month_of_a_five_minute_cron_takes_ten_seconds_at_most(mainspring_dev: MainspringDev) -> None:
+    async def register() -> None:
+        async with MainspringClient(mainspring_dev.address) as client:
+            await client.create_task("noop", Cron("*/5 * * * *", "Europe/Berlin"), task_id="c")
+
+    asyncio.run(register())
+    begun_s = time.monotonic()
+    assert mainspring_dev.advance(timedelta(days=30)).finished_executions == 8_640
+    assert time.monotonic() - begun_s <= 10
 
 
 def test_nothing_runs_on_when_it_has_stopped() -> None:

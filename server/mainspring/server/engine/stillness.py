@@ -80,16 +80,12 @@ class Stillness:
         attempts, window, held = self._attempts, self._window, self._context.held
         waiting = asleep + attempts.paused_count
         if len(attempts) > waiting:
-            waiting += sum(
-                attempts.queued_count(handler)
-                for handler in attempts.queued_handlers()
-                if not self._executors.free_credit(handler)
-            )
-            waiting += sum(
-                attempts.count_at(executor_id)
-                for executor_id in attempts.executors()
-                if self._executors.get(executor_id) is None
-            )
+            for handler in attempts.queued_handlers():
+                if not self._executors.free_credit(handler):
+                    waiting += attempts.queued_count(handler)
+            for executor_id in attempts.executors():
+                if self._executors.get(executor_id) is None:
+                    waiting += attempts.count_at(executor_id)
             if len(attempts) > waiting:
                 return f"{len(attempts) - waiting} executions are at work"
         if window.is_claiming or held.is_working or self._completer.is_busy:
