@@ -99,10 +99,11 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_distributed_cron_with_a_node_that_joins_and_one_that_dies() -> None:
     outcome = run(small("distributed-cron", seconds=8, divisor=3, bound_s=4))
     assert_green(outcome)
-    assert [(fault.kind, fault.target) for fault in outcome.history.faults] == [
+    # A fault is noted when it is over, and a join may take longer than the death that follows it.
+    assert {(fault.kind, fault.target) for fault in outcome.history.faults} == {
         ("join", "node-4"),
         ("kill", "node-2"),
-    ]
+    }
     assert {member_name(node_id) for node_id in outcome.report.nodes} == {f"node-{n}" for n in (1, 2, 3, 4)}
     assert outcome.report.by_kind["cron"] > 100
     assert outcome.report.by_kind["interval"] > 100

@@ -204,6 +204,8 @@ def test_one_holder_per_epoch_and_calm_in_the_end(seed: int, nodes: int, partiti
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1 << 48))
+@example(seed=195_616)
+@example(seed=128_687)
 def test_lost_commits_are_overtaken(seed: int) -> None:
     """A fail-over of the database takes rows back to what they were; within seconds higher epochs rule, and no
     epoch is used again that its holder had published."""
@@ -221,6 +223,9 @@ def test_lost_commits_are_overtaken(seed: int) -> None:
         node.see()
     held = {p: epoch for node in world.nodes.values() for p, epoch in node.held.items()}
     world.rows.update({p: before[p] for p in world.rows if rng.random() < 0.5})
+    # An epoch that was given up before the fail-over is in nobody's memory: it may come again, under another owner id,
+    # which the fence compares too. Those that are held must not.
+    world.holders = {PartitionLease(p, e): n for n, node in world.nodes.items() for p, e in node.held.items()}
     lost = {p for p in held if world.rows[p].epoch < held[p]}
     run_calmly(world, rng)
     verify_calm(world)
