@@ -5,15 +5,41 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mainspring.client import At, Execution, ExecutionState, MainspringClient, NewTask, Task
+from mainspring.server.errors import StoreUnavailable
 
 LARGE, SMALL = 300, 100
 PAYLOAD = b"x" * 250_000
+MOST_IN_A_CLAIM = 40
+"""10 MB."""
 
 
 async def test_a_herd_of_large_payloads_beside_small_ones(
     bench: Any, node: Any, client: MainspringClient
 ) -> None:
-    """All are due at one instant, 75 MB in all: more than one statement, frame or batch of anything may hold."""
+    """All are due at one instant, 75 MB in all."""
+    await run_herd(bench, node, client)
+
+
+async def test_the_same_on_a_database_that_cannot_read_so_much_in_one_claim(
+    bench: Any, node: Any, client: MainspringClient
+) -> None:
+    """The claim has to be cut until it fits, instead of being tried again as it was."""
+    claim: Any = node.store.claim
+    refused: list[int] = []
+
+    async def claim_of_bounded_size(owner_id: str, epochs: Any, items: Any, **instants: int) -> Any:
+        if len(items) > MOST_IN_A_CLAIM:
+            refused.append(len(items))
+            raise StoreUnavailable("no answer in time")
+        return await claim(owner_id, epochs, items, **instants)
+
+    node.store.claim = claim_of_bounded_size
+    await run_herd(bench, node, client)
+    assert refused
+
+
+async def run_herd(bench: Any, node: Any, client: MainspringClient) -> None:
+    """Registers the herd and sees each of it picked up once, within the 10 s that are promised."""
     bench.start_executor(node.address, capacity=1_000)
     at = datetime.now(UTC) + timedelta(seconds=10)
     tasks = [NewTask("noop", At(at), payload=PAYLOAD, task_id=f"large-{n}") for n in range(LARGE)]
