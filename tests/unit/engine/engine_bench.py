@@ -71,7 +71,7 @@ class EngineBench:
 
     async def __aenter__(self) -> EngineBench:
         await self.store.inner.start()
-        context = OwnerContext(ME, self.clock, self.store, self.held, self.settings, Metrics())  # type: ignore[arg-type]
+        context = OwnerContext(ME, self.clock, self.store, self.held, self.settings, Metrics())
         membership: Any = SimpleNamespace(view=lambda: SimpleNamespace(generation=0, members={}))
         peers: Any = None  # nobody else is known, so nothing is sent to anybody
         self.engine = Engine(
@@ -223,7 +223,8 @@ class EngineBench:
 
     def sent_of(self, ref: TaskRef) -> list[Sent]:
         """What was sent of a task, in order."""
-        return [s for s in self.sent if TaskRef(*(s.item.attempt_id.ref[i] for i in (0, 2))) == ref]
+        refs = ((s, s.item.attempt_id.ref) for s in self.sent)
+        return [s for s, of in refs if (of.partition_id, of.task_key) == tuple(ref)]
 
     # --- executors -----------------------------------------------------------------------------------------------
 

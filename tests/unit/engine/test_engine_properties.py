@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from unit.engine.faulty_store import UNITS
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import VirtualTimeLoop
 
-from mainspring.server.core.model import ExecutionState, TaskState
+from mainspring.server.core.model import ExecutionState, Task, TaskState
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.open_attempts import Place
 from mainspring.server.errors import Contention, StoreUnavailable, UnknownOutcome
@@ -208,10 +210,9 @@ class World:
             )
         await self.bench.adopt(*range(PARTITIONS))
 
-    def spawn(self, call: object) -> None:
+    def spawn(self, call: Coroutine[Any, Any, object]) -> None:
         """A client's call: it may fail, it ends by itself."""
-        task: asyncio.Task[object] = asyncio.ensure_future(call)  # type: ignore[arg-type]
-        self._calls.add(task)
+        self._calls.add(asyncio.create_task(call))
 
     async def lose(self, partition_id: int, *, is_told: bool) -> None:
         if self.bench.held.epoch_of(partition_id) is None:
@@ -270,7 +271,7 @@ class World:
                 assert task.handler in starved, f"due beside free credit: {task}"
         assert not bench.held.is_working
 
-    async def tasks(self) -> list:  # type: ignore[type-arg]
+    async def tasks(self) -> list[Task]:
         return await self.bench.store.inner.list_tasks("default", None, 10_000, with_payload=False)
 
     async def finish(self) -> None:
@@ -286,7 +287,7 @@ class World:
         for row in await self.bench.ledger():
             assert row.state.is_final or row.due_at > overdue_at
         for task in await self.tasks():
-            assert task.state is TaskState.COMPLETED or task.due_at > overdue_at
+            assert task.state is TaskState.COMPLETED or (task.due_at or 0) > overdue_at
         for executor in self.executors.values():
             await self.bench.until(
                 lambda e=executor: e.live_session.credit == e.held == CAPACITY, within_s=0.5
