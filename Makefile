@@ -16,6 +16,8 @@ DEVELOPMENT := \# ---- development only ----
 
 PROTOS := $(sort $(wildcard protos/mainspring/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
+# Test processes at once, each with servers of its own. Most tests wait more than they compute.
+WORKERS ?= 3
 TEST_TIERS := $(wildcard tests/unit tests/contract tests/integration tests/acceptance)
 
 .PHONY: help
@@ -116,11 +118,15 @@ test-unit: install-dev ## Tests without servers, in seconds
 
 .PHONY: test
 test: install-dev servers ## Unit, contract, integration and acceptance tests, with servers of their own
-	@$(PY) -m pytest -q -m 'not slow' $(TEST_TIERS)
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m 'not slow' $(TEST_TIERS)
 
 .PHONY: test-full
 test-full: lint types protos-check servers ## Everything CI runs: lint, types, stubs, and the tests with the long ones
-	@$(PY) -m pytest -q $(TEST_TIERS)
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(TEST_TIERS)
+
+.PHONY: test-contract
+test-contract: install-dev servers ## The contract of the stores over SQLite, MariaDB and real MySQL, with the count of each
+	@$(PY) -m pytest -q tests/contract
 
 .PHONY: chaos
 chaos: install-dev servers ## Break a running cluster in scripted ways and judge it
