@@ -288,10 +288,10 @@ class World:
             assert row.state.is_final or row.due_at > overdue_at
         for task in await self.tasks():
             assert task.state is TaskState.COMPLETED or (task.due_at or 0) > overdue_at
-        for executor in self.executors.values():
-            await self.bench.until(
-                lambda e=executor: e.live_session.credit == e.held == CAPACITY, within_s=0.5
-            )
+        await self.bench.until(self._is_all_credit_back, within_s=0.5)
+
+    def _is_all_credit_back(self) -> bool:
+        return all(e.live_session.credit == e.held == CAPACITY for e in self.executors.values())
 
 
 async def run(steps: list[Step]) -> None:
