@@ -106,6 +106,8 @@ lint: install-dev ## Style, formatting, protos, import rules
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run `ruff format`' >&2; exit 1; }
 	@cd protos && $(abspath $(VENV))/bin/buf lint
+	@if tag=$$(git describe --tags --abbrev=0 2>/dev/null); then \
+		cd protos && $(abspath $(VENV))/bin/buf breaking --against "$(abspath .)/.git#tag=$$tag,subdir=protos"; fi
 	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: types

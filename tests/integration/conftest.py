@@ -64,7 +64,7 @@ class Bench:
 
     async def start_node(self) -> RunningNode:
         clock = ClusterClock()
-        config = NodeConfig(mysql_url=self.url, zookeeper="unused:1", listen="127.0.0.1:0")
+        config = NodeConfig(listen="127.0.0.1:0")
         store = MySQLStore(MySQLSettings.from_url(self.url))
         await store.start()
         await clock.measure(store.database_time)

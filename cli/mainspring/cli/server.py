@@ -121,13 +121,13 @@ def server(
     """
     with needs_server_extra("mainspring server"):
         from mainspring.server.app import serve
-        from mainspring.server.config import NodeConfig
+        from mainspring.server.config import ServerConfig
         from mainspring.server.errors import InvalidField
         from mainspring.server.persistence.mysql.settings import MySQLSettings
         from mainspring.server.rpc.validation import Limits
 
     try:
-        config = NodeConfig.from_environment(
+        config = ServerConfig.from_environment(
             mysql_url=mysql_url,
             zookeeper=zookeeper,
             listen=listen,

@@ -49,7 +49,7 @@ class InProcessNode(Node):
         finally:
             await self._transport.unlisten(self.address)
 
-    def _register(
+    def register_services(
         self,
         engine: Engine,
         manager: PartitionManager,
@@ -60,7 +60,7 @@ class InProcessNode(Node):
             mover = TimeMover(self._clock, engine.stillness, self._store)
             dev_service_pb2_grpc.add_DevServiceServicer_to_server(DevServicer(mover), self._server)
             self._services.append(SERVICE)
-        super()._register(engine, manager, membership, executor_servicer)
+        super().register_services(engine, manager, membership, executor_servicer)
         self._engine = engine
         self._transport.listen(self.address, executor_servicer)
         self.is_reachable.set()

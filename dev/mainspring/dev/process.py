@@ -58,14 +58,8 @@ VIRTUAL_TIME = EngineSettings(
 
 
 def node_config(listen: str, engine: EngineSettings | None = None) -> NodeConfig:
-    """The settings of a node without a cluster; its servers are never called."""
-    return NodeConfig(
-        mysql_url="",
-        zookeeper="none:0",
-        listen=listen,
-        name="dev",
-        engine=engine or EngineSettings(),
-    )
+    """The settings of a node without a cluster."""
+    return NodeConfig(listen=listen, name="dev", engine=engine or EngineSettings())
 
 
 class DevProcess:

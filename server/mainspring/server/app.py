@@ -11,7 +11,7 @@ from prometheus_client import start_http_server
 
 from mainspring.server import __version__
 from mainspring.server.clock import ClusterClock
-from mainspring.server.config import NodeConfig, split_address
+from mainspring.server.config import ServerConfig, split_address
 from mainspring.server.errors import MainspringError, StoreUnavailable
 from mainspring.server.node import Node
 from mainspring.server.observability.logging import configure_logging
@@ -22,7 +22,7 @@ from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 log = structlog.get_logger(__name__)
 
 
-async def serve(config: NodeConfig) -> int:
+async def serve(config: ServerConfig) -> int:
     """Runs a node of a cluster until SIGTERM or SIGINT; answers the exit code.
 
     Comes up without the database and without ZooKeeper, and serves as soon as they do. A schema that does not fit is

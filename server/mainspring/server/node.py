@@ -123,7 +123,7 @@ class Node:
             version=__version__,
             node_addresses=lambda: _node_addresses(membership, self.address),
         )
-        self._register(engine, manager, membership, executor_servicer)
+        self.register_services(engine, manager, membership, executor_servicer)
         loops = {
             "database": self._database_round,
             "nodes": _NodeListRound(membership, executors, self._peers, self.address).run_round,
@@ -165,13 +165,14 @@ class Node:
         executor_servicer.say_goodbye()
         await self._server.stop(GOODBYE_S)
 
-    def _register(
+    def register_services(
         self,
         engine: Engine,
         manager: PartitionManager,
         membership: Membership,
         executor_servicer: ExecutorServicer,
     ) -> None:
+        """Adds every service to the gRPC server, before it starts. A node of another kind adds its own to these."""
         server, clock, store = self._server, self._clock, self._store
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskServicer(clock, store, engine, self._config.limits), server

@@ -227,9 +227,7 @@ async def test_outage_keeps_the_last_view_and_ends_by_itself(registry: Registry)
     first.publish(True, {9: 9})  # must not block, and must arrive later
     await registry.come_back()
     for membership in (first, second):
-        view = await until(
-            membership, lambda view: view.is_connected and holds_of(view, "first") == {9: 9}
-        )
+        view = await until(membership, lambda view: view.is_connected and holds_of(view, "first") == {9: 9})
         assert view.session is SessionState.LIVE
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mainspring.cli.app import app
 from mainspring.cli.durations import parse_duration
 from mainspring.cli.server import server
-from mainspring.server.config import NodeConfig
+from mainspring.server.config import ServerConfig
 
 COMMANDS = [
     ["dev"],
@@ -60,12 +60,12 @@ def test_the_list_above_is_every_command() -> None:
 @pytest.mark.usefixtures("wide_terminal")
 def test_every_setting_of_a_node_has_an_option_and_the_default_that_help_says() -> None:
     parameters = inspect.signature(server, eval_str=True).parameters
-    for field in fields(NodeConfig):
+    for field in fields(ServerConfig):
         if field.name == "limits":
             assert "max_payload_bytes" in parameters
             continue
         option = field.name.removesuffix("_s")
-        assert option in parameters, f"NodeConfig.{field.name} has no option"
+        assert option in parameters, f"ServerConfig.{field.name} has no option"
         shown = parameters[option].annotation.__metadata__[0].show_default
         if isinstance(shown, str) and isinstance(field.default, float):
             assert parse_duration(shown) == timedelta(seconds=field.default)

@@ -222,7 +222,7 @@ async def test_a_batch_that_fails_shrinks_and_grows_again() -> None:
             bench.store.once("claim", error)
         refs = await bench.register(*(bench.task(in_s=0.5) for _ in range(120)))
         await bench.until_sent(refs, within_s=5)
-        assert batch_sizes(bench.store) == [32, 16, 8, 4, 8, 16, 32, 32, 28]
+        assert batch_sizes(bench.store) == [32, 4, 1, 1, 2, 4, 8, 16, 16, 16, 16, 16, 16, 9]
 
 
 @in_virtual_time

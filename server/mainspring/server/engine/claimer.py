@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.2
 LONGEST_RETRY_S = 1.0
 MOST_CRASHES = 3
+SHRINK = 8
+CEILING_S = 10.0
+HARMLESS = 16
+"""Tasks whose payloads, however large, are no reason for a claim to fail: at most 4 MiB by default."""
 
 
 class Claimer:
@@ -49,6 +53,8 @@ class Claimer:
         self._fence_check = fence_check
         self._lanes = Lanes("claim", context.settings.claim_lanes)
         self._limit = context.settings.claim_batch
+        self._ceiling = self._limit
+        self._ceiling_until_s = float("-inf")
         self._turn = 0
         self._failures = 0
         self._wake = asyncio.Event()
@@ -144,7 +150,7 @@ class Claimer:
                 log.exception("claim_crashed", tasks=len(items))
             outcome = await self._recover(items, epochs, now=begun_at, wake_at=wake_at)
         else:
-            self._limit = min(self._context.settings.claim_batch, self._limit * 2)
+            self._grow()
             self._failures = 0
         self._context.metrics.batch("claim", len(items))
         await self._settle(items, reserved, outcome, epochs, begun_at, begun_at_s, wake_at)
@@ -163,11 +169,24 @@ class Claimer:
                 tasks=len(items),
                 in_a_row=self._failures,
             )
-        self._limit = max(1, self._limit // 2)
+        self._shrink(len(items))
         for item in items:
             self._window.return_claim(item.due)
         await self._context.clock.sleep(min(LONGEST_RETRY_S, RETRY_S * self._failures))
         self._wake.set()
+
+    def _shrink(self, failed_size: int) -> None:
+        """A batch failed, perhaps for its size (payloads): a failure may cost seconds, so the next one is much smaller."""
+        self._limit = max(1, min(self._limit, failed_size) // SHRINK)
+        self._ceiling = max(HARMLESS, failed_size // 2)
+        self._ceiling_until_s = self._context.clock.monotonic() + CEILING_S
+
+    def _grow(self) -> None:
+        """A batch went well: the next may be twice as large, but not soon again as large as one that failed."""
+        ceiling = self._context.settings.claim_batch
+        if self._context.clock.monotonic() < self._ceiling_until_s:
+            ceiling = min(ceiling, self._ceiling)
+        self._limit = min(ceiling, self._limit * 2)
 
     async def _recover(
         self, items: list[ClaimItem], epochs: dict[int, int], *, now: int, wake_at: int

@@ -3,9 +3,10 @@
 A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a queue per
 handler, so that a handler without a free executor holds up no other), or claiming (a transaction is about it).
 
-Memory is bounded twice: by a capacity for all, and by a share of it for the ready tasks of one handler. A handler whose
-share is full is saturated: more of its tasks are left in the database until half of the share is free again, so that a
-handler that nobody runs cannot take the room of the others.
+Memory is bounded three times: by a capacity for all; by a share of it for the ready tasks of one handler; and by half of it
+for all ready tasks together, where the longest queue gives way. A handler that had to leave tasks in the database is
+saturated: more of its tasks stay there until half of its share is free again. So handlers that nobody runs, however many,
+cannot take the room of the others.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class DueWindow:
         self._claiming: dict[TaskRef, DueTask] = {}
         self._capacity = capacity
         self._share = max(1, capacity // SHARES)
+        self._ready_total = 0
         self._saturated: set[str] = set()
         self._left_out: dict[str, int] = {}  # by saturated handler, the earliest due time that was left out
         self.frontier = start_at
@@ -109,12 +111,25 @@ class DueWindow:
             queue = self._ready.get(task.handler)
             if queue is None:
                 queue = self._ready[task.handler] = deque()
-            if len(queue) >= self._share:
-                self._saturated.add(task.handler)
-                del self._known[ref]
-            else:
-                queue.append(ref)
+            queue.append(ref)
+            self._ready_total += 1
+            if len(queue) > self._share:
+                self._leave_last(task.handler)
+            elif self._ready_total > self._capacity // 2:
+                self._leave_last(max(self._ready, key=lambda handler: len(self._ready[handler])))
         return len(expired)
+
+    def _leave_last(self, handler: str) -> None:
+        """Takes the task of a handler that is due last out of memory; the handler is saturated from here on."""
+        ref = self._ready[handler].pop()
+        self._ready_total -= 1
+        if not self._ready[handler]:
+            del self._ready[handler]
+        task = self._known.get(ref)
+        if task is None or ref in self._claiming or ref in self._wheel:
+            return  # forgotten or moved since: the queue still named it
+        self._saturated.add(handler)
+        del self._known[ref]
 
     def next_deadline(self) -> int | None:
         """When to call `advance` again at the latest; None when nothing is in the wheel."""
@@ -143,6 +158,7 @@ class DueWindow:
         taken: list[DueTask] = []
         while queue and len(taken) < limit:
             ref = queue.popleft()
+            self._ready_total -= 1
             task = self._known.get(ref)
             if task is None or ref in self._claiming or ref in self._wheel or task.handler != handler:
                 continue
@@ -170,3 +186,4 @@ class DueWindow:
         if self._claiming.get(ref) is task:
             del self._claiming[ref]
             self._ready.setdefault(task.handler, deque()).appendleft(ref)
+            self._ready_total += 1

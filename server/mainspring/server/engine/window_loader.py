@@ -200,7 +200,7 @@ class WindowLoader:
         now = self._context.clock.now()
         is_asked = self.is_sweep_asked and not self._sweep_wanted.is_set()
         if partitions:
-            until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000)
+            until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000) + 1
             is_full = self._sweeps % self._context.settings.full_sweep_every == 0
             from_at = DISTANT_PAST if is_full else now - int(self._context.settings.sweep_back_s * 1_000_000)
             if self._window.room:
@@ -217,9 +217,9 @@ class WindowLoader:
                 await self._sweep_wanted.wait()
         except TimeoutError:
             return
-        # What slipped just now is found once it is older than the grace.
-        await self._context.clock.sleep(self._context.settings.sweep_grace_s)
+        # What slipped just now is found once it is older than the grace; what slips meanwhile, by one more sweep.
         self._sweep_wanted.clear()
+        await self._context.clock.sleep(self._context.settings.sweep_grace_s)
 
     async def _sweep_tasks(self, partitions: Sequence[int], from_at: int, until_at: int) -> int:
         """Pages through what is overdue; what is more than one sweep may read, the next one goes on with.
