@@ -73,8 +73,8 @@ class DevServiceServicer:
         """Moves virtual time forward and runs whatever falls due on the way; answers when all of it has finished.
 
         Send a deadline that leaves the work its (real) time. When it passes, virtual time stays where it has come to; call again
-        with the rest. INVALID_ARGUMENT: neither field is set, or the target lies in the past. ABORTED: another call moves the
-        clock.
+        with the rest. What no connected executor offers holds no time. INVALID_ARGUMENT: neither field is set, or the target lies
+        in the past. DEADLINE_EXCEEDED: names what time stood still for. ABORTED: another call moves the clock.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +82,8 @@ class DevServiceServicer:
 
     def RunUntilIdle(self, request, context):
         """Moves virtual time forward until no one-time task is left and nothing runs, recurring tasks firing on the way; answers when
-        all has finished. RESOURCE_EXHAUSTED: the limit is reached before.
+        all has finished. RESOURCE_EXHAUSTED: the limit is reached before. FAILED_PRECONDITION: no executor offers the handlers of
+        what is left. DEADLINE_EXCEEDED and ABORTED: as AdvanceTime.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

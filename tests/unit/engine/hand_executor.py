@@ -162,7 +162,7 @@ class HandExecutor:
         beat_s = self._bench.settings.heartbeat_interval_s
         while not session.is_closed:
             if self.is_reading:
-                outbox = await session.outgoing(beat_s)
+                outbox = await session.outgoing(asyncio.timeout(beat_s))
             else:
                 outbox = None
                 await asyncio.sleep(beat_s / 10)

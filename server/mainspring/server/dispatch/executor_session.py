@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from mainspring.server.dispatch.frames import AttemptId, ReconcileQuestion, WorkItem
@@ -118,11 +119,15 @@ class ExecutorSession:
         self.credit = 0
         self._ready.set()
 
-    async def outgoing(self, timeout_s: float) -> Outbox | None:
-        """Waits for something to send and takes it all; None when nothing came up in time. For the one writer task."""
+    async def outgoing(self, limit: AbstractAsyncContextManager[object]) -> Outbox | None:
+        """Waits for something to send and takes it all; None when nothing came up in time. For the one writer task.
+
+        Args:
+            limit: raises TimeoutError when its block takes too long, such as `Clock.timeout(1.0)`.
+        """
         if not self._ready.is_set():
             try:
-                async with asyncio.timeout(timeout_s):
+                async with limit:
                     await self._ready.wait()
             except TimeoutError:
                 return None

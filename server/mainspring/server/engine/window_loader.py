@@ -116,6 +116,9 @@ class WindowLoader:
         while True:
             page, cursor = await self._page(partitions, from_at, until_at, cursor)
             self.merge(page)
+            now = self._context.clock.now()
+            for task in page:
+                self._context.metrics.stage("loaded", now, task.due_at)
             if cursor is None:
                 return True
             if self._window.room == 0:

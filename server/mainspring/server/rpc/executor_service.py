@@ -181,7 +181,8 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         sequence = 0
         beat_at_s = self._clock.monotonic()
         while not session.is_closed:
-            outbox = await session.outgoing(max(0.0, beat_at_s - self._clock.monotonic()))
+            wait_s = max(0.0, beat_at_s - self._clock.monotonic())
+            outbox = await session.outgoing(self._clock.timeout(wait_s))
             frames = list(_frames(outbox)) if outbox is not None else []
             if self._clock.monotonic() >= beat_at_s:
                 sequence += 1
