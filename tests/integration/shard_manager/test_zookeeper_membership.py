@@ -72,27 +72,33 @@ async def test_stops_without_a_server(
 async def test_server_frozen_beyond_the_session_timeout(
     own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
 ) -> None:
-    """All sessions end when it goes on; everybody comes back by themselves."""
+    """Sessions end when it goes on; everybody comes back by themselves.
+
+    Whether a session ends is a race: a ping that waited in the server's socket may be read before the expiry is looked
+    at. So it is frozen until each of the two has ended once, and everybody has to come back every time.
+    """
     for membership in memberships:
         await membership.start()
     for membership in memberships:
         await until_connected(membership)
-    own_zookeeper.pause()
-    frozen_at = time.monotonic()
-    async with asyncio.timeout(5):
-        while memberships[0].view().is_connected:
-            await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
-    assert memberships[0].view().read_at <= frozen_at
-    await asyncio.sleep(max(0.0, frozen_at + 2 * SESSION_S + 0.5 - time.monotonic()))  # the fault's length
-    own_zookeeper.resume()
-    async with asyncio.timeout(10):
-        for membership in memberships:
-            while not (
-                (view := membership.view()).is_connected
-                and view.session_expired_at is not None
-                and len(view.members) == 2
-            ):
-                await membership.wait_for_change(view.generation, 0.5)
+    for _ in range(8):
+        own_zookeeper.pause()
+        frozen_at = time.monotonic()
+        async with asyncio.timeout(5):
+            while memberships[0].view().is_connected:
+                await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
+        assert memberships[0].view().read_at <= frozen_at
+        await asyncio.sleep(
+            max(0.0, frozen_at + 2 * SESSION_S + 0.5 - time.monotonic())
+        )  # the fault's length
+        own_zookeeper.resume()
+        async with asyncio.timeout(10):
+            for membership in memberships:
+                while not ((view := membership.view()).is_connected and len(view.members) == 2):
+                    await membership.wait_for_change(view.generation, 0.5)
+        if all(membership.view().session_expired_at is not None for membership in memberships):
+            return
+    pytest.fail("no freeze ended both sessions: nothing was shown")
 
 
 async def test_restarted_server_forgets_nothing(
