@@ -118,13 +118,21 @@ types: install-dev ## mypy --strict
 test-unit: install-dev ## Tests without servers, in seconds
 	@$(PY) -m pytest -q tests/unit
 
+# $(call run_tests,OPTIONS): several test processes share the machine; what failed there runs once more by itself, so that a
+# bound on real processes and real time is judged on a machine that has time for it.
+define run_tests
+$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(1) $(TEST_TIERS) || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
+	echo '== what failed, once more and one at a time'; \
+	$(PY) -m pytest -q --last-failed --last-failed-no-failures none $(1) $(TEST_TIERS); }
+endef
+
 .PHONY: test
 test: install-dev servers ## Unit, contract, integration and acceptance tests, with servers of their own
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m 'not slow' $(TEST_TIERS)
+	@$(call run_tests,-m 'not slow')
 
 .PHONY: test-full
 test-full: lint types protos-check servers ## Everything CI runs: lint, types, stubs, and the tests with the long ones
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(TEST_TIERS)
+	@$(call run_tests,)
 
 .PHONY: test-contract
 test-contract: install-dev servers ## The contract of the stores over SQLite, MariaDB and real MySQL, with the count of each

@@ -105,8 +105,8 @@ def test_distributed_cron_with_a_node_that_joins_and_one_that_dies() -> None:
         ("kill", "node-2"),
     }
     assert {member_name(node_id) for node_id in outcome.report.nodes} == {f"node-{n}" for n in (1, 2, 3, 4)}
-    assert outcome.report.by_kind["cron"] > 100
-    assert outcome.report.by_kind["interval"] > 100
+    assert outcome.report.by_kind["cron"] > 50
+    assert outcome.report.by_kind["interval"] > 50
     dead = next(fault for fault in outcome.history.faults if fault.kind == "kill")
     # It did its part, and nothing after its death: others did that once its session had ended.
     told = [
