@@ -3,6 +3,7 @@
 Seconds of the time line count from its beginning, `lead_s` after the registration has begun.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -109,7 +110,7 @@ DURATIONS: dict[str, type[Fixed] | type[Uniform] | type[Lognormal]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(ABC):
     """`[[load]]`: some tasks alike. One class for each `schedule`."""
 
     name: str = key("Unique; begins the ids of its tasks. 1 to 40 of A-Z a-z 0-9 . _ -")
@@ -122,9 +123,9 @@ class Load:
         """What is wrong beyond single keys, on a time line of so many seconds."""
         return iter(())
 
+    @abstractmethod
     def task_count(self, seconds: float) -> int:
         """How many tasks it registers."""
-        raise NotImplementedError
 
     def stretched(self, factor: float) -> Self:
         """The same on a time line longer by this factor: instants move in proportion, tasks and rates stay."""

@@ -43,9 +43,6 @@ class ExecutionState(IntEnum):
         return self >= ExecutionState.SUCCEEDED
 
 
-FIRST_FINAL_STATE = ExecutionState.SUCCEEDED
-
-
 class TaskRef(NamedTuple):
     """Names a task."""
 
