@@ -140,24 +140,43 @@ class Cluster:
         Raises:
             ChildFailedError: it ended or did not listen in time.
         """
-        name = self._next_name("node")
+        node = self._make_node(self._next_name("node"))
+        self.nodes.append(node)
+        self._guarded(node.start, node.kill)
+        if waits:
+            self._wait_until_listening(node)
+        return node
+
+    def start_again(self, member: MemberProcess) -> None:
+        """Start a node that has ended once more, at its address; it is another process and so another node id.
+
+        Raises:
+            ChildFailedError: it ended or did not listen in time.
+        """
+        self._guarded(member.start, member.kill)
+        self._wait_until_listening(member)
+
+    def _make_node(self, name: str) -> MemberProcess:
+        """Describe a node; what its address is and how it reaches the servers may differ in a subclass."""
         port, metrics_port = free_ports(2)
         address = f"{LOOPBACK}:{port}"
-        arguments = ["server", "--zookeeper-session", f"{self.settings.zookeeper_session_s:g}s"]
         environment = {
             **self._environment(),
             "MAINSPRING_LISTEN": address,
             "MAINSPRING_NAME": name,
             "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
         }
-        node = MemberProcess(
-            name, arguments, environment, self.folder.logs, address=address, metrics_port=metrics_port
+        return MemberProcess(
+            name,
+            self._node_arguments(),
+            environment,
+            self.folder.logs,
+            address=address,
+            metrics_port=metrics_port,
         )
-        self.nodes.append(node)
-        self._guarded(node.start, node.kill)
-        if waits:
-            self._wait_until_listening(node)
-        return node
+
+    def _node_arguments(self) -> list[str]:
+        return ["server", "--zookeeper-session", f"{self.settings.zookeeper_session_s:g}s"]
 
     def wait_until_listening(self) -> None:
         """Wait until every node that was started listens. Raises ChildFailedError when one does not."""

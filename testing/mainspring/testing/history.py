@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 TaskKey = tuple[str, str]
 Kind = Literal["one-time", "cron", "interval"]
+Delivery = Literal["at-least-once", "at-most-once"]
 KINDS: tuple[Kind, ...] = ("one-time", "cron", "interval")
 OPEN_STATES = frozenset({"SCHEDULED", "WAITING", "DISPATCHED", "RUNNING"})
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED", "EXPIRED", "LOST"})
@@ -64,7 +65,7 @@ class AcknowledgedTask:
     cancel_sent_at: int | None = None
     cancelled_at: int | None = None
     cancels_running: bool = False
-    delivery: Literal["at-least-once", "at-most-once"] = "at-least-once"
+    delivery: Delivery = "at-least-once"
     max_attempts: int = 1
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from mainspring.client import (
     Unavailable,
 )
 from mainspring.testing.errors import TestingError
-from mainspring.testing.history import AcknowledgedTask
+from mainspring.testing.history import AcknowledgedTask, TaskKey
 from mainspring.testing.ledger import moment
 from mainspring.testing.workload import PlannedTask
 
@@ -43,9 +43,20 @@ class LoadGenerator:
         self._client = client
         self._on_change = on_change
         self.tasks: list[AcknowledgedTask] = []
+        self._index: dict[TaskKey, int] = {}
 
-    async def register(self, plan: Sequence[PlannedTask], *, give_up_s: float = 60.0) -> None:
-        """Register a plan in batches, a few calls at once, in the plan's order.
+    def _note(self, task: AcknowledgedTask) -> None:
+        self._index[task.key] = len(self.tasks)
+        self.tasks.append(task)
+
+    async def register(
+        self,
+        plan: Sequence[PlannedTask],
+        *,
+        give_up_s: float = 60.0,
+        calls_at_once: int | None = _CALLS_AT_ONCE,
+    ) -> None:
+        """Register a plan in batches, `calls_at_once` (None: all), in the plan's order.
 
         A call that was not answered, or whose database was away, is repeated until `give_up_s` after its first try; then
         its tasks count as of unknown outcome.
@@ -53,7 +64,7 @@ class LoadGenerator:
         Raises:
             TestingError: a task was refused.
         """
-        gate = asyncio.Semaphore(_CALLS_AT_ONCE)
+        gate = asyncio.Semaphore(calls_at_once or max(1, len(plan)))
 
         async def send(batch: Sequence[PlannedTask]) -> None:
             async with gate:
@@ -73,7 +84,7 @@ class LoadGenerator:
             unanswered: list[PlannedTask] = []
             for planned, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, Task):
-                    self.tasks.append(planned.acknowledged(sent_at, acknowledged_at))
+                    self._note(planned.acknowledged(sent_at, acknowledged_at))
                 elif isinstance(answer, Unavailable | DeadlineExceeded):
                     unanswered.append(planned)
                 else:
@@ -81,7 +92,8 @@ class LoadGenerator:
             self._on_change()
             waiting = unanswered
             if waiting and time.monotonic() > deadline:
-                self.tasks += [planned.acknowledged(sent_at, None, outcome="unknown") for planned in waiting]
+                for planned in waiting:
+                    self._note(planned.acknowledged(sent_at, None, outcome="unknown"))
                 return
             if waiting:
                 await asyncio.sleep(_RETRY_PAUSE_S)
@@ -130,27 +142,32 @@ class LoadGenerator:
         """
         gate = asyncio.Semaphore(_CANCELS_AT_ONCE)
 
-        async def cancel(index: int, task: AcknowledgedTask) -> None:
+        async def cancel(task: AcknowledgedTask) -> None:
             async with gate:
-                cancel_sent_at = now_us()
-                cancelled_at: int | None = None
-                try:
-                    await self._client.cancel_task(
-                        task.task_id, namespace=task.namespace, timeout_s=CANCEL_TIMEOUT_S
-                    )
-                    cancelled_at = now_us()
-                finally:
-                    self.tasks[index] = replace(
-                        task, cancel_sent_at=cancel_sent_at, cancelled_at=cancelled_at
-                    )
+                await self.cancel(task.namespace, task.task_id)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for index, task in enumerate(self.tasks):
-                    if task.kind != "one-time" and task.cancel_sent_at is None:
-                        group.create_task(cancel(index, task), name=f"cancel-{task.task_id}")
+                for task in self.tasks:
+                    if task.kind != "one-time" and task.cancelled_at is None:
+                        group.create_task(cancel(task), name=f"cancel-{task.task_id}")
         except* MainspringError as errors:
             raise errors.exceptions[0] from None
+
+    async def cancel(self, namespace: str, task_id: str) -> None:
+        """Cancel a task that was registered, and note when; when it fails nobody knows whether it took effect.
+
+        May be repeated: what counts is when it was first sent and when it was first acknowledged.
+
+        Raises:
+            MainspringError: it was not acknowledged within 20 s.
+        """
+        index = self._index[namespace, task_id]
+        if self.tasks[index].cancel_sent_at is None:
+            self.tasks[index] = replace(self.tasks[index], cancel_sent_at=now_us())
+        await self._client.cancel_task(task_id, namespace=namespace, timeout_s=CANCEL_TIMEOUT_S)
+        if self.tasks[index].cancelled_at is None:
+            self.tasks[index] = replace(self.tasks[index], cancelled_at=now_us())
 
 
 def now_us() -> int:

@@ -35,6 +35,7 @@ class MemberProcess:
         *,
         address: str = "",
         metrics_port: int | None = None,
+        program: Sequence[str] | None = None,
     ) -> None:
         """Describe `mainspring ARGUMENTS`; nothing runs yet.
 
@@ -45,13 +46,14 @@ class MemberProcess:
             logs: the folder of its log file.
             address: host:port where a node listens.
             metrics_port: where a node serves its metrics, on loopback.
+            program: what runs in the place of `mainspring`, such as a launcher of a test that runs it in turn.
         """
         self.name = name
         self.address = address
         self.metrics_port = metrics_port
         self._child = ChildProcess(
             name,
-            mainspring_command(*arguments),
+            mainspring_command(*arguments) if program is None else [*program, *arguments],
             log_path=logs / f"{name}.log",
             environment={**import_environment(), **environment},
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mainspring.testing.history import AcknowledgedTask, Kind
+from mainspring.testing.history import AcknowledgedTask, Delivery, Kind
 
 SECOND_US = 1_000_000
 # Offsets of whole hours, of half and of quarter ones, both hemispheres, and UTC itself.
@@ -40,6 +40,7 @@ class PlannedTask:
     every_us: int | None = None
     anchor_at: int | None = None
     payload: bytes = b""
+    delivery: Delivery = "at-least-once"
 
     def acknowledged(
         self,
@@ -70,6 +71,7 @@ class PlannedTask:
             time_zone=self.time_zone,
             every_us=self.every_us,
             anchor_at=self.anchor_at if anchor_at is None else anchor_at,
+            delivery=self.delivery,
         )
 
 

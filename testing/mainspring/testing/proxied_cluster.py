@@ -1,0 +1,124 @@
+"""A cluster whose nodes reach MySQL, ZooKeeper and each other, and are reached, over links that can be broken."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from mainspring.testing.cluster import Cluster, ClusterSettings
+from mainspring.testing.member_process import MemberProcess
+from mainspring.testing.ports import LOOPBACK, free_ports
+from mainspring.testing.proxy.link import Counts, Mode
+from mainspring.testing.proxy.proxies import Proxies
+from mainspring.testing.run_folder import RunFolder
+
+
+class Side(enum.Enum):
+    """What a node's link leads to."""
+
+    MYSQL = "mysql"
+    ZOOKEEPER = "zookeeper"
+    CALLERS = "callers"
+    """The node's own server: executors, clients and other nodes reach it there."""
+
+
+class ProxiedCluster(Cluster):
+    """Each node has a link of its own to each server, and one in front of it."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: ClusterSettings | None = None,
+        *,
+        program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe it; nothing runs yet.
+
+        Args:
+            folder: of the run.
+            settings: see `Cluster`.
+            program: runs the nodes in the place of `mainspring`.
+            environment: added to that of the nodes.
+        """
+        super().__init__(folder, settings)
+        self.proxies = Proxies()
+        self._program = program
+        self._extra_environment = dict(environment or {})
+
+    def start_servers(self) -> None:
+        """See `Cluster`; the proxies too."""
+        self._guarded(self.proxies.start, self.proxies.close)
+        super().start_servers()
+
+    def close(self) -> None:
+        """See `Cluster`; the proxies too."""
+        super().close()
+        self.proxies.close()
+
+    @property
+    def sql_port(self) -> int:
+        """Where the database itself listens."""
+        return urlsplit(self._mysql_url).port or 3306
+
+    def node(self, name: str) -> MemberProcess:
+        """The node of this name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def set_link(
+        self,
+        node: MemberProcess,
+        side: Side,
+        mode: Mode,
+        *,
+        delay_s: float = 0.0,
+        only: Sequence[MemberProcess] = (),
+    ) -> None:
+        """Change what a node's link does; with `only`, to connections of these members alone."""
+        pids = [member.pid for member in only if member.is_running]
+        self.proxies.set_mode(link_name(node, side), mode, delay_s=delay_s, only_pids=pids)
+
+    def counts(self, node: MemberProcess, side: Side) -> Counts:
+        """What a node's link saw."""
+        return self.proxies.counts(link_name(node, side))
+
+    def _make_node(self, name: str) -> MemberProcess:
+        listen_port, metrics_port = free_ports(2)
+        zookeeper, _, path = self._zookeeper_hosts.partition("/")
+        zookeeper_port = int(zookeeper.partition(",")[0].rpartition(":")[2])
+        targets = {
+            Side.MYSQL: self.sql_port,
+            Side.ZOOKEEPER: zookeeper_port,
+            Side.CALLERS: listen_port,
+        }
+        ports = {side: self.proxies.open(f"{name}/{side.value}", port) for side, port in targets.items()}
+        parts = urlsplit(self._mysql_url)
+        account = parts.netloc.rpartition("@")[0]
+        address = f"{LOOPBACK}:{ports[Side.CALLERS]}"
+        environment = {
+            **self._extra_environment,
+            "MAINSPRING_MYSQL_URL": f"mysql://{account}@{LOOPBACK}:{ports[Side.MYSQL]}{parts.path}",
+            "MAINSPRING_ZOOKEEPER": f"{LOOPBACK}:{ports[Side.ZOOKEEPER]}/{path}",
+            "MAINSPRING_LISTEN": f"{LOOPBACK}:{listen_port}",
+            "MAINSPRING_ADVERTISE": address,
+            "MAINSPRING_NAME": name,
+            "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
+        }
+        return MemberProcess(
+            name,
+            self._node_arguments(),
+            environment,
+            self.folder.logs,
+            address=address,
+            metrics_port=metrics_port,
+            program=self._program,
+        )
+
+    def _wait_until_listening(self, node: MemberProcess) -> None:
+        # The link listens from the beginning; the metrics' port opens after the server's own.
+        assert node.metrics_port is not None
+        node.child.wait_for_port(node.metrics_port, timeout_s=30.0)
+
+
+def link_name(node: MemberProcess, side: Side) -> str:
+    """A node's link, as the proxies know it."""
+    return f"{node.name}/{side.value}"

@@ -1,0 +1,323 @@
+"""One cluster under steady traffic, and faults upon it one after another: what is done, when, and what it left.
+
+An episode is one fault (or a pair): calm, fault, heal, and time to settle before the next one. All episodes of a campaign
+share a cluster, so that later faults meet what earlier ones left behind, and one body of evidence, judged as a whole;
+figures are per episode.
+"""
+
+import asyncio
+import contextlib
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.node_launcher import STALL_VARIABLE
+from chaos.traffic import NAMESPACE, Traffic, TrafficSettings
+
+from mainspring.client import MainspringClient, MainspringError
+from mainspring.testing.cluster import ClusterSettings
+from mainspring.testing.errors import ChildFailedError, TestingError
+from mainspring.testing.history import Fault, History
+from mainspring.testing.load_generator import now_us
+from mainspring.testing.load_run import SECOND_US, member_name
+from mainspring.testing.member_process import MemberProcess
+from mainspring.testing.progress import Progress
+from mainspring.testing.proxied_cluster import ProxiedCluster, Side
+from mainspring.testing.proxy.link import Mode
+from mainspring.testing.run_folder import RunFolder
+from mainspring.testing.scenario import Scenario
+from mainspring.testing.sql_server import connect
+
+LAUNCHER = Path(__file__).with_name("node_launcher.py")
+WARM_S = 4.0
+CALM_S = 3.0
+RECOVERY_S = 45.0
+STALL_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSettings:
+    """How a campaign is run."""
+
+    name: str
+    seed: int
+    nodes: int = 3
+    executors: int = 2
+    traffic: TrafficSettings = field(default_factory=TrafficSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One fault as it went.
+
+    Attributes:
+        name: Of the fault.
+        from_at: Its begin. `healed_at`: its end. `settled_at`: when all was as before. Microseconds.
+        bound_us: The greatest lateness promised; counted from the due time, or from `healed_at` for what was due in an
+            outage.
+        is_outage: Whether the promise of 10 s rests until `healed_at`.
+        facts: What shows that it really happened, for people and for the table.
+    """
+
+    name: str
+    from_at: int
+    healed_at: int
+    settled_at: int
+    bound_us: int
+    is_outage: bool
+    facts: Mapping[str, Any]
+
+
+class Campaign(Scenario):
+    """A run on a proxied cluster. Use it in `async with`."""
+
+    cluster: ProxiedCluster
+
+    def __init__(self, settings: CampaignSettings) -> None:
+        """Describe it; nothing runs yet."""
+        self.settings = settings
+        self.folder = RunFolder.create(f"chaos-{settings.name}")
+        cluster = ProxiedCluster(
+            self.folder,
+            settings.cluster,
+            program=[sys.executable, str(LAUNCHER)],
+            environment={STALL_VARIABLE: str(STALL_S)},
+        )
+        progress = Progress(
+            f"chaos {settings.name}, seed {settings.seed}",
+            on_event=lambda elapsed_s, text: print(f"{elapsed_s:6.1f} s {text}", flush=True),
+        )
+        super().__init__(cluster, progress)
+        self.random = random.Random(f"campaign {settings.seed}")
+        self.episodes: list[Episode] = []
+        self.facts: dict[str, Any] = {}
+        """Filled by the fault under way."""
+        self._namespaces.add(NAMESPACE)
+        self._traffic: Traffic | None = None
+
+    @property
+    def traffic(self) -> Traffic:
+        """The clients."""
+        if self._traffic is None:
+            raise TestingError("the campaign has not begun")
+        return self._traffic
+
+    async def run(self, steps: Sequence["Step"]) -> History:
+        """Run the episodes and take the evidence.
+
+        Raises:
+            TestingError: the cluster did not come up, or did not recover from a fault.
+        """
+        print(f"campaign {self.settings.name}: seed {self.settings.seed}, evidence {self.folder.path}")
+        await self.start(nodes=self.settings.nodes, executors=self.settings.executors)
+        window_from_at = now_us()
+        self._traffic = Traffic(self.load, self.settings.seed, self.settings.traffic)
+        working = asyncio.create_task(self._traffic.run(), name="traffic")
+        try:
+            await self._while(working, asyncio.sleep(WARM_S))
+            for step in steps:
+                await self._while(working, self.play(step))
+        finally:
+            self._traffic.stop()
+            await asyncio.wait([working])
+        working.result()
+        ends = [fault.until_at for fault in self.faults]
+        history = await self.finish(window_from_at=window_from_at, window_until_at=max([now_us(), *ends]))
+        history.save(self.folder.history)
+        return history
+
+    async def _while(self, working: asyncio.Task[None], step: Awaitable[None]) -> None:
+        """Carry a step out; a failure of the traffic meanwhile ends it."""
+        task = asyncio.ensure_future(step)
+        await asyncio.wait([task, working], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+            working.result()
+            raise TestingError("the traffic has ended")
+        task.result()
+
+    async def play(self, step: "Step") -> None:
+        """One episode."""
+        self.facts = {}
+        self.progress.event(f"== {step.name}")
+        from_at = now_us()
+        await step.script(self)
+        healed_at = now_us()
+        await self.recovered()
+        settled_at = now_us()
+        self.progress.event(
+            f"== {step.name}: {(healed_at - from_at) / SECOND_US:.1f} s, recovered "
+            f"{(settled_at - healed_at) / SECOND_US:.1f} s later; {self.facts}"
+        )
+        self.episodes.append(
+            Episode(
+                step.name,
+                from_at,
+                healed_at,
+                settled_at,
+                int(step.bound_s * SECOND_US),
+                step.is_outage,
+                self.facts,
+            )
+        )
+        await asyncio.sleep(CALM_S)
+
+    async def recovered(self, timeout_s: float = RECOVERY_S) -> None:
+        """Wait until the cluster is as it should be: partitions spread over all nodes, every executor at every node.
+
+        Raises:
+            ChildFailedError: not in time; says what is missing.
+        """
+        await self.until_spread(timeout_s)
+        await self.until_connected(timeout_s)
+
+    async def until_spread(self, timeout_s: float = RECOVERY_S) -> None:
+        """See `Scenario`; asks the database itself, so that it works whatever the nodes do."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            counts = Counter(member_name(owner) for owner in (await self.owners()).values())
+            wanted = {n.name for n in self.cluster.nodes if n.is_running and n.name not in self._leaving}
+            if set(counts) == wanted and max(counts.values()) - min(counts.values()) <= 1:
+                return
+            if time.monotonic() > deadline:
+                raise ChildFailedError(
+                    f"the partitions are not spread over {sorted(wanted)} after {timeout_s:g} s: {dict(counts)}"
+                )
+            await asyncio.sleep(0.1)
+
+    async def owners(self) -> dict[int, str]:
+        """Owner ids by partition, "" for none; nothing when the database does not answer."""
+        rows = await self.sql("SELECT partition_id, COALESCE(owner_id, '') FROM partitions")
+        return {int(row[0]): str(row[1]) for row in rows}
+
+    async def epochs(self, node: MemberProcess) -> dict[int, int]:
+        """Epochs by partition of what a node owns now."""
+        rows = await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")
+        return {int(p): int(epoch) for p, owner, epoch in rows if owner and member_name(owner) == node.name}
+
+    async def sql(self, statement: str, *, administrator: bool = False) -> list[tuple[Any, ...]]:
+        """Ask the database itself; nothing when it does not answer."""
+        database = self.cluster._mysql_url.rpartition("/")[2]
+
+        def ask() -> list[tuple[Any, ...]]:
+            server = self.cluster.mariadb
+            assert server is not None
+            url = (server.administrator_url if administrator else server.url) + database
+            try:
+                with connect(url, timeout_s=2.0) as connection, connection.cursor() as cursor:
+                    cursor.execute(statement)
+                    return list(cursor.fetchall())
+            except Exception as error:
+                if administrator:
+                    raise TestingError(f"{statement}: {error}") from error
+                return []
+
+        return await asyncio.to_thread(ask)
+
+    async def until_connected(self, timeout_s: float = RECOVERY_S) -> None:
+        """Wait until every running node has every running executor."""
+        executors = {executor.name for executor in self.cluster.executors if executor.is_running}
+        deadline = time.monotonic() + timeout_s
+        for node in [node for node in self.cluster.nodes if node.is_running]:
+            async with MainspringClient(node.address) as client:
+                while True:
+                    with contextlib.suppress(MainspringError):
+                        seen = {e.executor_id for e in (await client.list_nodes(timeout_s=2.0)).executors}
+                        if executors <= seen:
+                            break
+                    if time.monotonic() > deadline:
+                        raise ChildFailedError(f"{node.name} does not have {sorted(executors)}")
+                    await asyncio.sleep(0.1)
+
+    # --- what faults are made of ----------------------------------------------------------------------------------
+
+    def some_node(self) -> MemberProcess:
+        """A running node, by the seed."""
+        return self.random.choice([node for node in self.cluster.nodes if node.is_running])
+
+    def some_executor(self) -> MemberProcess:
+        """A running executor, by the seed."""
+        return self.random.choice([e for e in self.cluster.executors if e.is_running])
+
+    @contextlib.asynccontextmanager
+    async def away(self, *nodes: MemberProcess) -> AsyncIterator[None]:
+        """For the length of the block these nodes are not expected to own anything."""
+        self._leaving |= {node.name for node in nodes}
+        try:
+            yield
+        finally:
+            self._leaving -= {node.name for node in nodes}
+
+    @contextlib.asynccontextmanager
+    async def broken_link(
+        self, node: MemberProcess, side: Side, mode: Mode, *, only: Sequence[MemberProcess] = ()
+    ) -> AsyncIterator[None]:
+        """A node's link is cut or frozen for the length of the block."""
+        self.cluster.set_link(node, side, mode, only=only)
+        try:
+            yield
+        finally:
+            self.cluster.set_link(node, side, Mode.PASS)
+
+    async def start_again(self, *nodes: MemberProcess) -> None:
+        """Start nodes that have ended."""
+        async with asyncio.TaskGroup() as group:
+            for node in nodes:
+                group.create_task(asyncio.to_thread(self.cluster.start_again, node))
+
+    async def moved_from(self, node: MemberProcess, before: Mapping[int, int]) -> None:
+        """Wait until others own what a node owned; says so in the facts.
+
+        Raises:
+            ChildFailedError: they do not within 20 s.
+        """
+        deadline = time.monotonic() + 20.0
+        while time.monotonic() < deadline:
+            rows = await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")
+            now = {int(p): (member_name(owner or ""), int(epoch)) for p, owner, epoch in rows}
+            moved = [
+                p
+                for p, e in before.items()
+                if p in now and now[p][0] not in ("", node.name) and now[p][1] > e
+            ]
+            if before and len(moved) == len(before):
+                self.facts["partitions moved"] = self.facts.get("partitions moved", 0) + len(moved)
+                return
+            await asyncio.sleep(0.1)
+        raise ChildFailedError(
+            f"{len(before) - len(moved)} of {len(before)} partitions of {node.name} did not move"
+        )
+
+    def log_count(self, node: MemberProcess, text: str) -> int:
+        """How often a text stands in a node's log so far."""
+        return node.child.log_text().count(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of fault.
+
+    Attributes:
+        name: For people, and the line of the table.
+        script: Makes it, lets it last, heals it. Raises when it did not really happen.
+        bound_s: The greatest lateness promised.
+        is_outage: Whether MySQL, ZooKeeper with every node, every node or every executor was away: the bound then
+            counts from the heal.
+        takes_s: About how long, for plans of bounded length.
+    """
+
+    name: str
+    script: Callable[[Campaign], Awaitable[None]]
+    bound_s: float = 10.0
+    is_outage: bool = False
+    takes_s: float = 20.0
+
+
+__all__ = ["Campaign", "CampaignSettings", "Episode", "Fault", "Step"]

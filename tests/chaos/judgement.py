@@ -1,0 +1,95 @@
+"""What a campaign showed: the checker's verdict on the whole, and figures of each episode held against its promise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.campaign import Episode
+from mainspring.testing.checker import Verdict, check
+from mainspring.testing.history import History, Run, TaskKey
+
+SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeFigures:
+    """Of one episode.
+
+    Attributes:
+        due: Executions that fell due in it.
+        runs_again: Those of them that ran more than once.
+        lost: Those that ended as LOST.
+        late_us: The greatest lateness of a first start, as the bound counts it.
+        late_from_due_us: The same counted from the due time, whatever was away.
+        registered: Tasks that were acknowledged in it.
+    """
+
+    episode: Episode
+    due: int
+    runs_again: int
+    lost: int
+    late_us: int
+    late_from_due_us: int
+    registered: int
+
+    @property
+    def keeps_bound(self) -> bool:
+        """Whether nothing was later than promised."""
+        return self.late_us <= self.episode.bound_us
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignJudgement:
+    """A campaign's evidence and what was found in it."""
+
+    history: History
+    verdict: Verdict
+    figures: tuple[EpisodeFigures, ...]
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """Why it is not ok, a line each."""
+        found = [str(violation) for violation in self.verdict.violations[:20]]
+        if len(self.verdict.violations) > len(found):
+            found.append(f"... and {len(self.verdict.violations) - len(found)} more violations")
+        found += [f"proves nothing: {reason}" for reason in self.verdict.vacuous]
+        for figures in self.figures:
+            if not figures.due:
+                found.append(f"{figures.episode.name}: nothing was due")
+            if not figures.keeps_bound:
+                found.append(
+                    f"{figures.episode.name}: {figures.late_us / SECOND_US:.2f} s late, "
+                    f"promised are {figures.episode.bound_us / SECOND_US:g} s"
+                )
+        return tuple(found)
+
+
+def judge(history: History, episodes: Sequence[Episode]) -> CampaignJudgement:
+    """Judge a campaign."""
+    return CampaignJudgement(
+        history, check(history), tuple(figures_of(history, episode) for episode in episodes)
+    )
+
+
+def figures_of(history: History, episode: Episode) -> EpisodeFigures:
+    """The figures of what was due from the fault's begin until all had settled."""
+    runs: dict[tuple[TaskKey, int], list[Run]] = {}
+    for run in history.runs:
+        runs.setdefault((run.key, run.scheduled_at), []).append(run)
+    due = again = lost = late_us = late_from_due_us = 0
+    for row in history.ledger:
+        if row.gap_until is not None or not episode.from_at <= row.due_at < episode.settled_at:
+            continue
+        due += 1
+        lost += row.state == "LOST"
+        started = runs.get((row.key, row.scheduled_at), [])
+        again += len(started) > 1
+        if started:
+            first_at = min(run.started_at for run in started)
+            late_from_due_us = max(late_from_due_us, first_at - row.due_at)
+            base_at = max(row.due_at, episode.healed_at) if episode.is_outage else row.due_at
+            late_us = max(late_us, first_at - base_at)
+    registered = sum(
+        task.acknowledged_at is not None and episode.from_at <= task.acknowledged_at < episode.settled_at
+        for task in history.tasks
+    )
+    return EpisodeFigures(episode, due, again, lost, late_us, late_from_due_us, registered)
