@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.campaign import Episode
+
 from mainspring.testing.checker import Verdict, check
 from mainspring.testing.history import History, Run, TaskKey
 

@@ -34,8 +34,10 @@ class TaskHint(_message.Message):
     def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ...) -> None: ...
 
 class HintResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("not_mine",)
+    NOT_MINE_FIELD_NUMBER: _ClassVar[int]
+    not_mine: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, not_mine: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ForwardResultsRequest(_message.Message):
     __slots__ = ("results", "executor_id")

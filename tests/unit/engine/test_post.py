@@ -11,7 +11,7 @@ from mainspring.server.dispatch.frames import AttemptId, AttemptResult
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.owner_router import OwnerRouter
-from mainspring.server.engine.peers import Hint
+from mainspring.server.engine.peers import Hint, PeerUnreachable
 from mainspring.server.engine.post import Post
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.engine.supervision import keep_running
@@ -27,9 +27,15 @@ class Calls:
 
     def __init__(self) -> None:
         self.hints: list[tuple[str, TaskRef]] = []
+        self.holds_nothing: set[str] = set()
+        """Addresses that hold none of what they are told of."""
+        self.is_away: set[str] = set()
 
-    async def send_hints(self, address: str, hints: Sequence[Hint]) -> None:
+    async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
+        if address in self.is_away:
+            raise PeerUnreachable("gone")
         self.hints += [(address, hint.ref) for hint in hints]
+        return list(hints) if address in self.holds_nothing else []
 
     async def forward_results(
         self, address: str, executor_id: str, results: Sequence[AttemptResult]
@@ -96,6 +102,40 @@ async def test_a_hint_waits_until_the_new_owner_has_told() -> None:
         assert bench.calls.hints == []
         bench.other_owns(3)
         await until(lambda: bench.calls.hints == [("other:1", ref)])
+
+
+async def test_a_hint_that_reached_the_owner_of_yesterday_goes_to_the_present_one() -> None:
+    """The old owner still says that it holds it, when it does not any more and the new one has loaded before."""
+    async with running() as bench:
+        bench.other_owns(3)
+        bench.calls.holds_nothing.add("other:1")
+        ref, due = hint(1)
+        bench.post.hint(ref, due)
+        await until(lambda: bench.calls.hints[:1] == [("other:1", ref)])
+        bench.registry.put(Member("third", "third:1", "test", ready=True, holds={3: 2}))
+        await until(lambda: ("third:1", ref) in bench.calls.hints)
+
+
+async def test_a_hint_for_a_node_that_died_goes_to_who_takes_over() -> None:
+    async with running() as bench:
+        bench.other_owns(3)
+        bench.calls.is_away.add("other:1")
+        ref, due = hint(1)
+        bench.post.hint(ref, due)
+        await asyncio.sleep(0)
+        bench.registry.remove("other")
+        bench.registry.put(Member("third", "third:1", "test", ready=True, holds={3: 2}))
+        await until(lambda: bench.calls.hints == [("third:1", ref)])
+
+
+async def test_a_hint_that_nobody_wants_is_given_up() -> None:
+    async with running() as bench:
+        bench.other_owns(3)
+        bench.calls.holds_nothing.add("other:1")
+        bench.post.hint(*hint(1))
+        await until(lambda: bench.calls.hints)
+        await until(lambda: bench.post.is_empty)
+        assert len(bench.calls.hints) < 60, "asked without a pause"
 
 
 async def test_a_hint_of_a_partition_that_came_to_this_node_stays_here() -> None:

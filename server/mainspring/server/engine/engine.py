@@ -182,12 +182,19 @@ class Engine:
         else:
             self.accept_hints([Hint(task.ref, due)])
 
-    def accept_hints(self, hints: Sequence[Hint]) -> None:
-        """Takes hints in, from other nodes or this one."""
+    def accept_hints(self, hints: Sequence[Hint]) -> list[int]:
+        """Takes hints in, from other nodes or this one; answers the positions of those whose partition is not held.
+
+        A partition that is held and does not fire yet takes them too: its own load may have come before.
+        """
         for hint in hints:
             if hint.due is None:
                 self.window.forget(hint.ref)
         self._loader.accept([hint.due for hint in hints if hint.due is not None])
+        held = self._context.held
+        return [
+            position for position, hint in enumerate(hints) if held.epoch_of(hint.ref.partition_id) is None
+        ]
 
     # --- the executors' side -------------------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ class PeerUnreachable(Exception):
 class PeerClient(Protocol):
     """Calls to other nodes. Each ends within a second or two, with `PeerUnreachable` when the other node is away."""
 
-    async def send_hints(self, address: str, hints: Sequence[Hint]) -> None:
-        """Tells the owner at this address of tasks."""
+    async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
+        """Tells the owner at this address of tasks; answers those whose partition it does not hold."""
         ...
 
     async def forward_results(

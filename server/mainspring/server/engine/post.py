@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -20,11 +21,19 @@ HINTS_A_CALL = 5_000
 RESULTS_A_CALL = 1_000
 BYTES_A_CALL = 4 * 1024 * 1024
 LANES = 8
-KEEP_UNADDRESSED_S = 2.0
+KEEP_HINT_S = 2.0
+"""For so long a hint looks for its owner; as long as a change of owner may take to get about. Then the sweep is near."""
 LOOK_AGAIN_S = 0.1
 IDLE_S = 60.0
 
 Answer = Callable[[Sequence[AttemptId]], None]
+
+
+class _QueuedHint(NamedTuple):
+    """A hint, and until when it is worth another try, monotonic seconds."""
+
+    hint: Hint
+    until_s: float
 
 
 class Post:
@@ -41,11 +50,11 @@ class Post:
         self._router = router
         self._peers = peers
         self._on_own = on_own
-        self._hints: dict[str, dict[TaskRef, Hint]] = {}
+        self._hints: dict[str, dict[TaskRef, _QueuedHint]] = {}
         self._results: dict[tuple[str, str], dict[AttemptId, tuple[AttemptResult, Answer]]]
         self._results = {}
         self._queued_hints = 0
-        self._unaddressed: list[tuple[float, Hint]] = []
+        self._unaddressed: list[_QueuedHint] = []
         self._busy: set[str] = set()
         self._lanes = Lanes("post", LANES)
         self._wake = asyncio.Event()
@@ -53,38 +62,47 @@ class Post:
     def hint(self, ref: TaskRef, due: DueTask | None) -> None:
         """Queues a hint for the owner of a task; dropped when too many wait.
 
-        While nobody is known to own it (the partition is moving, or its new owner has not told yet) it is kept a while.
+        While nobody is known to own it (the partition is moving, or its new owner has not told yet), or who was told does
+        not own it any more, it is kept a while and tried again.
         """
         if self._queued_hints >= self._context.settings.queued_hints:
             return
-        if not self._address(Hint(ref, due)):
-            self._queued_hints += 1
-            self._unaddressed.append((self._context.clock.monotonic() + KEEP_UNADDRESSED_S, Hint(ref, due)))
+        queued = _QueuedHint(Hint(ref, due), self._context.clock.monotonic() + KEEP_HINT_S)
+        if not self._address(queued):
+            self._keep([queued])
             self._wake.set()
 
-    def _address(self, hint: Hint) -> bool:
+    def _keep(self, queued: Sequence[_QueuedHint]) -> None:
+        self._queued_hints += len(queued)
+        self._unaddressed += queued
+
+    def _address(self, queued: _QueuedHint) -> bool:
         """Puts a hint among those of its owner's address, if that is known."""
-        owner = self._router.owner_of(hint.ref.partition_id)
+        ref = queued.hint.ref
+        owner = self._router.owner_of(ref.partition_id)
         if owner is None:
             return False
         hints = self._hints.setdefault(owner.address, {})
-        self._queued_hints += hint.ref not in hints
-        hints[hint.ref] = hint
+        self._queued_hints += ref not in hints
+        hints[ref] = queued
         self._wake.set()
         return True
 
     def _address_again(self) -> None:
         """Looks again for the owners of hints that had none; drops those that waited long enough for the sweep."""
         now_s = self._context.clock.monotonic()
-        kept: list[tuple[float, Hint]] = []
-        for until_s, hint in self._unaddressed:
-            self._queued_hints -= 1
-            if self._context.held.epoch_of(hint.ref.partition_id) is not None:
-                self._on_own(hint)  # it came to this very node meanwhile
-            elif not self._address(hint) and now_s < until_s:
-                self._queued_hints += 1
-                kept.append((until_s, hint))
-        self._unaddressed = kept
+        waiting, self._unaddressed = self._unaddressed, []
+        self._queued_hints -= len(waiting)
+        for queued in waiting:
+            if self._context.held.epoch_of(queued.hint.ref.partition_id) is not None:
+                self._on_own(queued.hint)  # it came to this very node meanwhile
+            elif now_s < queued.until_s and not self._address(queued):
+                self._keep([queued])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no hint waits, addressed or not."""
+        return not self._queued_hints
 
     def forward(
         self,
@@ -133,10 +151,17 @@ class Post:
                 self._wake.set()
 
     async def _send_hints(self, address: str) -> None:
-        hints = list(self._hints.pop(address, {}).values())
-        self._queued_hints -= len(hints)
-        for start in range(0, len(hints), HINTS_A_CALL):
-            await self._peers.send_hints(address, hints[start : start + HINTS_A_CALL])
+        queued = list(self._hints.pop(address, {}).values())
+        self._queued_hints -= len(queued)
+        for start in range(0, len(queued), HINTS_A_CALL):
+            part = {q.hint.ref: q for q in queued[start : start + HINTS_A_CALL]}
+            try:
+                not_told = await self._peers.send_hints(address, [q.hint for q in part.values()])
+            except PeerUnreachable:
+                # It may have died: its partitions will be somebody else's.
+                self._keep(queued[start:])
+                raise
+            self._keep([part[hint.ref] for hint in not_told])
 
     async def _send_results(self, address: str, executor_id: str) -> None:
         queued = list(self._results.pop((address, executor_id), {}).values())

@@ -31,8 +31,8 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         self, request: node_service_pb2.HintRequest, context: Context
     ) -> node_service_pb2.HintResponse:
         """See the proto."""
-        self._engine.accept_hints([convert.hint_from_proto(m) for m in request.tasks])
-        return node_service_pb2.HintResponse()
+        not_mine = self._engine.accept_hints([convert.hint_from_proto(m) for m in request.tasks])
+        return node_service_pb2.HintResponse(not_mine=not_mine)
 
     async def ForwardResults(
         self, request: node_service_pb2.ForwardResultsRequest, context: Context

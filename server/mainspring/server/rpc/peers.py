@@ -32,13 +32,14 @@ class GrpcPeers:
             channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         return node_service_pb2_grpc.NodeServiceStub(channel)
 
-    async def send_hints(self, address: str, hints: Sequence[Hint]) -> None:
+    async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
         """See `PeerClient.send_hints`."""
         request = node_service_pb2.HintRequest(tasks=[convert.hint_to_proto(h) for h in hints])
         try:
-            await self._stub(address).Hint(request, timeout=HINT_DEADLINE_S)
+            response = await self._stub(address).Hint(request, timeout=HINT_DEADLINE_S)
         except grpc.aio.AioRpcError as error:
             raise PeerUnreachable(error.details() or error.code().name) from None
+        return [hints[position] for position in response.not_mine if 0 <= position < len(hints)]
 
     async def forward_results(
         self, address: str, executor_id: str, results: Sequence[AttemptResult]
