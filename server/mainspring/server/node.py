@@ -159,11 +159,15 @@ class Node:
         await self._show_health()
         await manager.leave(self._config.leave_s)
         executor_servicer.drain()
+        await self._flush(engine)
+        executor_servicer.say_goodbye()
+        await self._server.stop(GOODBYE_S)
+        await self._flush(engine)  # of the last registrations, too, somebody has to be told
+
+    async def _flush(self, engine: Engine) -> None:
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(FLUSH_S):
                 await engine.flush()
-        executor_servicer.say_goodbye()
-        await self._server.stop(GOODBYE_S)
 
     def register_services(
         self,

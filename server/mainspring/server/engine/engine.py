@@ -68,7 +68,7 @@ class Engine:
         self._completer = Completer(context, self.attempts)
         self._reaper = Reaper(context, executors, self.attempts)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
-        self._post = Post(context, router, peers, lambda hint: self.accept_hints([hint]))
+        self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._adoptions: set[asyncio.Task[None]] = set()
         self.stillness = Stillness(
@@ -128,6 +128,9 @@ class Engine:
     def _on_credit(self) -> None:
         self._assigner.wake()  # before the claimer: what was due longest goes first
         self._claimer.wake()
+
+    def _on_own_hint(self, hint: Hint) -> None:
+        self.accept_hints([hint])
 
     def _on_open(self, rows: Sequence[OpenExecution]) -> None:
         self._reaper.absorb(rows)
@@ -232,8 +235,9 @@ class Engine:
         self._completer.accept(results, answer)
 
     async def flush(self) -> None:
-        """Returns when every result accepted so far is written or given up."""
+        """Returns when every result and hint accepted so far is written, sent or given up."""
         await self._completer.flush()
+        await self._post.flush()
 
     # --- PartitionHost -------------------------------------------------------------------------------------------
 

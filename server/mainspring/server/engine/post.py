@@ -134,6 +134,12 @@ class Post:
             self._busy.add(address)
             await self._lanes.run(self._send(address))
 
+    async def flush(self) -> None:
+        """Returns when no hint waits any more, addressed or not."""
+        while self._queued_hints or self._busy:
+            self._wake.set()
+            await self._context.clock.sleep(0.01)
+
     async def stop(self) -> None:
         """Ends the calls under way."""
         await self._lanes.cancel()
@@ -147,8 +153,10 @@ class Post:
             log.info("peer_unreachable", address=address, error=str(error))
         finally:
             self._busy.discard(address)
-            if self._hints or self._results:
-                self._wake.set()
+        if self._unaddressed:  # not at once: it takes a moment until the next owner is known
+            await self._context.clock.sleep(LOOK_AGAIN_S)
+        if self._hints or self._results or self._unaddressed:
+            self._wake.set()
 
     async def _send_hints(self, address: str) -> None:
         queued = list(self._hints.pop(address, {}).values())
