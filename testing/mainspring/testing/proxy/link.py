@@ -150,6 +150,8 @@ class Link:
                 group.create_task(self._answer(connection, up_reader, writer))
         except* (OSError, TimeoutError):
             pass  # the target is not there, or an end was reset: so is the other one
+        except* asyncio.CancelledError:
+            pass  # by `close`; whoever called this would only complain
         finally:
             self._connections.discard(connection)
             connection.reset()
