@@ -1,12 +1,13 @@
 """What the store does by itself: claim + complete, and registration, on a real server, a SQLite file or in memory.
 
     PYTHONPATH=protos:server:shard_manager:testing .venv/bin/python tests/benchmarks/bench_store.py \
-        [--database mariadb|mysql|sqlite-file|sqlite-memory] [--url URL]
+        [--database mariadb|mysql|sqlite-file|sqlite-memory] [--url URL] [--audit]
 
 No scheduler, no stream: an owner that claims and completes as fast as it is answered. Each figure is the best of
 `--repeats` runs with `--tasks` tasks; Python's part is the process's CPU time. The server runs with its durable
 settings (every commit reaches the disk) on the same machine. SQLite works inside this process: its round trips are
-units, its CPU time is Python's, and "connections" are callers side by side.
+units, its CPU time is Python's, and "connections" are callers side by side. With `--audit` the triggers of fault tests
+watch (`mainspring.testing.audit`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from mainspring.server.persistence.mysql.store import MySQLStore
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 from mainspring.server.persistence.store import Store
 from mainspring.shard_manager.hashing import partition_of, task_key
+from mainspring.testing.audit import install_audit, read_audit
 from mainspring.testing.mariadb import MariaDbServer
 from mainspring.testing.mysql import MySqlServer
 
@@ -78,17 +80,19 @@ class Subject:
 
 
 @contextmanager
-def _server(url: str | None, database: str) -> Iterator[str]:
+def _server(url: str | None, database: str) -> Iterator[tuple[str, str]]:
+    """URL of the database, by the product's account and by an administrator's."""
     if url is not None:
-        yield url
+        yield url, url
         return
     with tempfile.TemporaryDirectory(prefix="bench-store-") as folder:
         if database.startswith("sqlite"):
-            yield ":memory:" if database == "sqlite-memory" else f"{folder}/mainspring.db"
+            path = ":memory:" if database == "sqlite-memory" else f"{folder}/mainspring.db"
+            yield path, path
             return
         server = (MySqlServer if database == "mysql" else MariaDbServer)(Path(folder) / "server")
         with server.running(), server.fresh_database() as fresh:
-            yield fresh
+            yield fresh, server.administrator_database_url(fresh)
 
 
 async def _open_sqlite(path: str) -> Subject:
@@ -97,9 +101,11 @@ async def _open_sqlite(path: str) -> Subject:
     return Subject(store, lambda: store.stats.reads + store.stats.writes, store.stats)
 
 
-async def _open_mysql(url: str) -> Subject:
+async def _open_mysql(url: str, audit_url: str | None) -> Subject:
     settings = replace(MySQLSettings.from_url(url), hot=LaneSettings(connections=4))
     await migrate(settings, PARTITIONS)
+    if audit_url is not None:
+        await asyncio.to_thread(install_audit, audit_url)
     store = MySQLStore(settings)
     await store.start()
     return Subject(store, lambda: store.stats.statements, store.stats)
@@ -174,8 +180,10 @@ async def _claim_and_complete(subject: Subject, epochs: dict[int, int], batch: i
     return Measured(len(due), time.perf_counter() - wall, time.process_time() - cpu, subject.units() - before)
 
 
-async def _run(url: str, count: int, repeats: int, sizes: list[tuple[int, int]]) -> None:
-    subject = await (_open_mysql(url) if "://" in url else _open_sqlite(url))
+async def _run(
+    url: str, audit_url: str | None, count: int, repeats: int, sizes: list[tuple[int, int]]
+) -> None:
+    subject = await (_open_mysql(url, audit_url) if "://" in url else _open_sqlite(url))
     store = subject.store
     rows = await store.read_partitions()
     begun = time.perf_counter()
@@ -200,6 +208,9 @@ async def _run(url: str, count: int, repeats: int, sizes: list[tuple[int, int]])
         print(best.line(f"claim + complete, batch {batch}, {lanes} connections"))
     print(subject.stats)
     await store.close()
+    if audit_url is not None and "://" in url:
+        trail = await asyncio.to_thread(read_audit, audit_url)
+        print(f"audit: {len(trail.stale_writes)} stale writes, {len(trail.final_overwrites)} overwrites")
 
 
 def main() -> None:
@@ -209,6 +220,7 @@ def main() -> None:
     parser.add_argument(
         "--database", choices=["mariadb", "mysql", "sqlite-file", "sqlite-memory"], default="mariadb"
     )
+    parser.add_argument("--audit", action="store_true", help="with the triggers that fault tests set")
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sizes", default="500x1,500x2,500x4,1000x4,50x4")
@@ -221,8 +233,9 @@ def main() -> None:
     except ImportError:
         run = asyncio.run
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {arguments.tasks} tasks")
-    with _server(arguments.url, arguments.database) as url:
-        run(_run(url, arguments.tasks, arguments.repeats, sizes))
+    with _server(arguments.url, arguments.database) as (url, administrator_url):
+        audit_url = administrator_url if arguments.audit else None
+        run(_run(url, audit_url, arguments.tasks, arguments.repeats, sizes))
 
 
 if __name__ == "__main__":

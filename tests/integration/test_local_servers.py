@@ -1,9 +1,11 @@
 """Servers from unpacked packages: what fault tests and demos rely on."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +15,12 @@ import pymysql
 import pytest
 from kazoo.client import KazooClient
 
+from mainspring.server.persistence.mysql.migrate import migrate
+from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.testing.external import ExternalSqlServer, ExternalZooKeeper
 from mainspring.testing.mariadb import MariaDbServer
 from mainspring.testing.mysql import MySqlServer
-from mainspring.testing.sql_server import SqlServer, connect
+from mainspring.testing.sql_server import SqlServer, connect, database_of
 from mainspring.testing.zookeeper import ZooKeeperServer
 
 REFUSED_TO_THE_EVERYDAY_ACCOUNT = [
@@ -56,6 +60,41 @@ def test_the_everyday_account_may_not_change_the_server(own_mariadb: MariaDbServ
     with pytest.raises(pymysql.Error) as refused:
         own_mariadb.execute(statement)
     assert refused.value.args[0] in (1044, 1227)
+
+
+def check_account_of_a_run(server: SqlServer) -> None:
+    url = server.create_account(server.create_database())
+    elsewhere = server.create_database(f"{database_of(url)}_audit")
+    asyncio.run(migrate(MySQLSettings.from_url(url), partitions=4))
+    statements = [
+        *REFUSED_TO_THE_EVERYDAY_ACCOUNT,
+        f"CREATE TABLE `{database_of(elsewhere)}`.t (k INT PRIMARY KEY)",
+    ]
+    with connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM partitions")
+        assert cursor.fetchall() == ((4,),)
+        for statement in statements:
+            with pytest.raises(pymysql.Error) as refused:
+                cursor.execute(statement)
+            assert refused.value.args[0] in (1044, 1142, 1227)
+        server.execute("SET GLOBAL read_only = 1", administrator=True)
+        with pytest.raises(pymysql.Error) as refused:
+            cursor.execute("UPDATE partitions SET epoch = 1")
+        assert refused.value.args[0] == 1290
+        server.execute("SET GLOBAL read_only = 0", administrator=True)
+        cursor.execute("UPDATE partitions SET epoch = 1")
+    [(count,)] = server.execute(f"SELECT COUNT(*) FROM `{database_of(url)}`.tasks", administrator=True)
+    assert count == 0
+    server.drop_database(url)
+    server.drop_database(elsewhere)
+
+
+def test_the_account_of_a_run_reaches_its_database_alone_on_mariadb(own_mariadb: MariaDbServer) -> None:
+    check_account_of_a_run(own_mariadb)
+
+
+def test_the_account_of_a_run_reaches_its_database_alone_on_mysql(mysql: MySqlServer) -> None:
+    check_account_of_a_run(mysql)
 
 
 def test_a_killed_mariadb_restarts_on_the_same_port_with_its_data(own_mariadb: MariaDbServer) -> None:
@@ -158,3 +197,39 @@ def test_servers_die_with_their_parent(own_mariadb: MariaDbServer, tmp_path: Pat
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, "the server outlived its parent by 10 s"
         time.sleep(0.02)
+
+
+def check_deadlocks_are_counted(server: SqlServer) -> None:
+    before = server.deadlocks()
+    assert before is not None
+    with server.fresh_database() as url, connect(url) as first, connect(url) as second:
+        one, other = first.cursor(), second.cursor()
+        one.execute("CREATE TABLE t (k INT PRIMARY KEY, v INT) ENGINE=InnoDB")
+        one.execute("INSERT INTO t VALUES (1, 0), (2, 0)")
+        first.begin()
+        second.begin()
+        one.execute("UPDATE t SET v = 1 WHERE k = 1")
+        other.execute("UPDATE t SET v = 1 WHERE k = 2")
+        codes: list[int] = []
+
+        def cross(cursor: object, connection: object, key: int) -> None:
+            try:
+                cursor.execute(f"UPDATE t SET v = 2 WHERE k = {key}")  # type: ignore[attr-defined]
+                connection.commit()  # type: ignore[attr-defined]
+            except pymysql.Error as error:
+                codes.append(error.args[0])
+
+        thread = threading.Thread(target=cross, args=(one, first, 2))
+        thread.start()
+        cross(other, second, 1)
+        thread.join(timeout=10)
+    assert codes == [1213]
+    assert server.deadlocks() == before + 1
+
+
+def test_deadlocks_are_counted_by_mariadb(mariadb: MariaDbServer | ExternalSqlServer) -> None:
+    check_deadlocks_are_counted(mariadb)
+
+
+def test_deadlocks_are_counted_by_mysql(mysql: MySqlServer) -> None:
+    check_deadlocks_are_counted(mysql)

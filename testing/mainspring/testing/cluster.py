@@ -6,7 +6,7 @@ Nothing outlives the process that made the cluster (see `child_process`); `close
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Self, TypeVar
 import pymysql
 from kazoo.client import KazooClient
 
+from mainspring.testing.audit import install_audit, read_audit
+from mainspring.testing.audit_trail import AuditTrail
 from mainspring.testing.child_process import ChildProcess
 from mainspring.testing.errors import ChildFailedError
 from mainspring.testing.external import external_sql_server, external_zookeeper
@@ -75,6 +77,7 @@ class Cluster:
         self.nodes: list[MemberProcess] = []
         self.executors: list[MemberProcess] = []
         self._mysql_url = ""
+        self._administrator_url = ""
         self._zookeeper_hosts = ""
         self._path = f"/mainspring-{secrets.token_hex(6)}"
         self._lock = threading.Lock()
@@ -112,7 +115,10 @@ class Cluster:
         zookeeper = self.zookeeper or external_zookeeper()
         assert sql_server is not None
         assert zookeeper is not None
-        self._mysql_url = sql_server.create_database()
+        url = sql_server.create_database()
+        self._administrator_url = sql_server.administrator_database_url(url)
+        # A server of the user's own may not let anybody create accounts.
+        self._mysql_url = url if self.mariadb is None else sql_server.create_account(url)
         self._zookeeper_hosts = f"{zookeeper.hosts.partition('/')[0]}{self._path}"
 
     def migrate(self) -> None:
@@ -132,15 +138,59 @@ class Cluster:
         if code := child.wait(timeout_s=MIGRATE_TIMEOUT_S):
             raise ChildFailedError(f"mainspring migrate ended with code {code}\n{child.log_tail()}")
 
+    def install_audit(self) -> None:
+        """Set the triggers of `audit` on the run's database, once its schema is there. Raises as `audit.install_audit`."""
+        install_audit(self._administrator_url)
+
+    def read_audit(self) -> AuditTrail:
+        """What the triggers wrote down so far. Raises as `audit.read_audit`."""
+        return read_audit(self._administrator_url)
+
+    def server_deadlocks(self) -> int | None:
+        """Deadlocks (error 1213) that the database server counted since its start; None on one that does not tell.
+
+        Raises:
+            pymysql.Error: the server is away.
+        """
+        server = self.mariadb or external_sql_server()
+        return None if server is None else server.deadlocks()
+
+    @property
+    def mysql_url(self) -> str:
+        """The run's database, by the account that the nodes use: it has rights on this database alone, and no SUPER."""
+        return self._mysql_url
+
+    @property
+    def administrator_url(self) -> str:
+        """The run's database, by an account that may do everything; on a server of the user's own the nodes' account."""
+        return self._administrator_url
+
+    @property
+    def zookeeper_hosts(self) -> str:
+        """The run's own path in ZooKeeper, as nodes are told."""
+        return self._zookeeper_hosts
+
     # --- members --------------------------------------------------------------------------------------------------
 
-    def add_node(self, *, waits: bool = True) -> MemberProcess:
+    def add_node(
+        self,
+        *,
+        waits: bool = True,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] | None = None,
+    ) -> MemberProcess:
         """Start one more scheduler node; with `waits`, return when it listens.
+
+        Args:
+            waits: for the node to listen.
+            environment: wins over what the cluster tells its nodes: `MAINSPRING_MYSQL_URL` through a proxy, a shifted
+                clock.
+            program: see `MemberProcess`.
 
         Raises:
             ChildFailedError: it ended or did not listen in time.
         """
-        node = self._make_node(self._next_name("node"))
+        node = self._make_node(self._next_name("node"), environment or {}, program)
         self.nodes.append(node)
         self._guarded(node.start, node.kill)
         if waits:
@@ -156,23 +206,27 @@ class Cluster:
         self._guarded(member.start, member.kill)
         self._wait_until_listening(member)
 
-    def _make_node(self, name: str) -> MemberProcess:
+    def _make_node(
+        self, name: str, environment: Mapping[str, str], program: Sequence[str] | None
+    ) -> MemberProcess:
         """Describe a node; what its address is and how it reaches the servers may differ in a subclass."""
         port, metrics_port = free_ports(2)
         address = f"{LOOPBACK}:{port}"
-        environment = {
+        told = {
             **self._environment(),
             "MAINSPRING_LISTEN": address,
             "MAINSPRING_NAME": name,
             "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
+            **environment,
         }
         return MemberProcess(
             name,
             self._node_arguments(),
-            environment,
+            told,
             self.folder.logs,
             address=address,
             metrics_port=metrics_port,
+            program=program,
         )
 
     def _node_arguments(self) -> list[str]:
@@ -187,15 +241,26 @@ class Cluster:
         port = int(node.address.rpartition(":")[2])
         node.child.wait_for_port(port, timeout_s=LISTEN_TIMEOUT_S)
 
-    def add_executor(self) -> MemberProcess:
-        """Start one more executor with the mock handlers; it finds the nodes itself. Its id is its name."""
+    def add_executor(
+        self,
+        *,
+        addresses: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] | None = None,
+    ) -> MemberProcess:
+        """Start one more executor with the mock handlers; it finds the nodes itself. Its id is its name.
+
+        Args:
+            addresses: of the nodes that it is told of; default all that run.
+            environment: as for a node.
+            program: as for a node.
+        """
         name = self._next_name("executor")
-        addresses = ",".join(node.address for node in self.nodes if node.is_running)
         arguments = [
             "executor",
             "--mock",
             "--address",
-            addresses,
+            ",".join(self.addresses if addresses is None else addresses),
             "--executor-id",
             name,
             "--capacity",
@@ -203,7 +268,7 @@ class Cluster:
             "--run-log",
             str(self.folder.run_logs / f"{name}.jsonl"),
         ]
-        executor = MemberProcess(name, arguments, {}, self.folder.logs, address="")
+        executor = MemberProcess(name, arguments, environment or {}, self.folder.logs, program=program)
         self.executors.append(executor)
         self._guarded(executor.start, executor.kill)
         return executor

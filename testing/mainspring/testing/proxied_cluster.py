@@ -81,7 +81,9 @@ class ProxiedCluster(Cluster):
         """What a node's link saw."""
         return self.proxies.counts(link_name(node, side))
 
-    def _make_node(self, name: str) -> MemberProcess:
+    def _make_node(
+        self, name: str, environment: Mapping[str, str], program: Sequence[str] | None
+    ) -> MemberProcess:
         listen_port, metrics_port = free_ports(2)
         zookeeper, _, path = self._zookeeper_hosts.partition("/")
         zookeeper_port = int(zookeeper.partition(",")[0].rpartition(":")[2])
@@ -94,7 +96,7 @@ class ProxiedCluster(Cluster):
         parts = urlsplit(self._mysql_url)
         account = parts.netloc.rpartition("@")[0]
         address = f"{LOOPBACK}:{ports[Side.CALLERS]}"
-        environment = {
+        told = {
             **self._extra_environment,
             "MAINSPRING_MYSQL_URL": f"mysql://{account}@{LOOPBACK}:{ports[Side.MYSQL]}{parts.path}",
             "MAINSPRING_ZOOKEEPER": f"{LOOPBACK}:{ports[Side.ZOOKEEPER]}/{path}",
@@ -102,15 +104,16 @@ class ProxiedCluster(Cluster):
             "MAINSPRING_ADVERTISE": address,
             "MAINSPRING_NAME": name,
             "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
+            **environment,
         }
         return MemberProcess(
             name,
             self._node_arguments(),
-            environment,
+            told,
             self.folder.logs,
             address=address,
             metrics_port=metrics_port,
-            program=self._program,
+            program=program or self._program,
         )
 
     def _wait_until_listening(self, node: MemberProcess) -> None:

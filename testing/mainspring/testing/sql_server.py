@@ -30,6 +30,11 @@ def sql_url(host: str, port: int, user: str, password: str, database: str = "") 
     return f"mysql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{database}"
 
 
+def database_of(url: str) -> str:
+    """The database that a URL names; empty when it names none."""
+    return urlsplit(url).path.lstrip("/")
+
+
 def connect(url: str, *, timeout_s: float = 5.0) -> "pymysql.Connection[Any]":
     """A plain blocking connection in autocommit mode; the time limit holds for connecting and for each read and write."""
     parts = urlsplit(url)
@@ -38,7 +43,7 @@ def connect(url: str, *, timeout_s: float = 5.0) -> "pymysql.Connection[Any]":
         port=parts.port or 3306,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        database=parts.path.lstrip("/") or None,
+        database=database_of(url) or None,
         charset="utf8mb4",
         autocommit=True,
         connect_timeout=max(1, round(timeout_s)),
@@ -59,6 +64,10 @@ class SqlServer(ABC):
     @abstractmethod
     def administrator_url(self) -> str:
         """URL of an account that may do everything; on a server of the user's own it is the everyday account."""
+
+    def administrator_database_url(self, database_url: str) -> str:
+        """URL of the same database for the administrator's account."""
+        return f"{self.administrator_url}{database_of(database_url)}"
 
     def database_url(self, database: str) -> str:
         """URL of one database for the everyday account."""
@@ -84,9 +93,39 @@ class SqlServer(ABC):
         self.execute(f"CREATE DATABASE `{name}`")
         return self.database_url(name)
 
+    def create_account(self, database_url: str) -> str:
+        """Create an account that may do everything in this one database and nothing elsewhere; return its URL.
+
+        Neither SUPER nor READ ONLY ADMIN: `SET GLOBAL read_only = 1` stops it, as it would in production.
+
+        Raises:
+            pymysql.Error: the administrator's account may not create others, or the server is away.
+        """
+        parts = urlsplit(database_url)
+        database = database_of(database_url)
+        user, password = f"mainspring_{secrets.token_hex(6)}", secrets.token_urlsafe(18)
+        pattern = database.replace("_", r"\_")  # in a grant `_` stands for any character
+        self.execute(
+            f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'",
+            f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{user}'@'%'",
+            administrator=True,
+        )
+        return sql_url(parts.hostname or "127.0.0.1", parts.port or 3306, user, password, database)
+
     def drop_database(self, database_url: str) -> None:
         """Drop a database that `create_database` made; no error if it is gone already."""
-        self.execute(f"DROP DATABASE IF EXISTS `{urlsplit(database_url).path.lstrip('/')}`")
+        self.execute(f"DROP DATABASE IF EXISTS `{database_of(database_url)}`")
+
+    def deadlocks(self) -> int | None:
+        """Deadlocks (error 1213) since the server started; None when it does not tell. Raises `pymysql.Error`."""
+        rows = self.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
+        if not rows:
+            rows = self.execute(
+                "SELECT name, count FROM information_schema.INNODB_METRICS "
+                "WHERE name = 'lock_deadlocks' AND status = 'enabled'",
+                administrator=True,
+            )
+        return int(rows[0][1]) if rows else None
 
     @contextmanager
     def fresh_database(self) -> Iterator[str]:
