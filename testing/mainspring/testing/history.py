@@ -1,18 +1,55 @@
 """What one run of a cluster left behind, as plain records: the input of the checker, and files on disk.
 
-Four witnesses are kept apart, because the checker compares them: what the client was acknowledged
+Five witnesses are kept apart, because the checker compares them: what the client was acknowledged
 (`AcknowledgedTask`), what the executors wrote down themselves (`Run`), what the API says the ledger holds
-(`LedgerRow`), and what the harness did to the cluster (`Fault`).
+(`LedgerRow`), what the harness did to the cluster (`Fault`), and what triggers in the database saw (`AuditTrail`).
 
 All instants are microseconds UTC. A history saved as JSON lines, one file per kind of record, loads to an
 equal history, so that a verdict can be computed again from the files. Pure but for `save` and `load`.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+
+from mainspring.testing.audit_trail import (
+    AuditTrail,
+    FinalOverwrite,
+    OwnershipChange,
+    PartitionState,
+    StaleWrite,
+)
+from mainspring.testing.fault import Deadlocks, Fault
+from mainspring.testing.record_files import (
+    HistoryError,
+    read_lines,
+    read_records,
+    to_dict,
+    write_lines,
+    write_records,
+)
+
+__all__ = [
+    "FINAL_STATES",
+    "KINDS",
+    "OPEN_STATES",
+    "AcknowledgedTask",
+    "AuditTrail",
+    "Deadlocks",
+    "Fault",
+    "FinalOverwrite",
+    "History",
+    "HistoryError",
+    "Kind",
+    "LedgerRow",
+    "OwnershipChange",
+    "PartitionState",
+    "Record",
+    "Run",
+    "StaleWrite",
+    "TaskKey",
+    "to_dict",
+]
 
 TaskKey = tuple[str, str]
 Kind = Literal["one-time", "cron", "interval"]
@@ -20,10 +57,6 @@ Delivery = Literal["at-least-once", "at-most-once"]
 KINDS: tuple[Kind, ...] = ("one-time", "cron", "interval")
 OPEN_STATES = frozenset({"SCHEDULED", "WAITING", "DISPATCHED", "RUNNING"})
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED", "EXPIRED", "LOST"})
-
-
-class HistoryError(ValueError):
-    """A file of a history does not hold what it should; the message names the file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,26 +185,17 @@ class LedgerRow:
         return (self.namespace, self.task_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something done to the cluster from `from_at` until it was healed at `until_at`, on the harness's clock.
-
-    A fault excuses little. One whose `target` is an executor's id, or "executors", excuses a second run of
-    what that executor had, and a missing end in its log. One with `is_outage` (it left no MySQL, ZooKeeper,
-    node or executor) excuses skipped times and lets lateness count from the heal. Any fault excuses an
-    attempt that was assigned and never started. A planned join or stop is listed too: it excuses no double
-    run, but the checker sees to it that something was due meanwhile.
-    """
-
-    kind: str
-    target: str
-    from_at: int
-    until_at: int
-    is_outage: bool = False
-
-
-Record = AcknowledgedTask | Run | LedgerRow | Fault
-_R = TypeVar("_R", AcknowledgedTask, Run, LedgerRow, Fault)
+Record = (
+    AcknowledgedTask
+    | Run
+    | LedgerRow
+    | Fault
+    | Deadlocks
+    | StaleWrite
+    | FinalOverwrite
+    | OwnershipChange
+    | PartitionState
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +210,8 @@ class History:
         ledger_read_at: When the reading of `ledger` began; runs that began later need no row.
         earlier_ledger: An earlier reading of the ledger, whose final states must still stand.
         listed_tasks: Keys of all tasks that the API lists at the end, or None when it was not asked.
+        audit: What triggers in the database saw, or None when there were none.
+        deadlocks: Counts of error 1213, or None when nobody counted.
     """
 
     tasks: tuple[AcknowledgedTask, ...]
@@ -197,90 +223,79 @@ class History:
     ledger_read_at: int
     earlier_ledger: tuple[LedgerRow, ...] = ()
     listed_tasks: tuple[TaskKey, ...] | None = None
+    audit: AuditTrail | None = None
+    deadlocks: Deadlocks | None = None
 
     def save(self, folder: Path) -> None:
         """Write one JSON lines file per kind of record into `folder`, which is made if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "tasks.jsonl", map(to_dict, self.tasks))
-        _write(folder / "runs.jsonl", map(to_dict, self.runs))
-        _write(folder / "ledger.jsonl", map(to_dict, self.ledger))
-        _write(folder / "earlier_ledger.jsonl", map(to_dict, self.earlier_ledger))
-        _write(folder / "faults.jsonl", map(to_dict, self.faults))
+        for name in _RECORDS:
+            write_records(folder / f"{name}.jsonl", getattr(self, name))
+        for name in _AUDIT_RECORDS:
+            # Written empty without an audit, so that a folder used again holds nothing of another run.
+            write_records(folder / f"audit_{name}.jsonl", getattr(self.audit, name) if self.audit else ())
         listed = None if self.listed_tasks is None else [list(key) for key in self.listed_tasks]
+        audit, deadlocks = self.audit, self.deadlocks
         window = {
             "window_from_at": self.window_from_at,
             "window_until_at": self.window_until_at,
             "ledger_read_at": self.ledger_read_at,
             "listed_tasks": listed,
+            "audit": audit and {"installed_at": audit.installed_at, "read_at": audit.read_at},
+            "deadlocks": deadlocks and to_dict(deadlocks),
         }
-        _write(folder / "window.jsonl", [window])
+        write_lines(folder / "window.jsonl", [window])
 
     @classmethod
     def load(cls, folder: Path) -> "History":
-        """Read what `save` wrote.
+        """Read what `save` wrote, also before there were audits.
 
         Raises:
             HistoryError: A file is missing, or a line of it is not such a record.
         """
-        windows = _read(folder / "window.jsonl")
+        path = folder / "window.jsonl"
+        windows = read_lines(path)
         if len(windows) != 1:
-            raise HistoryError(f"{folder / 'window.jsonl'}: holds {len(windows)} lines, not one")
+            raise HistoryError(f"{path}: holds {len(windows)} lines, not one")
         window = windows[0]
-        listed = window.get("listed_tasks")
+        records: dict[str, Any] = {
+            name: read_records(folder / f"{name}.jsonl", kind) for name, kind in _RECORDS.items()
+        }
+        listed, audit, deadlocks = (window.get(name) for name in ("listed_tasks", "audit", "deadlocks"))
         try:
-            return cls(
-                tasks=_read_records(folder / "tasks.jsonl", AcknowledgedTask),
-                runs=_read_records(folder / "runs.jsonl", Run),
-                ledger=_read_records(folder / "ledger.jsonl", LedgerRow),
-                faults=_read_records(folder / "faults.jsonl", Fault),
-                earlier_ledger=_read_records(folder / "earlier_ledger.jsonl", LedgerRow),
+            bare = cls(
+                **records,
                 window_from_at=window["window_from_at"],
                 window_until_at=window["window_until_at"],
                 ledger_read_at=window["ledger_read_at"],
                 listed_tasks=None if listed is None else tuple((str(a), str(b)) for a, b in listed),
+                deadlocks=None if deadlocks is None else Deadlocks(**deadlocks),
             )
+            if audit is None:
+                return bare
+            trail: dict[str, Any] = {
+                name: read_records(folder / f"audit_{name}.jsonl", kind)
+                for name, kind in _AUDIT_RECORDS.items()
+            }
+            return replace(bare, audit=AuditTrail(**audit, **trail))
         except KeyError as error:
-            raise HistoryError(f"{folder / 'window.jsonl'}: lacks {error}") from error
+            raise HistoryError(f"{path}: lacks {error}") from error
+        except TypeError as error:
+            raise HistoryError(f"{path}:1: {error}") from error
 
 
-_FIELDS = {
-    kind: tuple(field.name for field in fields(kind)) for kind in (AcknowledgedTask, Run, LedgerRow, Fault)
+# Fields of a history, and of its audit, that are files of records.
+_RECORDS: dict[str, type[Any]] = {
+    "tasks": AcknowledgedTask,
+    "runs": Run,
+    "ledger": LedgerRow,
+    "earlier_ledger": LedgerRow,
+    "faults": Fault,
 }
-
-
-def to_dict(record: Record) -> dict[str, Any]:
-    """The record's fields by name, as they stand in a file."""
-    return {name: getattr(record, name) for name in _FIELDS[type(record)]}
-
-
-def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for line in lines:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    lines: list[dict[str, Any]] = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, start=1):
-                try:
-                    line = json.loads(text)
-                except json.JSONDecodeError as error:
-                    raise HistoryError(f"{path}:{number}: not JSON: {error}") from error
-                if not isinstance(line, dict):
-                    raise HistoryError(f"{path}:{number}: not a JSON object")
-                lines.append(line)
-    except OSError as error:
-        raise HistoryError(f"{path}: {error.strerror}") from error
-    return lines
-
-
-def _read_records(path: Path, kind: type[_R]) -> tuple[_R, ...]:
-    records: list[_R] = []
-    for number, line in enumerate(_read(path), start=1):
-        try:
-            records.append(kind(**line))
-        except (TypeError, ValueError) as error:
-            raise HistoryError(f"{path}:{number}: {error}") from error
-    return tuple(records)
+_AUDIT_RECORDS: dict[str, type[Any]] = {
+    "initial_partitions": PartitionState,
+    "final_partitions": PartitionState,
+    "ownership_changes": OwnershipChange,
+    "stale_writes": StaleWrite,
+    "final_overwrites": FinalOverwrite,
+}
