@@ -7,14 +7,24 @@ from collections.abc import Callable
 
 import pytest
 
+from mainspring.testing.cluster import ClusterSettings
 from mainspring.testing.demo import DemoSettings, Judgement, judge, run_demo
 from mainspring.testing.errors import ServerUnavailableError
+from mainspring.testing.external import external_sql_server
 from mainspring.testing.history import KINDS, History, Kind
 from mainspring.testing.progress import Progress
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.tampering import double_run, lose_run, silence_kind
 
-SMALL = DemoSettings(tasks=1_500, lead_s=4, spread_s=12, tail_s=1, join_at_s=1, stop_at_s=8)
+SMALL = DemoSettings(
+    tasks=1_500,
+    lead_s=4,
+    spread_s=12,
+    tail_s=1,
+    join_at_s=1,
+    stop_at_s=8,
+    cluster=ClusterSettings(has_audit=external_sql_server() is None),
+)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -43,6 +53,21 @@ def test_every_scheduled_time_ran_exactly_once_and_in_time(history: History) -> 
     assert judgement.complaints == ()
     assert judgement.report.scheduled > SMALL.tasks
     assert all(judgement.report.by_kind[kind] > 0 for kind in KINDS)
+
+
+def test_the_database_saw_ownership_move_and_nothing_that_must_not_be(history: History) -> None:
+    if history.audit is None:
+        pytest.skip("needs an account that may create triggers")
+    owners = {
+        change.new_owner_id.rsplit("-", 2)[0]
+        for change in history.audit.ownership_changes
+        if change.new_owner_id
+    }
+    assert owners == {"node-1", "node-2", "node-3", "node-4"}
+    assert len(history.audit.final_partitions) == SMALL.cluster.partitions
+    assert history.audit.stale_writes == history.audit.final_overwrites == ()
+    assert history.deadlocks is not None
+    assert history.deadlocks.on_server <= history.deadlocks.retried or history.deadlocks.has_gaps
 
 
 def test_the_node_that_joined_and_the_one_that_left_both_did_their_part(history: History) -> None:

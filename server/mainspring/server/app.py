@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from dataclasses import asdict
 
 import structlog
 from prometheus_client import start_http_server
@@ -44,6 +45,7 @@ async def serve(config: ServerConfig) -> int:
         if not await _start_store(store, clock, stop):
             return 0
         node = Node(config, node_id, store, clock)
+        node.metrics.watch_store(lambda: asdict(store.stats))
         address = node.listen()
         metrics_server = None
         if config.metrics_listen:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mainspring.testing.cluster import Cluster
+from mainspring.testing.cluster import Cluster, ClusterSettings
 from mainspring.testing.demo import Judgement, judge
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, sleep_until
@@ -75,7 +75,7 @@ async def run_chaos(
     progress = Progress(
         name, on_event=lambda elapsed_s, text: print(f"{elapsed_s:6.1f} s {text}", flush=True)
     )
-    async with Scenario(Cluster(folder), progress) as scenario:
+    async with Scenario(Cluster(folder, ClusterSettings(has_audit=True)), progress) as scenario:
         await scenario.start(nodes=settings.nodes, executors=settings.executors)
         window_from_at = now_us()
         plan = demo_plan(

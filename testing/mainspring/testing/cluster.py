@@ -48,6 +48,8 @@ class ClusterSettings:
     """With ticks of 1 s a dead node is noticed within 2.6 to 3.3 s."""
     executor_capacity: int = 200
     buffer_pool_mb: int = 128
+    has_audit: bool = False
+    """Whether triggers watch every write (`audit`): for fault tests; it costs the database some of its speed."""
 
 
 class Cluster:
@@ -153,7 +155,7 @@ class Cluster:
             pymysql.Error: the server is away.
         """
         server = self.mariadb or external_sql_server()
-        return None if server is None else server.deadlocks()
+        return None if server is None else server.deadlocks(timeout_s=2.0)
 
     @property
     def mysql_url(self) -> str:

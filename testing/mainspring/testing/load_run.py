@@ -8,13 +8,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.checker import Limits
 from mainspring.testing.errors import TestingError
 from mainspring.testing.expected import Calendar
-from mainspring.testing.history import OPEN_STATES, Fault, History, LedgerRow
+from mainspring.testing.history import OPEN_STATES, AuditTrail, Deadlocks, Fault, History, LedgerRow
 from mainspring.testing.ledger import read_ledger, read_task_keys
 from mainspring.testing.load_generator import LoadGenerator, now_us
 from mainspring.testing.progress import MemberLine, Progress
@@ -139,13 +139,24 @@ class LoadRun:
         self.progress.registered = len(self.load.tasks)
 
     @contextlib.asynccontextmanager
-    async def fault(self, kind: str, target: str, *, is_outage: bool = False) -> AsyncIterator[None]:
-        """Note a fault that lasts as long as the block."""
+    async def fault(
+        self,
+        kind: str,
+        target: str,
+        *,
+        is_outage: bool = False,
+        peer: str = "",
+        bound_us: int | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Note a fault that lasts as long as the block; gives its facts, to be filled in there. See `Fault`."""
         from_at = now_us()
+        facts = {} if facts is None else facts
         try:
-            yield
+            yield facts
         finally:
-            self.faults.append(Fault(kind, target, from_at, now_us(), is_outage=is_outage))
+            noted = Fault(kind, target, from_at, now_us(), is_outage, peer, bound_us, facts)
+            self.faults.append(noted)
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +184,7 @@ class LoadRun:
         self.progress.phase = "reading tasks and ledger over the API"
         ledger_read_at, ledger = await self._settled_ledger()
         listed = await read_task_keys(self.client, sorted(self._namespaces))
+        audit, deadlocks = await self.read_witnesses()
         runs = await asyncio.to_thread(read_run_logs, self._members.run_logs)
         self.progress.event(
             f"evidence: {len(ledger):,} ledger rows, {len(runs):,} runs, {len(listed):,} tasks"
@@ -187,7 +199,13 @@ class LoadRun:
             ledger_read_at=ledger_read_at,
             earlier_ledger=earlier,
             listed_tasks=listed,
+            audit=audit,
+            deadlocks=deadlocks,
         )
+
+    async def read_witnesses(self) -> tuple[AuditTrail | None, Deadlocks | None]:
+        """What the database itself saw, where somebody asked it to watch."""
+        return None, None
 
     async def _settled_ledger(self) -> tuple[int, tuple[LedgerRow, ...]]:
         """The ledger once no row of it is open any more, or after the time limit as it is then; and when it was read."""

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.cluster import Cluster
+from mainspring.testing.deadlock_watch import DeadlockWatch
 from mainspring.testing.errors import ChildFailedError
+from mainspring.testing.history import AuditTrail, Deadlocks
 from mainspring.testing.load_run import LoadRun, member_name
 from mainspring.testing.local_server import LocalServer
 from mainspring.testing.member_process import MemberProcess
@@ -32,6 +34,24 @@ class Scenario(LoadRun):
         super().__init__(cluster, progress, refresh=refresh)
         self.cluster = cluster
         self._leaving: set[str] = set()
+        self._deadlocks = DeadlockWatch(cluster.server_deadlocks, lambda: cluster.nodes)
+        self._counting: asyncio.Task[None] | None = None
+
+    async def __aexit__(self, *_: object) -> None:
+        """See `LoadRun`."""
+        try:
+            if self._counting is not None:
+                self._counting.cancel()
+                await asyncio.wait([self._counting])
+        finally:
+            await super().__aexit__()
+
+    async def read_witnesses(self) -> tuple[AuditTrail | None, Deadlocks | None]:
+        """See `LoadRun`: what the triggers saw, and deadlocks, when the cluster has an audit."""
+        if not self.cluster.settings.has_audit:
+            return None, None
+        await self._deadlocks.ask()
+        return await asyncio.to_thread(self.cluster.read_audit), self._deadlocks.counts()
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -48,6 +68,10 @@ class Scenario(LoadRun):
         self.progress.event(f"servers are up: {', '.join(names) or 'those of the environment'}")
         await asyncio.to_thread(self.cluster.migrate)
         self.progress.event(f"schema created, {self.cluster.settings.partitions} partitions")
+        if self.cluster.settings.has_audit:
+            await asyncio.to_thread(self.cluster.install_audit)
+            self._counting = asyncio.create_task(self._deadlocks.run(), name="deadlocks")
+            self.progress.event("triggers watch the database")
         started = [await asyncio.to_thread(self.cluster.add_node, waits=False) for _ in range(nodes)]
         for _ in range(executors):
             await asyncio.to_thread(self.cluster.add_executor)
@@ -111,7 +135,8 @@ class Scenario(LoadRun):
     ) -> None:
         """A process is frozen (SIGSTOP) for so long and goes on (SIGCONT): it does not know that time has passed."""
         self.progress.event(f"{name} is frozen for {seconds:g} s")
-        async with self.fault("freeze", name, is_outage=is_outage):
+        async with self.fault("freeze", name, is_outage=is_outage) as facts:
+            facts["was_alive_before"] = target.is_running
             target.pause()
             try:
                 await asyncio.sleep(seconds)
@@ -138,7 +163,8 @@ class Scenario(LoadRun):
         began_s = time.monotonic()
         self.progress.event(f"{node.name} is told to stop (SIGTERM)")
         self._leaving.add(node.name)
-        async with self.fault("stop", node.name):
+        async with self.fault("stop", node.name) as facts:
+            facts["was_alive_before"] = node.is_running
             code = await asyncio.to_thread(node.stop)
             self.progress.event(f"{node.name} has left after {time.monotonic() - began_s:.1f} s")
             await self.until_spread()
@@ -150,7 +176,8 @@ class Scenario(LoadRun):
         began_s = time.monotonic()
         self.progress.event(f"{node.name} is killed (SIGKILL)")
         self._leaving.add(node.name)
-        async with self.fault("kill", node.name):
+        async with self.fault("kill", node.name) as facts:
+            facts["was_alive_before"] = node.is_running
             await asyncio.to_thread(node.kill)
             await self.until_spread()
         self.progress.event(f"its partitions are taken after {time.monotonic() - began_s:.1f} s")
@@ -158,7 +185,8 @@ class Scenario(LoadRun):
     async def kill_executor(self, executor: MemberProcess) -> None:
         """An executor is killed with SIGKILL; returns when another one has started."""
         self.progress.event(f"{executor.name} is killed (SIGKILL)")
-        async with self.fault("kill", executor.name):
+        async with self.fault("kill", executor.name) as facts:
+            facts["was_alive_before"] = executor.is_running
             await asyncio.to_thread(executor.kill)
             replacement = await asyncio.to_thread(self.cluster.add_executor)
             self.progress.event(f"{replacement.name} is started in its place")
@@ -167,7 +195,8 @@ class Scenario(LoadRun):
     async def server_away(self, server: LocalServer, seconds: float, *, is_outage: bool = True) -> None:
         """A server is stopped for so long and started again."""
         self.progress.event(f"{server.name} is stopped for {seconds:g} s")
-        async with self.fault("stop", server.name, is_outage=is_outage):
+        async with self.fault("stop", server.name, is_outage=is_outage) as facts:
+            facts["was_alive_before"] = server.is_running
             began_s = time.monotonic()
             await asyncio.to_thread(server.stop)
             await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began_s)))

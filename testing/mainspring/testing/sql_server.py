@@ -116,14 +116,15 @@ class SqlServer(ABC):
         """Drop a database that `create_database` made; no error if it is gone already."""
         self.execute(f"DROP DATABASE IF EXISTS `{database_of(database_url)}`")
 
-    def deadlocks(self) -> int | None:
+    def deadlocks(self, *, timeout_s: float = 30.0) -> int | None:
         """Deadlocks (error 1213) since the server started; None when it does not tell. Raises `pymysql.Error`."""
-        rows = self.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
+        rows = self.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'", timeout_s=timeout_s)
         if not rows:
             rows = self.execute(
                 "SELECT name, count FROM information_schema.INNODB_METRICS "
                 "WHERE name = 'lock_deadlocks' AND status = 'enabled'",
                 administrator=True,
+                timeout_s=timeout_s,
             )
         return int(rows[0][1]) if rows else None
 

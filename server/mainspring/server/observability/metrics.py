@@ -5,7 +5,11 @@ The stages are those of the time budget in docs/design.md: from the registration
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -20,6 +24,35 @@ STAGES = (
     "finished",  # picked up -> result received
     "saved",  # result received -> final state committed
 )
+
+STORE_COUNTERS = {
+    "statements": "Round trips to the database.",
+    "transactions": "Transactions begun, retries included.",
+    "deadlock_retries": "Units of work run once more after a deadlock (error 1213).",
+    "lock_wait_retries": "Units of work run once more after a lock wait (error 1205).",
+    "timeouts": "Statements whose answer did not come in time.",
+    "unknown_outcomes": "Writes that may or may not have taken effect.",
+    "connects": "Connections opened.",
+    "connect_failures": "Connections that could not be opened.",
+    "connections_dropped": "Connections thrown away because they broke, timed out or were cancelled.",
+    "waits_refused": "Callers turned away because a lane's queue was full.",
+    "rows_parked": "Tasks put off for a minute because the database refused their claim.",
+}
+"""`mainspring_store_*_total`: what the store counts itself since the start of the process."""
+
+
+class _StoreCollector(Collector):
+    """Reads the store's own counters whenever somebody asks: counting stays where it costs nothing."""
+
+    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One counter each, in the order above."""
+        counts = self._read()
+        for name, description in STORE_COUNTERS.items():
+            if name in counts:
+                yield CounterMetricFamily(f"mainspring_store_{name}", description, value=counts[name])
 
 
 class Metrics:
@@ -88,6 +121,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+
+    def watch_store(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Export the counters of a store, by the names of `STORE_COUNTERS`; those it does not count are left out.
+
+        `read` answers at once and may be called from the thread that serves the metrics.
+        """
+        self.registry.register(_StoreCollector(read))
 
     def stage(self, name: str, from_at: int | None, to_at: int) -> None:
         """Notes that a stage took from one instant (microseconds) to another; nothing when its begin is unknown."""
