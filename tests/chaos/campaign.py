@@ -11,7 +11,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class CampaignSettings:
     nodes: int = 3
     executors: int = 2
     traffic: TrafficSettings = field(default_factory=TrafficSettings)
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(has_audit=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class Campaign(Scenario):
         self.episodes: list[Episode] = []
         self.facts: dict[str, Any] = {}
         """Filled by the fault under way."""
+        self._is_pair = False
         self._namespaces.add(NAMESPACE)
         self._traffic: Traffic | None = None
 
@@ -238,9 +239,36 @@ class Campaign(Scenario):
 
     # --- what faults are made of ----------------------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def in_pair(self) -> Iterator[None]:
+        """For the length of the block faults meet each other: each is an outage in the sense of the promise."""
+        self._is_pair = True
+        try:
+            yield
+        finally:
+            self._is_pair = False
+
+    @contextlib.asynccontextmanager
+    async def fault(
+        self,
+        kind: str,
+        target: str,
+        *,
+        is_outage: bool = False,
+        peer: str = "",
+        bound_us: int | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """See `LoadRun`."""
+        async with super().fault(
+            kind, target, is_outage=is_outage or self._is_pair, peer=peer, bound_us=bound_us, facts=facts
+        ) as noted:
+            yield noted
+
     def some_node(self) -> MemberProcess:
-        """A running node, by the seed."""
-        return self.random.choice([node for node in self.cluster.nodes if node.is_running])
+        """A running node that no other fault has, by the seed."""
+        free = [n for n in self.cluster.nodes if n.is_running and n.name not in self._leaving]
+        return self.random.choice(free)
 
     def some_executor(self) -> MemberProcess:
         """A running executor, by the seed."""
@@ -276,9 +304,9 @@ class Campaign(Scenario):
         """Wait until others own what a node owned; says so in the facts.
 
         Raises:
-            ChildFailedError: they do not within 20 s.
+            ChildFailedError: they do not within 20 s (45 s in a pair).
         """
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + (45.0 if self._is_pair else 20.0)
         while time.monotonic() < deadline:
             rows = await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")
             now = {int(p): (member_name(owner or ""), int(epoch)) for p, owner, epoch in rows}

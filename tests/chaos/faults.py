@@ -7,6 +7,7 @@ import time
 
 from chaos.campaign import Campaign, Step
 
+from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.errors import TestingError
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, sleep_until
@@ -240,8 +241,6 @@ async def zookeeper_expires_all(run: Campaign) -> None:
 
 
 async def _until_coordinated(run: Campaign) -> None:
-    from mainspring.client import MainspringClient, MainspringError
-
     for node in [node for node in run.cluster.nodes if node.is_running]:
         async with MainspringClient(node.address) as client, asyncio.timeout(20):
             while True:
@@ -365,3 +364,63 @@ SINGLES: dict[str, tuple[Step, ...]] = {
     ),
 }
 """Every single fault, by the campaign it is played in."""
+
+
+def _single(name: str) -> Step:
+    return next(step for steps in SINGLES.values() for step in steps if step.name == name)
+
+
+PAIRABLE: tuple[Step, ...] = tuple(
+    _single(name)
+    for name in (
+        "kill -9 of a node",
+        "SIGTERM of a node",
+        "node frozen for 15 s",
+        "event loop of a node stuck for 8 s",
+        "node cut off from ZooKeeper",
+        "node cut off from MySQL",
+        "node cut off from executors",
+        "ZooKeeper expires all sessions",
+        "MySQL killed and restarted",
+        "MySQL frozen for 10 s",
+        "replies to COMMIT cut",
+        "kill -9 of an executor",
+        "executor frozen for 8 s",
+        "slow executor",
+    )
+)
+"""Faults of which two may be played at once."""
+
+MINUTE: tuple[Step, ...] = tuple(
+    _single(name)
+    for name in (
+        "kill -9 of a node",
+        "SIGTERM of a node",
+        "replies to COMMIT cut",
+        "kill -9 of an executor",
+        "executor frozen for 8 s",
+        "MySQL killed and restarted",
+    )
+)
+"""What fits into the tests that everybody runs."""
+
+
+def pair_of(first: Step, second: Step, *, delay_s: float) -> Step:
+    """Two faults at once, the second so much later. The promise of 10 s counts from the heal of the last one."""
+
+    async def both(run: Campaign) -> None:
+        async def later() -> None:
+            await asyncio.sleep(delay_s)
+            await second.script(run)
+
+        with run.in_pair():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(first.script(run), name=first.name)
+                group.create_task(later(), name=second.name)
+
+    return Step(
+        f"{first.name} + {second.name}",
+        both,
+        is_outage=True,
+        takes_s=max(first.takes_s, delay_s + second.takes_s) + 10.0,
+    )

@@ -17,7 +17,7 @@ class EpisodeFigures:
 
     Attributes:
         due: Executions that fell due in it.
-        runs_again: Those of them that ran more than once.
+        runs_again: Executions with a run in it that ran more than once.
         lost: Those that ended as LOST.
         late_us: The greatest lateness of a first start, as the bound counts it.
         late_from_due_us: The same counted from the due time, whatever was away.
@@ -76,19 +76,22 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
     runs: dict[tuple[TaskKey, int], list[Run]] = {}
     for run in history.runs:
         runs.setdefault((run.key, run.scheduled_at), []).append(run)
-    due = again = lost = late_us = late_from_due_us = 0
+    due = lost = late_us = late_from_due_us = 0
     for row in history.ledger:
         if row.gap_until is not None or not episode.from_at <= row.due_at < episode.settled_at:
             continue
         due += 1
         lost += row.state == "LOST"
         started = runs.get((row.key, row.scheduled_at), [])
-        again += len(started) > 1
         if started:
             first_at = min(run.started_at for run in started)
             late_from_due_us = max(late_from_due_us, first_at - row.due_at)
             base_at = max(row.due_at, episode.healed_at) if episode.is_outage else row.due_at
             late_us = max(late_us, first_at - base_at)
+    again = sum(
+        len(started) > 1 and any(episode.from_at <= r.started_at < episode.settled_at for r in started)
+        for started in runs.values()
+    )
     registered = sum(
         task.acknowledged_at is not None and episode.from_at <= task.acknowledged_at < episode.settled_at
         for task in history.tasks

@@ -1,0 +1,125 @@
+"""What the campaigns found: rows that stay between runs (docs/runs/reliability.json), the table in docs/reliability.md."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaos.judgement import CampaignJudgement, EpisodeFigures
+
+from mainspring.testing.cache import repository_root
+from mainspring.testing.run_note import commit, machine, table
+
+BEGIN, END = "<!-- the table: written by `make chaos` -->", "<!-- end of the table -->"
+_COLUMNS = (
+    "fault",
+    "times",
+    "due",
+    "latest ms",
+    "of its due ms",
+    "promised ms",
+    "ran again",
+    "lost",
+    "stale writes",
+    "verdict",
+    "seeds",
+    "when",
+    "commit",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: a fault, over all its occurrences in one run of the command.
+
+    Attributes:
+        late_ms: The greatest lateness as the promise counts it; `late_from_due_ms`: from the due time, always.
+        runs_again: Executions that ran more than once, each explained by the fault of its executor.
+        lost: At-most-once executions that ended as LOST.
+    """
+
+    fault: str
+    times: int
+    due: int
+    late_ms: float
+    late_from_due_ms: float
+    bound_ms: float
+    runs_again: int
+    lost: int
+    stale_writes: int
+    verdict: str
+    seeds: tuple[int, ...]
+    when: str
+    commit: str
+
+    def cells(self) -> tuple[str, ...]:
+        """For the table."""
+        return (
+            self.fault,
+            str(self.times),
+            f"{self.due:,}",
+            f"{self.late_ms:,.0f}",
+            f"{self.late_from_due_ms:,.0f}",
+            f"{self.bound_ms:,.0f}",
+            str(self.runs_again),
+            str(self.lost),
+            str(self.stale_writes),
+            self.verdict,
+            ", ".join(map(str, self.seeds)),
+            self.when,
+            self.commit,
+        )
+
+
+def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> list[Row]:
+    """A campaign's rows. Every violation of a campaign stands in each of its rows: they share their evidence."""
+    by_fault: dict[str, list[EpisodeFigures]] = {}
+    for figures in judgement.figures:
+        by_fault.setdefault(figures.episode.name + suffix, []).append(figures)
+    violations = sorted({violation.invariant for violation in judgement.verdict.violations})
+    audit = judgement.history.audit
+    rows: list[Row] = []
+    for fault, occurrences in by_fault.items():
+        late = [*violations, *judgement.verdict.vacuous]
+        if not all(figures.keeps_bound for figures in occurrences):
+            late.append("late")
+        rows.append(
+            Row(
+                fault,
+                len(occurrences),
+                sum(figures.due for figures in occurrences),
+                max(figures.late_us for figures in occurrences) / 1_000,
+                max(figures.late_from_due_us for figures in occurrences) / 1_000,
+                occurrences[0].episode.bound_us / 1_000,
+                sum(figures.runs_again for figures in occurrences),
+                sum(figures.lost for figures in occurrences),
+                len(audit.stale_writes) if audit else 0,
+                ", ".join(late) or "ok",
+                (seed,),
+                datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+                commit(),
+            )
+        )
+    return rows
+
+
+def note(rows: Iterable[Row]) -> None:
+    """Put rows in the place of earlier ones of their faults, and write the table anew; nothing outside a checkout."""
+    root = repository_root()
+    if root is None:
+        return
+    data = root / "docs" / "runs" / "reliability.json"
+    kept = {row["fault"]: row for row in json.loads(data.read_text())["rows"]} if data.exists() else {}
+    kept.update({row.fault: asdict(row) for row in rows})
+    data.write_text(json.dumps({"machine": machine(), "rows": list(kept.values())}, indent=1) + "\n")
+    write_table(root / "docs" / "reliability.md", kept.values())
+
+
+def write_table(page: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write the table between its marks; the rest of the page is left as it is."""
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    lines = table(_COLUMNS, (Row(**{**row, "seeds": tuple(row["seeds"])}).cells() for row in rows))  # type: ignore[arg-type]
+    page.write_text(f"{before}{BEGIN}\n\nMachine: {machine()}.\n\n{lines}\n\n{END}{after}", encoding="utf-8")
