@@ -178,13 +178,37 @@ class Campaign(Scenario):
         """
         await self.until_spread(timeout_s)
         await self.until_connected(timeout_s)
+        await self.until_caught_up(timeout_s)
+
+    async def until_caught_up(self, timeout_s: float = RECOVERY_S) -> None:
+        """Wait until nothing is overdue by more than a second.
+
+        Raises:
+            ChildFailedError: not in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            rows = await self.sql(
+                "SELECT COUNT(*) FROM tasks WHERE state = 1 AND due_at < "
+                "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) - 1000000"
+            )
+            if rows and rows[0][0] == 0:
+                return
+            if time.monotonic() > deadline:
+                raise ChildFailedError(f"{rows[0][0] if rows else 'unknown'} tasks are overdue")
+            await asyncio.sleep(0.2)
 
     async def until_spread(self, timeout_s: float = RECOVERY_S) -> None:
         """See `Scenario`; asks the database itself, so that it works whatever the nodes do."""
         deadline = time.monotonic() + timeout_s
         while True:
-            counts = Counter(member_name(owner) for owner in (await self.owners()).values())
-            wanted = {n.name for n in self.cluster.nodes if n.is_running and n.name not in self._leaving}
+            # A node's id is its name, its process and chance: what a dead process of that name owned does not count.
+            counts = Counter(owner.rpartition("-")[0] for owner in (await self.owners()).values())
+            wanted = {
+                f"{node.name}-{node.pid}"
+                for node in self.cluster.nodes
+                if node.is_running and node.name not in self._leaving
+            }
             if set(counts) == wanted and max(counts.values()) - min(counts.values()) <= 1:
                 return
             if time.monotonic() > deadline:
