@@ -138,9 +138,18 @@ test-full: lint types protos-check servers ## Everything CI runs: lint, types, s
 test-contract: install-dev servers ## The contract of the stores over SQLite, MariaDB and real MySQL, with the count of each
 	@$(PY) -m pytest -q tests/contract
 
+# SEED chooses victims, instants and pairs; ONLY is part of a fault's name.
+SEED ?= 1
+ONLY ?=
+CHAOS = cd tests && $(abspath $(PY)) -m chaos.command --seed $(SEED) $(if $(ONLY),--only "$(ONLY)")
+
 .PHONY: chaos
-chaos: install-dev servers ## Break a running cluster in scripted ways and judge it
-	@$(PY) -m pytest -v tests/chaos
+chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clusters, judged; half an hour (SEED=1 ONLY="kill -9")
+	@$(CHAOS)
+
+.PHONY: chaos-long
+chaos-long: install-dev servers ## Nodes killed again and again under load, 16 more pairs, the matrix with another seed
+	@$(CHAOS) --long
 
 ##@ Showing
 
