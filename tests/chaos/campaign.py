@@ -38,6 +38,12 @@ WARM_S = 4.0
 CALM_S = 3.0
 RECOVERY_S = 45.0
 STALL_S = 8.0
+_NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+BEHIND = (
+    f"SELECT (SELECT COUNT(*) FROM tasks WHERE state = 1 AND due_at < {_NOW} - 1000000), "
+    f"(SELECT COUNT(*) FROM executions WHERE wake_at IS NOT NULL AND claimed_at < {_NOW} - 2500000)"
+)
+"""What is overdue, and what takes longer than the traffic's longest handler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +187,18 @@ class Campaign(Scenario):
         await self.until_caught_up(timeout_s)
 
     async def until_caught_up(self, timeout_s: float = RECOVERY_S) -> None:
-        """Wait until nothing is overdue by more than a second.
+        """Wait until no task is overdue by more than a second, and no execution is open for longer than any takes.
 
         Raises:
             ChildFailedError: not in time.
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            rows = await self.sql(
-                "SELECT COUNT(*) FROM tasks WHERE state = 1 AND due_at < "
-                "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) - 1000000"
-            )
-            if rows and rows[0][0] == 0:
+            rows = await self.sql(BEHIND)
+            if rows and not any(rows[0]):
                 return
             if time.monotonic() > deadline:
-                raise ChildFailedError(f"{rows[0][0] if rows else 'unknown'} tasks are overdue")
+                raise ChildFailedError(f"tasks overdue, executions open for long: {rows}")
             await asyncio.sleep(0.2)
 
     async def until_spread(self, timeout_s: float = RECOVERY_S) -> None:

@@ -56,6 +56,8 @@ class CampaignJudgement:
         for figures in self.figures:
             if not figures.due:
                 found.append(f"{figures.episode.name}: nothing was due")
+            if not figures.registered and not figures.episode.is_outage:
+                found.append(f"{figures.episode.name}: no registration was acknowledged")
             if not figures.keeps_bound:
                 found.append(
                     f"{figures.episode.name}: {figures.late_us / SECOND_US:.2f} s late, "

@@ -21,7 +21,9 @@ _COLUMNS = (
     "promised ms",
     "ran again",
     "lost",
+    "registered",
     "stale writes",
+    "deadlocks",
     "verdict",
     "seeds",
     "when",
@@ -37,6 +39,8 @@ class Row:
         late_ms: The greatest lateness as the promise counts it; `late_from_due_ms`: from the due time, always.
         runs_again: Executions that ran more than once, each explained by the fault of its executor.
         lost: At-most-once executions that ended as LOST.
+        registered: Tasks acknowledged meanwhile.
+        deadlocks: Of the whole campaign: as the database counted them, and how many of them the nodes retried.
     """
 
     fault: str
@@ -47,7 +51,9 @@ class Row:
     bound_ms: float
     runs_again: int
     lost: int
+    registered: int
     stale_writes: int
+    deadlocks: str
     verdict: str
     seeds: tuple[int, ...]
     when: str
@@ -64,7 +70,9 @@ class Row:
             f"{self.bound_ms:,.0f}",
             str(self.runs_again),
             str(self.lost),
+            f"{self.registered:,}",
             str(self.stale_writes),
+            self.deadlocks,
             self.verdict,
             ", ".join(map(str, self.seeds)),
             self.when,
@@ -78,7 +86,7 @@ def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> lis
     for figures in judgement.figures:
         by_fault.setdefault(figures.episode.name + suffix, []).append(figures)
     violations = sorted({violation.invariant for violation in judgement.verdict.violations})
-    audit = judgement.history.audit
+    audit, deadlocks = judgement.history.audit, judgement.history.deadlocks
     rows: list[Row] = []
     for fault, occurrences in by_fault.items():
         late = [*violations, *judgement.verdict.vacuous]
@@ -94,7 +102,9 @@ def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> lis
                 occurrences[0].episode.bound_us / 1_000,
                 sum(figures.runs_again for figures in occurrences),
                 sum(figures.lost for figures in occurrences),
+                sum(figures.registered for figures in occurrences),
                 len(audit.stale_writes) if audit else 0,
+                "" if deadlocks is None else f"{deadlocks.on_server}/{deadlocks.retried}",
                 ", ".join(late) or "ok",
                 (seed,),
                 datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),

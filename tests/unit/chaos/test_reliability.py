@@ -64,7 +64,16 @@ def test_lateness_counts_from_the_heal_of_an_outage() -> None:
 
 def test_an_episode_in_which_nothing_was_due_proves_nothing() -> None:
     empty = Episode("early", AT - 9 * SECOND_US, AT - 8 * SECOND_US, AT - 7 * SECOND_US, SECOND_US, False, {})
-    assert "early: nothing was due" in judge(history(late_us=1_000), [empty]).complaints
+    complaints = judge(history(late_us=1_000), [empty]).complaints
+    assert "early: nothing was due" in complaints
+    assert "early: no registration was acknowledged" not in complaints
+
+
+def test_registrations_have_to_go_on_unless_the_database_is_away() -> None:
+    deaf = episode()
+    assert "a fault: no registration was acknowledged" in judge(history(late_us=1_000), [deaf]).complaints
+    away = episode(is_outage=True)
+    assert judge(history(late_us=1_000), [away]).complaints == ()
 
 
 def test_the_table_stands_between_its_marks_and_the_rest_of_the_page_stays(tmp_path: Path) -> None:
