@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-_TCP = Path("/proc/net/tcp")
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+"""gRPC connects to IPv4 addresses with IPv6 sockets."""
 
 
 def has_port(pid: int, port: int) -> bool:
-    """Whether a process holds the socket that is bound to this local IPv4 port; False when it has ended."""
+    """Whether a process holds the socket that is bound to this local port; False when it has ended."""
     inode = _inode_of(port)
     if inode is None:
         return False
@@ -28,13 +29,14 @@ def has_port(pid: int, port: int) -> bool:
 def _inode_of(port: int) -> str | None:
     """The inode of the connected socket with this local port."""
     suffix = f":{port:04X}"
-    try:
-        lines = _TCP.read_text().splitlines()[1:]
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        is_listening = fields[3] == "0A"
-        if fields[1].endswith(suffix) and not is_listening and fields[9] != "0":
-            return fields[9]
+    for table in _TABLES:
+        try:
+            lines = table.read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            is_listening = fields[3] == "0A"
+            if fields[1].endswith(suffix) and not is_listening and fields[9] != "0":
+                return fields[9]
     return None
