@@ -130,10 +130,12 @@ class Campaign(Scenario):
             await self._while(working, asyncio.sleep(WARM_S))
             for step in steps:
                 await self._while(working, self.play(step))
-        finally:
-            self._traffic.stop()
+        except BaseException:
+            working.cancel()
             await asyncio.wait([working])
-        working.result()
+            raise
+        self._traffic.stop()
+        await working
         ends = [fault.until_at for fault in self.faults]
         history = await self.finish(window_from_at=window_from_at, window_until_at=max([now_us(), *ends]))
         history.save(self.folder.history)
@@ -227,7 +229,9 @@ class Campaign(Scenario):
 
     async def epochs(self, node: MemberProcess) -> dict[int, int]:
         """Epochs by partition of what a node owns now."""
-        rows = await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")
+        async with asyncio.timeout(RECOVERY_S):  # in a pair the database may be away just now
+            while not (rows := await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")):
+                await asyncio.sleep(0.2)
         return {int(p): int(epoch) for p, owner, epoch in rows if owner and member_name(owner) == node.name}
 
     async def sql(self, statement: str, *, administrator: bool = False) -> list[tuple[Any, ...]]:

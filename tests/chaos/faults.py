@@ -205,6 +205,21 @@ async def cut_from_executors(run: Campaign) -> None:
         await asyncio.sleep(max(0.0, until_s - time.monotonic()))
 
 
+async def wrong_clock(run: Campaign) -> None:
+    """The wall clock of one node is 30 s ahead for 10 s, then 30 s behind for 10 s, then right again."""
+    node = run.some_node()
+    before = await run.epochs(node)
+    must(before, f"{node.name} owns nothing")
+    async with run.fault("clock", node.name):
+        try:
+            for seconds in (30.0, -30.0):
+                run.cluster.set_clock(node, seconds)
+                await asyncio.sleep(10.0)
+        finally:
+            run.cluster.set_clock(node, 0.0)
+    run.facts["partitions kept"] = len((await run.epochs(node)).keys() & before.keys())
+
+
 # --- ZooKeeper ---------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +362,7 @@ SINGLES: dict[str, tuple[Step, ...]] = {
         Step("node cut off from ZooKeeper", cut_from_zookeeper, takes_s=30),
         Step("node cut off from MySQL", cut_from_mysql, takes_s=30),
         Step("node cut off from executors", cut_from_executors, takes_s=30),
+        Step("wall clock of a node 30 s ahead, then behind", wrong_clock, takes_s=30),
     ),
     "servers": (
         Step("ZooKeeper stopped for 60 s", zookeeper_stopped, bound_s=1.0, takes_s=75),
@@ -414,9 +430,12 @@ def pair_of(first: Step, second: Step, *, delay_s: float) -> Step:
             await second.script(run)
 
         with run.in_pair():
-            async with asyncio.TaskGroup() as group:
-                group.create_task(first.script(run), name=first.name)
-                group.create_task(later(), name=second.name)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(first.script(run), name=first.name)
+                    group.create_task(later(), name=second.name)
+            except* TestingError as errors:
+                raise errors.exceptions[0] from None
 
     return Step(
         f"{first.name} + {second.name}",

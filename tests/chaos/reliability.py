@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -120,7 +120,9 @@ def note(rows: Iterable[Row]) -> None:
     if root is None:
         return
     data = root / "docs" / "runs" / "reliability.json"
-    kept = {row["fault"]: row for row in json.loads(data.read_text())["rows"]} if data.exists() else {}
+    earlier = json.loads(data.read_text())["rows"] if data.exists() else []
+    names = {field.name for field in fields(Row)}
+    kept = {row["fault"]: row for row in earlier if row.keys() == names}  # of other columns nothing is kept
     kept.update({row.fault: asdict(row) for row in rows})
     data.write_text(json.dumps({"machine": machine(), "rows": list(kept.values())}, indent=1) + "\n")
     write_table(root / "docs" / "reliability.md", kept.values())

@@ -1,10 +1,15 @@
-"""A cluster whose nodes reach MySQL, ZooKeeper and each other, and are reached, over links that can be broken."""
+"""A cluster whose nodes reach MySQL, ZooKeeper and each other, and are reached, over links that can be broken.
+
+Each node also has a wall clock of its own, where there is a C compiler.
+"""
 
 import enum
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from mainspring.testing.clock_shim import ClockShim, clock_library
 from mainspring.testing.cluster import Cluster, ClusterSettings
+from mainspring.testing.errors import ServerUnavailableError
 from mainspring.testing.member_process import MemberProcess
 from mainspring.testing.ports import LOOPBACK, free_ports
 from mainspring.testing.proxy.link import Counts, Mode
@@ -42,6 +47,7 @@ class ProxiedCluster(Cluster):
         """
         super().__init__(folder, settings)
         self.proxies = Proxies()
+        self._clocks: dict[str, ClockShim] = {}
         self._program = program
         self._extra_environment = dict(environment or {})
 
@@ -63,6 +69,23 @@ class ProxiedCluster(Cluster):
     def node(self, name: str) -> MemberProcess:
         """The node of this name."""
         return next(node for node in self.nodes if node.name == name)
+
+    def set_clock(self, node: MemberProcess, seconds: float) -> None:
+        """Put a node's wall clock so far ahead (behind, when negative).
+
+        Raises:
+            ServerUnavailableError: nodes cannot be given clocks of their own here (no C compiler).
+        """
+        if node.name not in self._clocks:
+            clock_library()  # says why not
+        self._clocks[node.name].set_offset(seconds)
+
+    def _clock_environment(self, name: str) -> dict[str, str]:
+        try:
+            clock = self._clocks[name] = ClockShim.prepare(self.folder.data / f"{name}.clock")
+        except ServerUnavailableError:
+            return {}  # `set_clock` will tell
+        return clock.environment
 
     def set_link(
         self,
@@ -98,6 +121,7 @@ class ProxiedCluster(Cluster):
         address = f"{LOOPBACK}:{ports[Side.CALLERS]}"
         told = {
             **self._extra_environment,
+            **self._clock_environment(name),
             "MAINSPRING_MYSQL_URL": f"mysql://{account}@{LOOPBACK}:{ports[Side.MYSQL]}{parts.path}",
             "MAINSPRING_ZOOKEEPER": f"{LOOPBACK}:{ports[Side.ZOOKEEPER]}/{path}",
             "MAINSPRING_LISTEN": f"{LOOPBACK}:{listen_port}",
