@@ -15,6 +15,7 @@ from mainspring.server import __version__
 from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.duty_watch import DutyWatch
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.engine import Engine
 from mainspring.server.engine.held_partitions import HeldPartitions
@@ -47,9 +48,9 @@ from mainspring.v1 import (
 
 log = structlog.get_logger(__name__)
 
-DATABASE_CHECK_S = 1.0
-DATABASE_AWAY_S = 3.0
+DUTY_ROUND_S = 0.1
 LOOP_LAG_ROUND_S = 0.1
+STOOD_STILL_S = 2.0
 FLUSH_S = 1.0
 RECONCILE_S = 5.0
 GOODBYE_S = 0.5
@@ -79,7 +80,7 @@ class Node:
         self._peers = GrpcPeers()
         self._is_serving: bool | None = None
         self._is_leaving = False
-        self._database_answered_s = clock.monotonic()
+        self._duty: DutyWatch | None = None
         self._fenced = asyncio.Event()
         self.address = ""
         self._services = list(CLIENT_SERVICES)
@@ -114,6 +115,9 @@ class Node:
             on_fenced=self._fenced.set,
         )
         manager = PartitionManager(self.node_id, membership, self._store, engine, self._peers, self._clock)
+        duty = self._duty = DutyWatch(
+            self.node_id, self._clock, self._store.database_time, executors, membership, manager, self.metrics
+        )
         executor_servicer = ExecutorServicer(
             self._clock,
             engine,
@@ -125,7 +129,8 @@ class Node:
         )
         self.register_services(engine, manager, membership, executor_servicer)
         loops = {
-            "database": self._database_round,
+            "database": duty.database_round,
+            "duty": self._duty_round,
             "nodes": _NodeListRound(membership, executors, self._peers, self.address).run_round,
             "fenced": lambda: self._fenced_round(manager, engine),
             "lag": self._lag_round,
@@ -201,17 +206,15 @@ class Node:
 
     # --- rounds of the node's own loops --------------------------------------------------------------------------
 
-    async def _database_round(self) -> None:
-        """Measures the database's clock, which also tells whether it answers."""
-        try:
-            await self._clock.measure(self._store.database_time)
-            self._database_answered_s = self._clock.monotonic()
-        finally:
-            await self._show_health()
-        await self._clock.sleep(DATABASE_CHECK_S)
+    async def _duty_round(self) -> None:
+        """Steps aside or returns, and shows it."""
+        assert self._duty is not None
+        self._duty.judge()
+        await self._show_health()
+        await self._clock.sleep(DUTY_ROUND_S)
 
     async def _show_health(self) -> None:
-        is_database_there = self._clock.monotonic() - self._database_answered_s < DATABASE_AWAY_S
+        is_database_there = self._duty is None or self._duty.is_database_there
         is_serving = is_database_there and not self._is_leaving
         if is_serving == self._is_serving:
             return
@@ -241,7 +244,11 @@ class Node:
     async def _lag_round(self) -> None:
         begun_s = self._clock.monotonic()
         await self._clock.sleep(LOOP_LAG_ROUND_S)
-        self.metrics.loop_lag.observe(max(0.0, self._clock.monotonic() - begun_s - LOOP_LAG_ROUND_S))
+        lag_s = max(0.0, self._clock.monotonic() - begun_s - LOOP_LAG_ROUND_S)
+        self.metrics.loop_lag.observe(lag_s)
+        if lag_s > STOOD_STILL_S:
+            log.warning("node_stood_still", seconds=round(lag_s, 3))
+            self._fenced.set()  # whatever was read before counts for nothing
 
 
 class _NodeListRound:

@@ -90,9 +90,19 @@ class LocalMembership:
         holds: Mapping[int, int],
         prepared: frozenset[int] = frozenset(),
         is_new: bool = False,
+        away: frozenset[str] = frozenset(),
+        executors: int = 0,
     ) -> None:
         """See `Membership.publish`."""
-        self._own = replace(self._own, ready=ready, holds=dict(holds), prepared=prepared, is_new=is_new)
+        self._own = replace(
+            self._own,
+            ready=ready,
+            holds=dict(holds),
+            prepared=prepared,
+            is_new=is_new,
+            away=away,
+            executors=executors,
+        )
         if self._view.is_connected:
             self._registry.put(self._own)
 

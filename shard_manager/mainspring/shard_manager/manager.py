@@ -37,6 +37,9 @@ from mainspring.shard_manager.unowned import UnownedWatch
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+LEAVING = "leaving"
+"""In `Member.away`: the node is stopping in order."""
+
 
 class PartitionManager:
     """One node's part in the ownership of all partitions.
@@ -74,6 +77,7 @@ class PartitionManager:
         self._unowned = UnownedWatch(self._settings.unowned_alarm_s)
         self._failed_in_row = 0
         self._reconcilers: list[asyncio.Future[None]] = []
+        self._executors = 0
 
     # What the rest of the node asks.
 
@@ -81,6 +85,11 @@ class PartitionManager:
     def is_ready(self) -> bool:
         """Whether this node offers itself as an owner."""
         return not self._is_leaving and not self._away_reasons
+
+    @property
+    def away_reasons(self) -> frozenset[str]:
+        """Why this node is aside; nothing when it is not."""
+        return frozenset(self._away_reasons)
 
     @property
     def holds(self) -> Mapping[int, int]:
@@ -136,6 +145,14 @@ class PartitionManager:
         if self._away_reasons != before:
             log.info("returned_to_duty", reason=reason, is_ready=self.is_ready)
             self._changed()
+
+    def note_surroundings(self, executors: int, store_steady_since: float) -> None:
+        """Take in what the node sees: how many executors it has, which is published, and since when its database has
+        answered without a break (seconds of the timer; -inf: always, +inf: it does not)."""
+        self._picture.store_steady_since = store_steady_since
+        if executors != self._executors:
+            self._executors = executors
+            self._publish()
 
     def on_release_announced(self, partition_ids: Iterable[int]) -> None:
         """A peer has freed these for us: look at the rows at once."""
@@ -342,7 +359,15 @@ class PartitionManager:
     def _publish(self) -> None:
         holdings = self._holdings
         is_new = self._picture.is_new(self._membership.view(), self._timer.monotonic())
-        self._membership.publish(self.is_ready, dict(holdings.held), holdings.prepared, is_new)
+        away = self._away_reasons | ({LEAVING} if self._is_leaving else set())
+        self._membership.publish(
+            self.is_ready,
+            dict(holdings.held),
+            holdings.prepared,
+            is_new,
+            frozenset(away),
+            self._executors,
+        )
 
     def _spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         if self._tasks is None:

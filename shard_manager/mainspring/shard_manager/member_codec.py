@@ -2,11 +2,12 @@
 
 ```
 {"format": 1, "address": "10.0.0.7:7070", "version": "0.1.0", "ready": true, "new": false,
- "holds": "0-5:3,7:4", "prepared": "8,11-12"}
+ "holds": "0-5:3,7:4", "prepared": "8,11-12", "away": ["database"], "executors": 2}
 ```
 
-`holds` lists runs of partitions with one epoch, `prepared` runs of partitions; about 1.5 KB for 256 partitions in
-the worst case. Readers ignore fields they do not know; a document of a higher format is still read as far as it goes.
+`holds` lists runs of partitions with one epoch, `prepared` runs of partitions; about 1.5 KB for 256 partitions in the
+worst case. `away` and `executors` are left out when empty. Readers ignore fields they do not know; a document of a
+higher format is still read as far as it goes.
 """
 
 import json
@@ -19,7 +20,7 @@ FORMAT = 1
 
 def encode(member: Member) -> bytes:
     """Return the document of a member; the node id is not in it (it is the entry's name)."""
-    document = {
+    document: dict[str, object] = {
         "format": FORMAT,
         "address": member.address,
         "version": member.version,
@@ -28,6 +29,10 @@ def encode(member: Member) -> bytes:
         "holds": _runs(member.holds),
         "prepared": ",".join(_span(run) for run in _consecutive(sorted(member.prepared))),
     }
+    if member.away:
+        document["away"] = sorted(member.away)
+    if member.executors:
+        document["executors"] = member.executors
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -54,6 +59,8 @@ def decode(node_id: str, data: bytes) -> Member:
             holds=holds,
             prepared=frozenset(prepared),
             is_new=document.get("new") is True,
+            away=frozenset(str(reason) for reason in document.get("away", ())),
+            executors=int(document.get("executors", 0)),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not the document of a member: {error!r}") from error

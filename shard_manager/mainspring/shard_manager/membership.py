@@ -11,6 +11,9 @@ from typing import Protocol
 
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 
+DATABASE_AWAY = "database"
+"""In `Member.away`: its database does not answer it, so that it cannot free a row."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -29,6 +32,10 @@ class Member:
     """Partitions whose window the node has loaded and whose present owner may let go."""
     is_new: bool = False
     """Its session is so young that it does not take from nodes it does not see."""
+    away: frozenset[str] = frozenset()
+    """Why it is not ready, as codes; the one the ownership rules know is `DATABASE_AWAY`."""
+    executors: int = 0
+    """How many executors it has heard of lately."""
 
 
 class SessionState(enum.Enum):
@@ -83,6 +90,8 @@ class Membership(Protocol):
         holds: Mapping[int, int],
         prepared: frozenset[int] = frozenset(),
         is_new: bool = False,
+        away: frozenset[str] = frozenset(),
+        executors: int = 0,
     ) -> None:
         """Set what this node tells the others. Never blocks; calls are coalesced, the last one wins, and it is
         written again until it sticks and in each new session."""

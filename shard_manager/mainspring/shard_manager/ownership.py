@@ -22,6 +22,7 @@ When a partition that is ours by assignment is taken, by what its row says:
 | nobody | at once; in a session younger than 0.3 s (`settle_s`) when it is that old |
 | no member | at once; in a session younger than 3 s (`grace_s`) when it is that old |
 | a live member | when it has been asked for 2 s (`force_after_s`) and not released |
+| a live member, aside for its database | the same after 0.3 s (`force_unable_s`): it cannot free a row |
 
 - **Grace.** A new session means that we have just started or that our old session expired, and then the other nodes'
   sessions may have expired with ours (a frozen ZooKeeper does that): a node that is missing from the list may only be
@@ -29,6 +30,9 @@ When a partition that is ours by assignment is taken, by what its row says:
   first start would cost 3 s; the 0.3 s let nodes that start together share at once instead of moving a moment later.
 - **Settling.** A partition of a live owner moves only when the set of ready nodes has been the same for 0.3 s, so that
   nodes that come back one after the other do not hand everything to the first of them.
+- **A database that was away for all.** Nodes see it return one after the other. A node whose own database has not been
+  steady for 3 s (`grace_s`) asks nothing of a member that is aside for its database: that one may only be slower to
+  return. The fence makes the rest safe: what a cut-off owner still tries fails in the database, and is sent by nobody.
 - **Nothing without a fresh view.** Disconnected, not registered, a listing older than `view_max_age_s`, or older than
   a freeze of our own process: what is held is kept, nothing is taken or given, and the 2 s start anew afterwards.
   Revoking, re-asserting and re-taking an own row need no view: the row alone tells.
@@ -38,12 +42,13 @@ When a partition that is ours by assignment is taken, by what its row says:
 """
 
 import enum
+import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
-from mainspring.shard_manager.membership import MembershipView
+from mainspring.shard_manager.membership import DATABASE_AWAY, MembershipView
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class OwnershipRules:
     """The waits of the module docstring, in seconds."""
 
     force_after_s: float = 2.0
+    force_unable_s: float = 0.3
     settle_s: float = 0.3
     grace_s: float = 3.0
     view_max_age_s: float = 6.0
@@ -111,6 +117,8 @@ class Situation:
     is_ready: bool
     """Whether we may own anything new at all."""
     is_leaving: bool
+    store_steady_since: float = -math.inf
+    """Since when our database has answered without a break: -inf for always, +inf while it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,7 @@ class _Draft:
         self._may_take_free = session_age >= rules.settle_s
         self._may_exchange = session_age >= rules.grace_s
         self._is_settled = situation.now - situation.ready_changed_at >= rules.settle_s
+        self._is_store_steady = situation.now - situation.store_steady_since >= rules.grace_s
         self._revoke: list[PartitionLease] = []
         self._take: list[Take] = []
         self._prepare: list[int] = []
@@ -233,12 +242,14 @@ class _Draft:
     def _ask_for(self, row: PartitionRow, owner: str) -> None:
         """Prepare a live owner's partition and wait for it; take it when the owner does not let go."""
         facts, partition = self._facts, row.partition_id
-        if not (self._is_settled and self._may_exchange):
+        is_unable = DATABASE_AWAY in facts.view.members[owner].away
+        if not (self._is_settled and self._may_exchange) or (is_unable and not self._is_store_steady):
             return
         if partition not in facts.prepared:
             self._prepare.append(partition)
             return
-        if facts.now - self._asked_since(partition, owner) >= self._rules.force_after_s:
+        force_after_s = self._rules.force_unable_s if is_unable else self._rules.force_after_s
+        if facts.now - self._asked_since(partition, owner) >= force_after_s:
             self._add_take(row, TakeReason.FORCED)
 
     def _asked_since(self, partition: int, owner: str) -> float:

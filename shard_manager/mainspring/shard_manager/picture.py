@@ -25,6 +25,8 @@ class Picture:
         self._ready_changed_at = -math.inf
         self.distrust_before = -math.inf
         """Views read before this instant (seconds of the timer) are void."""
+        self.store_steady_since = -math.inf
+        """See `Situation.store_steady_since`."""
         self.desired: Mapping[int, str] = {}
         self.moves: Mapping[int, Move] = {}
 
@@ -81,6 +83,7 @@ class Picture:
             distrust_before=self.distrust_before,
             is_ready=is_ready,
             is_leaving=is_leaving,
+            store_steady_since=self.store_steady_since,
         )
 
     def is_new(self, view: MembershipView, now: float) -> bool:

@@ -128,9 +128,19 @@ class ZooKeeperMembership:
         holds: Mapping[int, int],
         prepared: frozenset[int] = frozenset(),
         is_new: bool = False,
+        away: frozenset[str] = frozenset(),
+        executors: int = 0,
     ) -> None:
         """See `Membership.publish`. Written at most every 200 ms."""
-        wanted = replace(self._own, ready=ready, holds=dict(holds), prepared=prepared, is_new=is_new)
+        wanted = replace(
+            self._own,
+            ready=ready,
+            holds=dict(holds),
+            prepared=prepared,
+            is_new=is_new,
+            away=away,
+            executors=executors,
+        )
         if wanted != self._own:
             self._own = wanted
             self._wake.set()
@@ -150,9 +160,12 @@ class ZooKeeperMembership:
         self._post(self._read_soon)
 
     def _withdraw(self) -> None:
-        """From the watchdog's thread: the loop is stuck, so the others had better not count on us."""
+        """From the watchdog's thread: the loop is stuck, so the others had better not count on us.
+
+        Not while disconnected: kazoo would keep the request until it is connected again, perhaps when all is well.
+        """
         client = self._client
-        if client is not None:
+        if client is not None and client.connected:
             client.delete_async(self._path)
 
     # The loop.

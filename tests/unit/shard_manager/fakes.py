@@ -127,6 +127,38 @@ class MemoryTable:
             self._answer()
 
 
+class Link:
+    """One node's way to the table; cut, its statements hang for a while and fail."""
+
+    def __init__(self, table: MemoryTable) -> None:
+        self.table = table
+        self.is_cut = False
+        self.hang_s = 0.0
+
+    async def _pass(self) -> None:
+        if self.is_cut:
+            await asyncio.sleep(self.hang_s)
+            raise StoreDownError
+
+    async def read_partitions(self) -> list[PartitionRow]:
+        await self._pass()
+        return await self.table.read_partitions()
+
+    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+        await self._pass()
+        return await self.table.take_partitions(takes, owner_id)
+
+    async def reassert_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str
+    ) -> list[PartitionLease]:
+        await self._pass()
+        return await self.table.reassert_partitions(leases, owner_id)
+
+    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+        await self._pass()
+        await self.table.release_partitions(leases, owner_id)
+
+
 class Witness:
     """Sees when each host begins and ends to fire, and keeps the gaps."""
 
@@ -194,10 +226,11 @@ class Node:
         self.node_id, self.membership = node_id, membership
         self.timer = LoopTimer()
         self.host = WatchedHost(node_id, cluster.witness)
+        self.link = Link(cluster.table)
         self.manager = PartitionManager(
             node_id,
             membership,
-            cluster.table,
+            self.link,
             self.host,
             cluster,
             self.timer,

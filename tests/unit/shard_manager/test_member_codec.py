@@ -18,6 +18,8 @@ members = st.builds(
     holds=st.dictionaries(st.integers(0, 300), st.integers(1, 9), max_size=60),
     prepared=st.frozensets(st.integers(0, 300), max_size=60),
     is_new=st.booleans(),
+    away=st.frozensets(st.sampled_from(["database", "executors", "leaving"])),
+    executors=st.integers(0, 1000),
 )
 
 
@@ -32,6 +34,13 @@ def test_stays_small() -> None:
     assert len(encode(worst)) < 2048
     usual = Member("n", "10.0.0.1:7070", "1.0", True, dict.fromkeys(range(0, 256, 4), 17))
     assert len(encode(usual)) < 768
+
+
+def test_a_document_of_before_there_were_reasons_and_executors() -> None:
+    member = decode(
+        "n", b'{"format":1,"address":"a:1","version":"1","ready":false,"new":false,"holds":"","prepared":""}'
+    )
+    assert (member.away, member.executors) == (frozenset(), 0)
 
 
 def test_unknown_fields_are_ignored() -> None:

@@ -1,11 +1,12 @@
 """Ownership decisions: the table of the module, row by row."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
-from mainspring.shard_manager.membership import Member, MembershipView, SessionState
+from mainspring.shard_manager.membership import DATABASE_AWAY, Member, MembershipView, SessionState
 from mainspring.shard_manager.ownership import (
     Decisions,
     Move,
@@ -123,6 +124,34 @@ def test_nothing_is_taken_without_a_fresh_view(seen: MembershipView, row: Partit
 @pytest.mark.parametrize("more", [{"is_ready": False}, {"is_leaving": True}])
 def test_nothing_is_taken_when_not_on_duty(more: dict[str, object]) -> None:
     assert acted(decide(situation(FREE, **more), RULES)) == {}  # type: ignore[arg-type]
+
+
+UNABLE = view(
+    member("me"), replace(member("other", ready=False), away=frozenset({DATABASE_AWAY, "something else"}))
+)
+
+
+@pytest.mark.parametrize(("asked_for", "taken"), [(0.2, False), (0.4, True)])
+def test_owner_that_cannot_free_its_rows_is_overruled_soon(asked_for: float, taken: bool) -> None:
+    moves = {7: Move("other", NOW - asked_for)}
+    decisions = decide(situation(OTHERS, seen=UNABLE, prepared=True, moves=moves), RULES)
+    assert bool(decisions.take) is taken
+    able = view(member("me"), replace(member("other", ready=False), away=frozenset({"leaving"})))
+    assert not decide(situation(OTHERS, seen=able, prepared=True, moves=moves), RULES).take
+
+
+@pytest.mark.parametrize(
+    ("steady_since", "asked"), [(-math.inf, True), (NOW - 3.1, True), (NOW - 2.9, False), (math.inf, False)]
+)
+def test_nothing_is_asked_of_it_before_our_own_database_is_steady(steady_since: float, asked: bool) -> None:
+    facts = situation(OTHERS, seen=UNABLE, store_steady_since=steady_since)
+    assert acted(decide(facts, RULES)) == ({"prepare": (7,)} if asked else {})
+    assert not decide(facts, RULES).is_calm
+    long_asked = replace(facts, prepared={7}, moves={7: Move("other", NOW - 100)})
+    assert bool(decide(long_asked, RULES).take) is asked
+    # The rows of the dead and of those that are able do not wait for it.
+    assert decide(situation(GONE, store_steady_since=steady_since), RULES).take
+    assert decide(situation(OTHERS, store_steady_since=steady_since), RULES).prepare
 
 
 def test_live_owner_is_asked_first_and_overruled_after_two_seconds() -> None:

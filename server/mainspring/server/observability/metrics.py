@@ -107,6 +107,12 @@ class Metrics:
         self.partitions = Gauge(
             "mainspring_partitions", "Partitions that this node holds.", registry=self.registry
         )
+        self.aside = Gauge(
+            "mainspring_aside",
+            "1 while this node has stepped aside for the reason: others own its partitions.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.executors = Gauge("mainspring_executors", "Executors connected.", registry=self.registry)
         self.loop_lag = Histogram(
             "mainspring_loop_lag_seconds",
