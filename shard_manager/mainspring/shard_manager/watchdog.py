@@ -12,13 +12,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class LoopWatchdog:
-    """Calls back, from its own thread, once per stall of the loop longer than a limit.
+    """Calls back, from its own thread, again and again while the loop is stuck for longer than a limit.
 
     A stop of the whole process (SIGSTOP, a frozen machine) is no stall: the thread stood still too.
     """
 
     def __init__(self, limit_s: float, on_stall: Callable[[], None]) -> None:
-        """`on_stall` runs in the watchdog's thread and must not block."""
+        """`on_stall` runs in the watchdog's thread, six times per limit, and must not block."""
         self._limit_s, self._on_stall = limit_s, on_stall
         self._step_s = limit_s / 6
         self._beat_at = 0.0
@@ -54,8 +54,9 @@ class LoopWatchdog:
             stopped_for_s += max(0.0, now - looked_at - 2 * self._step_s)
             looked_at = now
             is_stalled = now - beat_at - stopped_for_s > self._limit_s
-            if is_stalled and not told:
-                log.error("event_loop_stuck", seconds=round(now - beat_at, 3))
+            if is_stalled:
+                if not told:
+                    log.error("event_loop_stuck", seconds=round(now - beat_at, 3))
                 with contextlib.suppress(Exception):
                     self._on_stall()
             told = is_stalled

@@ -4,10 +4,14 @@ import asyncio
 import threading
 import time
 
+import pytest
+
 from mainspring.shard_manager.watchdog import LoopWatchdog
 
 
-async def test_stuck_loop_is_noticed_once_and_in_time() -> None:
+async def test_stuck_loop_is_told_in_time_and_for_as_long_as_it_lasts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     stalled = threading.Event()
     calls: list[float] = []
 
@@ -23,10 +27,13 @@ async def test_stuck_loop_is_noticed_once_and_in_time() -> None:
     assert stalled.wait(5)  # this blocks the loop
     assert calls[0] - begun_at >= 0.25
     time.sleep(0.3)  # noqa: ASYNC251 - stuck still
-    assert len(calls) == 1
+    assert len(calls) > 1  # what must be done may not have been possible at first
+    await asyncio.sleep(0.1)
+    told = len(calls)
     await asyncio.sleep(0.3)
+    assert len(calls) == told
     stalled.clear()
     assert stalled.wait(5)
-    assert len(calls) == 2
+    assert capsys.readouterr().out.count("event_loop_stuck") == 2
     watchdog.stop()
     watchdog.stop()

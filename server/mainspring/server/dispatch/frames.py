@@ -43,6 +43,8 @@ class WorkItem(NamedTuple):
     handler: str
     payload: bytes
     due_at: int
+    as_of_s: float
+    """Monotonic seconds: the epoch is known to have ruled at this instant."""
 
 
 class AttemptResult(NamedTuple):

@@ -125,5 +125,5 @@ class Assigner:
             if attempt.ref not in recorded and self._attempts.get(attempt.ref) is attempt:
                 self._attempts.end(attempt.ref)
         still_held = await self._fence_check.still_held(epochs, begun_at_s)
-        sendable = [d for d in outcome.dispatchable if d.ref.partition_id in still_held]
-        self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at)
+        sendable = [d for d in outcome.dispatchable if d.ref.partition_id in still_held.partitions]
+        self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)

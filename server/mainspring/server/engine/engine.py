@@ -17,6 +17,7 @@ from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
+from mainspring.server.engine.late_work import LateWork
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.owner_router import OwnerRouter
 from mainspring.server.engine.peers import Hint, PeerClient
@@ -62,6 +63,7 @@ class Engine:
         self.attempts = OpenAttempts(clock.now())
         sender = Sender(context, self.attempts)
         fence_check = FenceCheck(context)
+        self.late_work = LateWork(context, executors, fence_check)
         self._driver = TimerDriver(clock, self.window, self._on_due)
         self._claimer = Claimer(context, self.window, self._driver, executors, sender, fence_check)
         self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
@@ -116,6 +118,7 @@ class Engine:
                 self._completer.stop(),
                 self._post.stop(),
                 self._registrar.stop(),
+                self.late_work.stop(),
                 *self._adoptions,
                 return_exceptions=True,
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -14,13 +16,21 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.1
 
 
+class StillHeld(NamedTuple):
+    """What was found out, and as of when."""
+
+    partitions: set[int]
+    as_of_s: float
+    """Monotonic seconds."""
+
+
 class FenceCheck:
     """Tells which partitions' work may still be sent."""
 
     def __init__(self, context: OwnerContext) -> None:
         self._context = context
 
-    async def still_held(self, epochs: Mapping[int, int], begun_at_s: float) -> set[int]:
+    async def still_held(self, epochs: Mapping[int, int], begun_at_s: float) -> StillHeld:
         """The partitions of `epochs` still held under these epochs, re-read when the commit began too long ago.
 
         Args:
@@ -36,7 +46,7 @@ class FenceCheck:
                 # Recorded and not sent: whoever gives up here leaves it to the sweep, which is seconds later.
                 log.warning("fence_read_failed", reason=error.reason, error=str(error))
                 await self._context.clock.sleep(RETRY_S)
-                begun_at_s -= self._context.settings.stale_commit_s
+                begun_at_s = -math.inf
                 held = {p for p in held if self._context.held.epoch_of(p) == epochs[p]}
                 continue
             fenced = {
@@ -44,4 +54,4 @@ class FenceCheck:
             }
             self._context.refused(fenced, epochs)
             held = {p for p in held - fenced if self._context.held.epoch_of(p) == epochs[p]}
-        return held
+        return StillHeld(held, begun_at_s)

@@ -22,11 +22,22 @@ class Sender:
         self._attempts = attempts
 
     def send(
-        self, items: Iterable[Dispatchable], reserved: Reservations, *, begun_at: int, wake_at: int
+        self,
+        items: Iterable[Dispatchable],
+        reserved: Reservations,
+        *,
+        begun_at: int,
+        wake_at: int,
+        as_of_s: float,
     ) -> None:
         """Registers the attempts as open, sends those that have an executor, and takes their reservations out.
 
         One whose executor's session ended by now was never sent: it waits for another at once.
+
+        Args:
+            begun_at: when the transaction that recorded them began, cluster time.
+            wake_at: when the sweep looks at them.
+            as_of_s: `StillHeld.as_of_s`.
         """
         now = self._context.clock.now()
         # Not before the stream has carried it: a question that overtakes the work is answered "not mine".
@@ -58,6 +69,7 @@ class Sender:
                     item.handler,
                     item.payload,
                     item.due_at,
+                    as_of_s,
                 )
             )
         for session, work in by_session.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from grpc_status import rpc_status
 
 from mainspring.server.clock import Clock
 from mainspring.server.dispatch.executor_session import ExecutorSession, Outbox
+from mainspring.server.dispatch.frames import WorkItem
 from mainspring.server.engine.engine import Engine
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import InvalidField, MainspringError, Unavailable
@@ -25,7 +27,6 @@ from mainspring.v1 import executor_service_pb2_grpc
 log = structlog.get_logger(__name__)
 
 HELLO_DEADLINE_S = 5.0
-WRITE_DEADLINE_S = 10.0
 ITEMS_A_FRAME = 1_000
 BYTES_A_FRAME = 1024 * 1024
 EXECUTOR_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -182,28 +183,37 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         beat_at_s = self._clock.monotonic()
         while not session.is_closed:
             wait_s = max(0.0, beat_at_s - self._clock.monotonic())
-            outbox = await session.outgoing(self._clock.timeout(wait_s))
-            frames = list(_frames(outbox)) if outbox is not None else []
+            outbox = await session.outgoing(self._clock.timeout(wait_s)) or Outbox()
+            frames = _frames(outbox, partial(self._engine.late_work.sift, session))
+            frame = next(frames, None)
             if self._clock.monotonic() >= beat_at_s:
                 sequence += 1
                 beat_at_s = self._clock.monotonic() + interval_s
-                if not frames:
-                    frames.append(pb.ConnectResponse())
-                frames[0].heartbeat.append(pb.Heartbeat(sequence=sequence))
-            for frame in frames:
+                frame = frame or pb.ConnectResponse()
+                frame.heartbeat.append(pb.Heartbeat(sequence=sequence))
+            while frame is not None:
                 try:
-                    async with self._clock.timeout(WRITE_DEADLINE_S):
+                    # Who takes nothing for its lease is lost: what waits here would be old when it arrives.
+                    async with self._clock.timeout(self._settings.lease_s):
                         await context.write(frame)
                 except TimeoutError:
                     # A stream whose write timed out cannot be used any more.
                     log.warning("executor_reads_nothing", executor_id=session.executor_id)
                     return
-            if outbox is not None and outbox.goodbye is not None:
+                if session.is_closed:
+                    return
+                frame = next(frames, None)
+            if outbox.goodbye is not None:
                 return
 
 
-def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
-    """What is to be sent, in frames of bounded size; questions before work, so that epochs are announced first."""
+def _frames(
+    outbox: Outbox, sift: Callable[[Sequence[WorkItem]], Sequence[WorkItem]]
+) -> Iterator[pb.ConnectResponse]:
+    """What is to be sent, in frames of bounded size; questions before work, so that epochs are announced first.
+
+    Each frame is made when it is asked for: `sift` tells right then which of its work may still go out.
+    """
     first = pb.ConnectResponse()
     if outbox.node_addresses is not None:
         first.node_list.add(addresses=outbox.node_addresses)
@@ -217,7 +227,7 @@ def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
         if start + ITEMS_A_FRAME < len(outbox.questions):
             yield first
             first = pb.ConnectResponse()
-    frame, size = first, 0
+    frame = first
     for attempt_id in outbox.cancels:
         frame.cancel.add(attempt=convert.attempt_to_proto(attempt_id))
     for attempt_id in outbox.saved:
@@ -225,16 +235,28 @@ def _frames(outbox: Outbox) -> Iterator[pb.ConnectResponse]:
         if len(frame.result_saved) >= ITEMS_A_FRAME:
             yield frame
             frame = pb.ConnectResponse()
-    for item in outbox.work:
-        if len(frame.work) >= ITEMS_A_FRAME or size + len(item.payload) > BYTES_A_FRAME:
+    for chunk in _chunks(outbox.work):
+        if frame.work:
             yield frame
-            frame, size = pb.ConnectResponse(), 0
-        frame.work.append(convert.work_to_proto(item))
-        size += len(item.payload)
+            frame = pb.ConnectResponse()
+        frame.work.extend(convert.work_to_proto(item) for item in sift(chunk))
     if outbox.goodbye is not None:
         frame.goodbye.add(reason=outbox.goodbye)
     if frame.ByteSize():
         yield frame
+
+
+def _chunks(work: Sequence[WorkItem]) -> Iterator[list[WorkItem]]:
+    chunk: list[WorkItem] = []
+    size = 0
+    for item in work:
+        if chunk and (len(chunk) >= ITEMS_A_FRAME or size + len(item.payload) > BYTES_A_FRAME):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += len(item.payload)
+    if chunk:
+        yield chunk
 
 
 def _duration(seconds: float) -> Duration:
