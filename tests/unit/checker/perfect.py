@@ -69,7 +69,9 @@ class World:
             self.rows.append(_row(task, missed[0], missed[0], "SKIPPED", saved_at=OUTAGE.until_at, **gap))
 
     def _cancelled(self, task: AcknowledgedTask, at: int, due_at: int) -> None:
-        saved = {"claimed_at": due_at + 1_000, "saved_at": due_at + 90_000, "reason": "cancelled"}
+        assert task.cancel_sent_at is not None
+        saved_at = max(due_at + 90_000, task.cancel_sent_at + 5_000)
+        saved = {"claimed_at": due_at + 1_000, "saved_at": saved_at, "reason": "cancelled"}
         self.rows.append(_row(task, at, due_at, "CANCELLED", **saved))
 
     def _execute(self, task: AcknowledgedTask, at: int, due_at: int) -> None:
@@ -103,7 +105,7 @@ class World:
             if has_failed and attempt < task.max_attempts:
                 sent_at = ended_at + rng.randint(S, 2 * S)
                 if _is_cancelled(task, sent_at):
-                    state = "CANCELLED"
+                    state, ended_at = "CANCELLED", sent_at
                     break
                 attempt += 1
                 continue

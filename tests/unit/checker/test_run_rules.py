@@ -167,7 +167,6 @@ def test_another_handler_is_i5() -> None:
         ("SUCCEEDED", None),
         ("FAILED", "succeeded"),
         ("FAILED", None),
-        ("LOST", "succeeded"),
     ],
 )
 def test_a_final_state_that_the_executor_contradicts_is_i2(state: str, outcome: str | None) -> None:
@@ -175,7 +174,7 @@ def test_a_final_state_that_the_executor_contradicts_is_i2(state: str, outcome: 
     ran = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, outcome=outcome, ended_at=ended_at))
     history = with_row(ran, ONCE, ONCE_AT, state=state, reason="x")
     assert found(history) == {("I2", *HERE)}
-    is_excused = outcome is None or state == "LOST"
+    is_excused = outcome is None
     assert (found(with_faults(history, EXECUTOR_KILLED)) == set()) == is_excused
 
 

@@ -5,25 +5,43 @@ says, by (task, scheduled time), and tests the invariants I1-I10 of docs/design.
 history gives the same verdict, also when it was loaded from files.
 
     verdict.py          Limits (what is tolerated), Violation, Verdict
-    case.py             the join: one Case per scheduled time, and what excuses what
+    case.py             the join: one Case per scheduled time
+    excuses.py          what the faults excuse, and what they do not
+    terms.py            who owned what and when, by the database's audit
     ledger_rules.py     I1, I2, I4, I5, I9: what the ledger must hold
     run_rules.py        I1, I3, I6, I7, I8: what the executors may have seen
-    lateness_rules.py   I10
+    ownership_rules.py  I2, I3, I8: what the database itself saw
+    lateness_rules.py   I10; fault_lateness.py: the same for each fault
+    deadlock_rules.py   every deadlock was retried
     vacuity.py          reasons why a clean history proves nothing
 """
 
 from collections import Counter
 
-from mainspring.testing.checker import lateness_rules, ledger_rules, run_rules
+from mainspring.testing.checker import (
+    deadlock_rules,
+    fault_lateness,
+    lateness_rules,
+    ledger_rules,
+    ownership_rules,
+    run_rules,
+)
 from mainspring.testing.checker.case import Evidence
+from mainspring.testing.checker.fault_lateness import FaultLateness, lateness_by_fault
 from mainspring.testing.checker.vacuity import vacuous_reasons
 from mainspring.testing.checker.verdict import Limits, Verdict, Violation
 from mainspring.testing.history import History
 
-__all__ = ["Limits", "Verdict", "Violation", "check"]
+__all__ = ["FaultLateness", "Limits", "Verdict", "Violation", "check", "lateness_by_fault"]
 
 _CASE_RULES = (*ledger_rules.CASE_RULES, *run_rules.CASE_RULES, *lateness_rules.CASE_RULES)
-_WHOLE_RULES = (*ledger_rules.WHOLE_RULES, *run_rules.WHOLE_RULES)
+_WHOLE_RULES = (
+    *ledger_rules.WHOLE_RULES,
+    *run_rules.WHOLE_RULES,
+    *ownership_rules.WHOLE_RULES,
+    *fault_lateness.WHOLE_RULES,
+    *deadlock_rules.WHOLE_RULES,
+)
 
 
 def check(history: History, limits: Limits | None = None) -> Verdict:
@@ -67,7 +85,17 @@ def _counts(evidence: Evidence, violations: list[Violation]) -> dict[str, int]:
         "skipped": sum(case.is_scheduled and case.is_skipped for case in cases),
         "failed": sum(case.row is not None and case.row.state == "FAILED" for case in cases),
         "cancelled": sum(case.row is not None and case.row.state == "CANCELLED" for case in cases),
+        "lost": sum(case.row is not None and case.row.state == "LOST" for case in cases),
+        "unknown_registrations": sum(task.outcome == "unknown" for task in history.tasks),
+        "unknown_cancels": sum(
+            task.cancel_sent_at is not None and task.cancelled_at is None for task in history.tasks
+        ),
     }
+    if history.audit is not None:
+        counts["ownership_changes"] = len(history.audit.ownership_changes)
+    if history.deadlocks is not None:
+        counts["deadlocks"] = history.deadlocks.on_server
+        counts["deadlocks_retried"] = history.deadlocks.retried
     for invariant, number in sorted(Counter(violation.invariant for violation in violations).items()):
         counts[f"violations_{invariant}"] = number
     return counts

@@ -1,23 +1,22 @@
-"""The join of all evidence by (task, scheduled time), and what the faults of a history excuse."""
+"""The join of all evidence by (task, scheduled time)."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from mainspring.testing.checker.excuses import Excuses
+from mainspring.testing.checker.terms import Terms
 from mainspring.testing.checker.verdict import Limits, Violation, violation_of
 from mainspring.testing.expected import FOR_EVER_AT, Edges, Expected, due_range
 from mainspring.testing.history import (
     OPEN_STATES,
     AcknowledgedTask,
-    Fault,
     History,
     LedgerRow,
     Record,
     Run,
     TaskKey,
 )
-
-EVERY_EXECUTOR = "executors"
 
 
 @dataclass(slots=True)
@@ -103,15 +102,12 @@ def is_retry(before: Run, after: Run, max_attempts: int) -> bool:
     return is_next and before.outcome == "failed" and before.ended_at is not None
 
 
-class Evidence:
+class Evidence(Excuses):
     """A history, joined: one case per scheduled time that must exist or of which any witness tells."""
 
     def __init__(self, history: History, limits: Limits) -> None:
-        self.history = history
-        self.limits = limits
-        self._outages = sorted(
-            (fault for fault in history.faults if fault.is_outage), key=lambda f: f.from_at
-        )
+        super().__init__(history, limits)
+        self.terms = None if history.audit is None else Terms(history.audit)
         self.expected = Expected(
             history.tasks,
             history.window_from_at,
@@ -131,35 +127,12 @@ class Evidence:
         self._busy_until: dict[TaskKey, list[int]] = {}
         self.cases = self._join()
 
-    def deadline(self, due_at: int) -> int:
-        """Latest instant of a pick-up in time: the bound after due, or after the last outage that reaches into it."""
-        base_at = due_at
-        for outage in self._outages:
-            if outage.from_at <= base_at + self.limits.lateness_us and outage.until_at > base_at:
-                base_at = outage.until_at
-        return base_at + self.limits.lateness_us
-
-    def outages_at(self, due_at: int) -> list[Fault]:
-        """Outages that excuse skipping a time due then: they lasted while it could have been picked up in time."""
-        margin_us, bound_us = self.limits.clock_margin_us, self.limits.lateness_us
-        return [
-            o
-            for o in self._outages
-            if o.from_at - margin_us <= due_at + bound_us and due_at <= o.until_at + margin_us
-        ]
-
-    def faults_during(self, from_at: int, until_at: int) -> list[Fault]:
-        """Faults of any kind whose time, tail included, meets [from_at, until_at]."""
-        margin_us, tail_us = self.limits.clock_margin_us, self.limits.fault_tail_us
-        return [
-            fault
-            for fault in self.history.faults
-            if fault.from_at - margin_us <= until_at and from_at <= fault.until_at + tail_us
-        ]
-
-    def executor_faults(self, executor_id: str, from_at: int, until_at: int) -> list[Fault]:
-        """Faults that killed, froze or cut off this executor meanwhile."""
-        return [f for f in self.faults_during(from_at, until_at) if f.target in (executor_id, EVERY_EXECUTOR)]
+    def sender_of(self, case: Case, run: Run) -> str | None:
+        """The node that sent a run's attempt: who owned the partition under its epoch, as far as anybody knows."""
+        if self.terms is not None and (owner := self.terms.owner_of(run.partition_id, run.epoch)):
+            return owner
+        row = case.row
+        return row.node_id if row is not None and row.epoch == run.epoch else None
 
     def was_busy(self, case: Case) -> bool:
         """Whether an execution of an earlier scheduled time of the task was open when this one was due (overlap)."""

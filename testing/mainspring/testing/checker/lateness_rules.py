@@ -16,7 +16,7 @@ def picked_up_in_time(case: Case, evidence: Evidence) -> Iterator[Violation]:
     if first is None:
         if (
             row.picked_up_at is None
-            and row.state != "CANCELLED"
+            and row.state not in ("CANCELLED", "LOST")  # I5 and I7 say when that may be
             and evidence.history.ledger_read_at > deadline_at
         ):
             late_us = evidence.history.ledger_read_at - row.due_at

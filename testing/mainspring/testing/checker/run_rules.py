@@ -52,14 +52,10 @@ def state_fits_the_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
     """I2, I6: the final state is the outcome of the run of the row's attempt, as the executor wrote it down."""
     row = case.row
     run = None if row is None else case.run_of(row.attempt)
-    if row is None or (run is None and row.state != "LOST"):
+    if row is None or run is None:
         return
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
-    if row.state == "LOST":
-        is_fine = bool(evidence.faults_during(row.due_at, until_at))
-    elif run is None:
-        is_fine = True
-    elif row.state == "SUCCEEDED":
+    if row.state == "SUCCEEDED":
         is_fine = run.outcome == "succeeded" or _log_was_cut(run, until_at, evidence)
     elif row.state == "FAILED":
         is_stopped = run.outcome == "cancelled" and bool(row.reason)
@@ -67,7 +63,7 @@ def state_fits_the_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
     else:
         is_fine = row.state != "EXPIRED" or run.outcome != "succeeded"
     if not is_fine:
-        outcome = "no run" if run is None else run.outcome or "no end"
+        outcome = run.outcome or "no end"
         yield case.violation("I2", f"the ledger says {row.state}, the executor says {outcome}", row, run)
 
 
@@ -112,7 +108,7 @@ def epochs_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
 
 
 def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]:
-    """I7: a second run is a retry, or follows a fault of the first one's executor; never when at-most-once."""
+    """I7: a second run is a retry, or the executor of the first one was dead, frozen or cut off; at-most-once: never."""
     if len(case.runs) < 2:
         return
     if case.task is not None and case.task.delivery == "at-most-once":
@@ -122,11 +118,30 @@ def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]
     for before, after in zip(case.runs, case.runs[1:], strict=False):
         if is_retry(before, after, limit):
             continue
-        if not evidence.executor_faults(
-            before.executor_id, before.started_at, max(after.started_at, before.started_at)
-        ):
+        if not evidence.silences(before, after.started_at, evidence.sender_of(case, before)):
             message = f"ran again on {after.executor_id}, and no fault of {before.executor_id} explains it"
             yield case.violation("I7", message, before, after)
+
+
+def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
+    """I7: only an at-most-once execution ends as LOST, and only when nobody could tell any more whether it ran.
+
+    That is when the executor that had it was dead, frozen or cut off; or, for one that never started, when any fault came
+    between the commit that assigned it and its start.
+    """
+    row = case.row
+    if row is None or row.state != "LOST":
+        return
+    if case.task is not None and case.task.delivery != "at-most-once":
+        yield case.violation("I7", "LOST, although it may run again", case.task, row, *case.runs)
+        return
+    until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
+    run = case.run_of(row.attempt)
+    if run is None and not evidence.faults_during(row.due_at, until_at):
+        yield case.violation("I7", "LOST without a run, and no fault explains it", row)
+    elif run is not None and not evidence.silences(run, until_at, evidence.sender_of(case, run)):
+        message = f"LOST, and no fault of {run.executor_id}, which had it, explains it"
+        yield case.violation("I7", message, row, run)
 
 
 def one_handler(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -196,6 +211,7 @@ CASE_RULES: tuple[Callable[[Case, Evidence], Iterator[Violation]], ...] = (
     attempts_rise,
     epochs_rise,
     doubles_are_explained,
+    lost_with_cause,
     one_handler,
 )
 WHOLE_RULES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (

@@ -18,8 +18,13 @@ class Limits:
             for how long after an acknowledged cancel a run may still start: what was sent travels, and a
             send follows its commit without another look at the epoch for up to 2 s.
         stuck_after_us: How long a state that is not final may stand after its last sign of life (I9).
+        ownerless_us: For how long a partition may have no living owner while database and coordinator are there (I8).
+        settle_us: For how long after its heal what falls due still belongs to a fault.
         fault_tail_us: For how long after its heal a fault still excuses what it excuses.
         required_kinds: Kinds of schedule that must have fired; None: those of the acknowledged tasks.
+        required_cancels: Cancels that must have been acknowledged before the window's end.
+        unknown_share: Greatest share of registrations whose outcome nobody knows: whatever becomes of those tasks
+            is right, so too many of them prove nothing.
     """
 
     lateness_us: int = 10_000_000
@@ -27,8 +32,12 @@ class Limits:
     executor_clock_margin_us: int = 100_000
     stale_send_us: int = 2_500_000
     stuck_after_us: int = 30_000_000
+    ownerless_us: int = 15_000_000
+    settle_us: int = 10_000_000
     fault_tail_us: int = 10_000_000
     required_kinds: frozenset[Kind] | None = None
+    required_cancels: int = 0
+    unknown_share: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,8 @@ class Violation:
     """One broken promise.
 
     Attributes:
-        invariant: "I1" to "I10", as numbered in docs/design.md.
-        task: "namespace/task_id".
+        invariant: "I1" to "I10", as numbered in docs/design.md; "deadlocks" when one was not retried.
+        task: "namespace/task_id"; "partition/17" when a partition is meant, "fault/kill of node-1" when a fault is.
         scheduled_at: The scheduled time, or None when the task or partition as a whole is meant.
         message: What is wrong, with the numbers.
         evidence: The records that show it; never empty.
@@ -51,8 +60,9 @@ class Violation:
 
     @property
     def order(self) -> int:
-        """The invariant's number."""
-        return int(self.invariant[1:])
+        """The invariant's number; what is none comes last."""
+        number = self.invariant[1:]
+        return int(number) if number.isdigit() else 99
 
     def __str__(self) -> str:
         """One line for people, without the evidence."""

@@ -1,0 +1,121 @@
+"""What the faults of a history excuse, and what they do not."""
+
+from mainspring.testing.checker.verdict import Limits
+from mainspring.testing.history import Fault, History, Run
+
+EVERY_EXECUTOR = "executors"
+EVERY_NODE = "nodes"
+COORDINATOR = "zookeeper"
+_DEADLY = ("kill", "stop")
+# The executor lives and says so, or leaves in order: whoever gives its work to another one has not waited for its lease.
+_KEEPS_ITS_WORK = frozenset({"slow", "join", "stop"})
+
+
+def member_name(node_id: str) -> str:
+    """The name that a node was given: its id is name, process id and chance, with dashes between."""
+    return node_id.rsplit("-", 2)[0]
+
+
+def ends_process(fault: Fault) -> bool:
+    """Whether the target's process is gone after it; what is started in its place is another one."""
+    return fault.kind.startswith(_DEADLY)
+
+
+class Excuses:
+    """The faults of a history, asked by time and by victim."""
+
+    def __init__(self, history: History, limits: Limits) -> None:
+        self.history = history
+        self.limits = limits
+        self._outages = sorted(
+            (fault for fault in history.faults if fault.is_outage), key=lambda fault: fault.from_at
+        )
+        # Without a coordinator nobody learns that a node is gone: ownership waits for it, firing does not.
+        self._standstills = sorted(
+            (f for f in history.faults if f.is_outage or f.target.lower() == COORDINATOR),
+            key=lambda fault: fault.from_at,
+        )
+
+    def deadline(self, due_at: int) -> int:
+        """Latest instant of a pick-up in time: the bound after due, or after the last outage that reaches into it."""
+        return self.counted_from(due_at) + self.limits.lateness_us
+
+    def counted_from(self, due_at: int) -> int:
+        """Where lateness counts from: the due time, or the heal of the last outage that reaches into the bound."""
+        return _after(self._outages, due_at, self.limits.lateness_us)
+
+    def owned_by(self, from_at: int) -> int:
+        """Latest instant at which a partition that lost its owner at `from_at` must have one again."""
+        bound_us = self.limits.ownerless_us
+        return _after(self._standstills, from_at, bound_us) + bound_us
+
+    def outages_at(self, due_at: int) -> list[Fault]:
+        """Outages that excuse skipping a time due then: they lasted while it could have been picked up in time."""
+        margin_us, bound_us = self.limits.clock_margin_us, self.limits.lateness_us
+        return [
+            o
+            for o in self._outages
+            if o.from_at - margin_us <= due_at + bound_us and due_at <= o.until_at + margin_us
+        ]
+
+    def faults_during(self, from_at: int, until_at: int) -> list[Fault]:
+        """Faults of any kind whose time, tail included, meets [from_at, until_at]."""
+        margin_us, tail_us = self.limits.clock_margin_us, self.limits.fault_tail_us
+        return [
+            fault
+            for fault in self.history.faults
+            if fault.from_at - margin_us <= until_at and from_at <= fault.until_at + tail_us
+        ]
+
+    def executor_faults(self, executor_id: str, from_at: int, until_at: int) -> list[Fault]:
+        """Faults that befell this executor meanwhile, whatever they were."""
+        return [
+            fault
+            for fault in self.faults_during(from_at, until_at)
+            if fault.target in (executor_id, EVERY_EXECUTOR) and not fault.peer
+        ]
+
+    def silences(self, run: Run, until_at: int, node_id: str | None) -> list[Fault]:
+        """Faults for which an executor that had this run had to be given up: it was dead, frozen or cut off.
+
+        A cut between one node and this executor alone counts for what that node had sent. A cut between one node and
+        all executors counts for nothing: the node is replaced as owner, and the new one asks the executor first.
+
+        Args:
+            run: the run that another one followed, or that was lost.
+            until_at: when it was given up.
+            node_id: who had sent it; None when nobody knows.
+        """
+        until_at = max(until_at, run.started_at)
+        silences: list[Fault] = []
+        for fault in self.faults_during(run.started_at, until_at):
+            sides = {fault.target, fault.peer}
+            if fault.kind in _KEEPS_ITS_WORK:
+                continue
+            if not fault.peer or fault.peer == EVERY_NODE or fault.target == EVERY_NODE:
+                is_silent = bool(sides & {run.executor_id, EVERY_EXECUTOR})
+            else:
+                is_silent = run.executor_id in sides and node_id is not None and member_name(node_id) in sides
+            if is_silent:
+                silences.append(fault)
+        return silences
+
+    def deaths(self, name: str) -> list[tuple[int, int]]:
+        """When processes of a node's name ended: (seen alive until, gone from), in order.
+
+        Told to stop, a process goes on giving away what it has until it ends.
+        """
+        return sorted(
+            (fault.from_at, fault.from_at if fault.kind.startswith("kill") else fault.until_at)
+            for fault in self.history.faults
+            if ends_process(fault) and fault.target in (name, EVERY_NODE)
+        )
+
+
+def _after(pauses: list[Fault], at: int, bound_us: int) -> int:
+    """`at`, or the end of the last pause that begins within the bound after it or after an earlier such pause."""
+    for pause in pauses:
+        if pause.from_at > at + bound_us:
+            break
+        at = max(at, pause.until_at)
+    return at

@@ -1,0 +1,110 @@
+"""How late executions were because of each fault: the figure of its line in a table, and I10 where it has a bound."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mainspring.testing.checker.case import Case, Evidence
+from mainspring.testing.checker.verdict import Limits, Violation, violation_of
+from mainspring.testing.history import Fault, History, LedgerRow
+
+SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLateness:
+    """What was due from a fault's begin until it was healed and had settled. Durations in microseconds.
+
+    Attributes:
+        due: Executions that fell due then and were to run.
+        late_us: The greatest lateness, by the later of both witnesses; what was due while an outage lasted counts from
+            its heal. 0 when nothing was late or due.
+        late_from_due_us: The same, counted from the due time whatever was away.
+        never: Those that nothing had started when the ledger was read; they count as late until then.
+        latest: The row with the greatest lateness.
+    """
+
+    fault: Fault
+    due: int
+    late_us: int
+    late_from_due_us: int
+    never: int
+    latest: LedgerRow | None
+
+
+def lateness_by_fault(history: History, limits: Limits | None = None) -> tuple[FaultLateness, ...]:
+    """The figures of every fault of a history, in its order."""
+    return lateness_of_faults(Evidence(history, limits or Limits()))
+
+
+def lateness_of_faults(evidence: Evidence) -> tuple[FaultLateness, ...]:
+    """See `lateness_by_fault`."""
+    cases = sorted(
+        (case for case in evidence.cases if _counts(case)), key=lambda case: (case.due_at, case.key)
+    )
+    dues = [case.due_at for case in cases]
+    return tuple(
+        _figures(
+            evidence,
+            fault,
+            cases[
+                bisect_left(dues, fault.from_at) : bisect_left(
+                    dues, fault.until_at + evidence.limits.settle_us
+                )
+            ],
+        )
+        for fault in evidence.history.faults
+    )
+
+
+def _counts(case: Case) -> bool:
+    if case.row is None or case.is_skipped:
+        return False
+    return bool(case.runs) or case.row.state not in ("CANCELLED", "LOST")
+
+
+def _figures(evidence: Evidence, fault: Fault, cases: list[Case]) -> FaultLateness:
+    worst: tuple[int, LedgerRow | None] = (0, None)
+    late_from_due_us = never = 0
+    for case in cases:
+        row = case.row
+        assert row is not None
+        started_at = _started_at(case, row)
+        if started_at is None:
+            never += 1
+            started_at = max(evidence.history.ledger_read_at, row.due_at)
+        late_from_due_us = max(late_from_due_us, started_at - row.due_at)
+        # What was started before an outage has nothing to do with it.
+        base_at = min(evidence.counted_from(row.due_at), max(started_at, row.due_at))
+        if started_at - base_at > worst[0]:
+            worst = (started_at - base_at, row)
+    return FaultLateness(fault, len(cases), worst[0], late_from_due_us, never, worst[1])
+
+
+def _started_at(case: Case, row: LedgerRow) -> int | None:
+    """The first start, by the later word of executor and owner."""
+    first = min(case.runs, key=lambda run: run.started_at, default=None)
+    if first is None:
+        return row.picked_up_at
+    if first.attempt == row.attempt and row.picked_up_at is not None:
+        return max(first.started_at, row.picked_up_at)
+    return first.started_at
+
+
+def bounds_of_faults_hold(evidence: Evidence) -> Iterator[Violation]:
+    """I10: nothing that fell due in a fault was later than the bound which that fault names."""
+    if all(fault.bound_us is None for fault in evidence.history.faults):
+        return
+    for figures in lateness_of_faults(evidence):
+        fault, latest = figures.fault, figures.latest
+        if fault.bound_us is None or latest is None or figures.late_us <= fault.bound_us:
+            continue
+        name = f"{fault.kind} of {fault.target}"
+        message = (
+            f"{'/'.join(latest.key)} at {latest.scheduled_at} was {figures.late_us / SECOND_US:.3f} s late, "
+            f"{fault.bound_us / SECOND_US:g} s are promised"
+        )
+        yield violation_of("I10", ("fault", name), None, message, fault, latest)
+
+
+WHOLE_RULES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (bounds_of_faults_hold,)
