@@ -10,6 +10,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class DeliveryMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DELIVERY_MODE_UNSPECIFIED: _ClassVar[DeliveryMode]
+    DELIVERY_MODE_AT_LEAST_ONCE: _ClassVar[DeliveryMode]
+    DELIVERY_MODE_AT_MOST_ONCE: _ClassVar[DeliveryMode]
+
 class TaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TASK_STATE_UNSPECIFIED: _ClassVar[TaskState]
@@ -17,6 +23,9 @@ class TaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_STATE_PAUSED: _ClassVar[TaskState]
     TASK_STATE_COMPLETED: _ClassVar[TaskState]
     TASK_STATE_CANCELLED: _ClassVar[TaskState]
+DELIVERY_MODE_UNSPECIFIED: DeliveryMode
+DELIVERY_MODE_AT_LEAST_ONCE: DeliveryMode
+DELIVERY_MODE_AT_MOST_ONCE: DeliveryMode
 TASK_STATE_UNSPECIFIED: TaskState
 TASK_STATE_ACTIVE: TaskState
 TASK_STATE_PAUSED: TaskState
@@ -24,12 +33,13 @@ TASK_STATE_COMPLETED: TaskState
 TASK_STATE_CANCELLED: TaskState
 
 class Task(_message.Message):
-    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "state", "version", "create_time", "update_time", "next_scheduled_time", "last_scheduled_time", "partition_id")
+    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "delivery", "state", "version", "create_time", "update_time", "next_scheduled_time", "last_scheduled_time", "partition_id")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     HANDLER_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +52,7 @@ class Task(_message.Message):
     handler: str
     payload: bytes
     schedule: _schedule_pb2.Schedule
+    delivery: DeliveryMode
     state: TaskState
     version: int
     create_time: _timestamp_pb2.Timestamp
@@ -49,4 +60,4 @@ class Task(_message.Message):
     next_scheduled_time: _timestamp_pb2.Timestamp
     last_scheduled_time: _timestamp_pb2.Timestamp
     partition_id: int
-    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryMode, str]] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ...) -> None: ...

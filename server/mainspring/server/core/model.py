@@ -43,6 +43,16 @@ class ExecutionState(IntEnum):
         return self >= ExecutionState.SUCCEEDED
 
 
+class Delivery(IntEnum):
+    """How often an execution may be sent when executors fail (`core.delivery` decides).
+
+    The numbers are those of the proto and of the database.
+    """
+
+    AT_LEAST_ONCE = 1
+    AT_MOST_ONCE = 2
+
+
 class TaskRef(NamedTuple):
     """Names a task."""
 
@@ -74,6 +84,7 @@ class NewTask:
     scheduled_at: int
     due_at: int
     created_at: int
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,7 @@ class Task:
     """The scheduled time of the latest ledger row; the head of the chain of `previous_scheduled_at`."""
     created_at: int
     updated_at: int
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
 
 
 class DueTask(NamedTuple):
@@ -172,6 +184,8 @@ class Dispatchable:
     due_at: int
     task_version: int
     claimed_at: int
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    """The task's, as the recording transaction read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +216,7 @@ class OpenExecution:
     claimed_at: int
     dispatched_at: int | None
     picked_up_at: int | None
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
 
 
 @dataclass(frozen=True, slots=True)

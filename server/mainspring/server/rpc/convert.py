@@ -59,6 +59,7 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         next_scheduled_time=_optional(task.scheduled_at),
         last_scheduled_time=_optional(task.last_scheduled_at),
         partition_id=task.ref.partition_id,
+        delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
     )
     schedule_to_proto(task.schedule, message)
     return message

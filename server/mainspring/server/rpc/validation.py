@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from mainspring.server.core.model import NewTask, TaskRef
+from mainspring.server.core.model import Delivery, NewTask, TaskRef
 from mainspring.server.core.next_fire import first_fire
 from mainspring.server.core.schedule import (
     Interval,
@@ -118,6 +118,11 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
                 "payload", f"has {len(task.payload)} bytes; at most {limits.payload_bytes} are allowed"
             )
         )
+    delivery = Delivery.AT_LEAST_ONCE
+    try:
+        delivery = _delivery(task.delivery)
+    except InvalidField as violation:
+        violations.append(violation)
     resolved: tuple[Schedule, list[str]] | None = None
     try:
         resolved = _schedule(task.schedule, now) if task.HasField("schedule") else None
@@ -139,11 +144,30 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
         handler=handler,
         payload=task.payload,
         schedule=encode(schedule),
-        definition_hash=_definition_hash(handler, task.payload, described),
+        definition_hash=_definition_hash(handler, task.payload, described + _delivery_words(delivery)),
         scheduled_at=scheduled_at,
         due_at=max(scheduled_at, now),
         created_at=now,
+        delivery=delivery,
     )
+
+
+def _delivery(number: int) -> Delivery:
+    if number == task_pb2.DELIVERY_MODE_UNSPECIFIED:
+        return Delivery.AT_LEAST_ONCE
+    try:
+        return Delivery(number)
+    except ValueError:
+        raise InvalidField(
+            "delivery",
+            f"is {number}, which this server does not know: 1 is at least once, 2 at most once; leave it out for"
+            " the first",
+        ) from None
+
+
+def _delivery_words(delivery: Delivery) -> list[str]:
+    """Nothing for the default: tasks registered before there was a choice have the hash of an equal call today."""
+    return [] if delivery is Delivery.AT_LEAST_ONCE else ["delivery", str(delivery.value)]
 
 
 def _schedule(schedule: schedule_pb2.Schedule, now: int) -> tuple[Schedule, list[str]]:
@@ -180,10 +204,10 @@ def _schedule(schedule: schedule_pb2.Schedule, now: int) -> tuple[Schedule, list
     raise InvalidField("kind", "is required: set at, delay, cron or interval")
 
 
-def _definition_hash(handler: str, payload: bytes, schedule: list[str]) -> bytes:
+def _definition_hash(handler: str, payload: bytes, words: list[str]) -> bytes:
     """16 bytes that are equal for equal definitions. Its input is stored nowhere else, so its form must not change."""
     digest = hashlib.sha256()
-    for part in (handler.encode(), payload, *(word.encode() for word in schedule)):
+    for part in (handler.encode(), payload, *(word.encode() for word in words)):
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()[:16]

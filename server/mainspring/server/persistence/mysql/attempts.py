@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -17,6 +17,7 @@ from mainspring.server.core.model import (
     Assignment,
     AssignOutcome,
     Completion,
+    Delivery,
     Dispatchable,
     ExecutionRef,
     ExecutionState,
@@ -57,7 +58,8 @@ SET e.state = IF(t.state = 4, 6, 2),
 WHERE e.state < 4 AND e.attempt = k.attempt"""
 
 READ_ASSIGNED = f"""SELECT e.partition_id, e.scheduled_at, e.task_key, e.epoch, e.attempt, e.executor_id, t.namespace,
-  t.task_id, t.handler, IF(e.state = 2, t.payload, X''), e.due_at, e.task_version, e.claimed_at, e.state
+  t.task_id, t.handler, IF(e.state = 2, t.payload, X''), e.due_at, e.task_version, e.claimed_at, t.delivery,
+  e.state
 FROM {_ASSIGNED}
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
@@ -126,10 +128,11 @@ class AttemptUnits(Units):
             found = await self._db.read(self._db.hot, READ_ASSIGNED % values)
             for row in found:
                 ref = ExecutionRef(row[0], row[1], row[2])
-                if row[13] == ExecutionState.CANCELLED:
+                if row[14] == ExecutionState.CANCELLED:
                     cancelled.append(ref)
                 else:
-                    dispatchable.append(Dispatchable(ref, *row[3:13]))
+                    fields: list[Any] = [*row[3:13], Delivery(row[13])]
+                    dispatchable.append(Dispatchable(ref, *fields))
             return len(found)
 
         recorded = await self._in_parts(items, _sizes(items), write)

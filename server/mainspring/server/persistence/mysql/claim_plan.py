@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, Dispatchable, ExecutionRef
+from mainspring.server.core.model import ClaimItem, Delivery, Dispatchable, ExecutionRef
 from mainspring.server.persistence.mysql.literals import binary, integer, text
 
 
@@ -58,7 +58,7 @@ def plan(
         partition_id, task_key, version = due.partition_id, due.task_key, due.version
         epoch = call.epochs[partition_id]
         key = binary(task_key)
-        _, last, namespace, task_id, handler, payload = row
+        _, last, namespace, task_id, handler, payload, delivery = row
         gap = item.gap
         if gap is not None:
             ref = ExecutionRef(partition_id, gap.from_at, task_key)
@@ -96,6 +96,7 @@ def plan(
                 due_at=run.due_at,
                 task_version=version,
                 claimed_at=now,
+                delivery=Delivery(delivery),
             )
             planned.append(Planned(ref, sql, answer))
             last = run.scheduled_at

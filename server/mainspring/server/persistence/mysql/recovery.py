@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, Dispatchable, ExecutionRef, TaskState
+from mainspring.server.core.model import (
+    ClaimItem,
+    ClaimOutcome,
+    Delivery,
+    Dispatchable,
+    ExecutionRef,
+    TaskState,
+)
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.claim_plan import refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units
@@ -13,7 +20,8 @@ from mainspring.server.persistence.mysql.literals import document, integers, tex
 
 # FOR UPDATE and not in shared mode: it has to wait for the old transaction, which may hold a shared lock of its own.
 # No SKIP LOCKED for the same reason.
-LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.state, t.namespace, t.task_id, t.handler, t.payload
+LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.state, t.namespace, t.task_id, t.handler, t.payload,
+  t.delivery
 FROM (SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]')) j) k
@@ -107,7 +115,7 @@ def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Disp
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
     if (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, _, task_state, namespace, task_id, handler, payload = task
+    _, _, _, task_state, namespace, task_id, handler, payload, delivery = task
     if task_state == TaskState.CANCELLED:
         return None
     return Dispatchable(
@@ -122,4 +130,5 @@ def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Disp
         due_at=due_at,
         task_version=task_version,
         claimed_at=now,
+        delivery=Delivery(delivery),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.server.core.model import NewTask, Task, TaskRef, TaskState
+from mainspring.server.core.model import Delivery, NewTask, Task, TaskRef, TaskState
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused
 from mainspring.server.persistence.mysql.literals import binary, document, integers, split, text
@@ -17,12 +17,13 @@ PARTITIONS_PER_LIST_STATEMENT = 256
 """A namespace is looked up in each partition: one key range each, so at most this many in one statement."""
 
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
-  t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.created_at, t.updated_at"""
+  t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.created_at, t.updated_at,
+  t.delivery"""
 
 # The assignment behind ON DUPLICATE changes nothing: an existing row is left alone, and unlike INSERT IGNORE it does
 # not hide a value that does not fit. The number of affected rows tells how many are new.
 INSERT_TASKS = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
-  definition_hash, namespace, task_id, handler, schedule, payload)
+  definition_hash, namespace, task_id, handler, schedule, payload, delivery)
 VALUES %(rows)s
 ON DUPLICATE KEY UPDATE tasks.version = tasks.version"""
 
@@ -158,6 +159,7 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         last_scheduled_at=row[12],
         created_at=row[13],
         updated_at=row[14],
+        delivery=Delivery(row[15]),
     )
 
 
@@ -170,7 +172,7 @@ def _insert_row(task: NewTask) -> str:
     return (
         f"({task.ref.partition_id:d},{binary(task.ref.task_key)},1,1,{task.scheduled_at:d},{task.due_at:d},"
         f"{created_at},{created_at},{binary(task.definition_hash)},{text(task.namespace)},{text(task.task_id)},"
-        f"{text(task.handler)},{text(task.schedule)},{binary(task.payload)})"
+        f"{text(task.handler)},{text(task.schedule)},{binary(task.payload)},{int(task.delivery)})"
     )
 
 
@@ -190,6 +192,7 @@ def _as_stored(task: NewTask) -> Task:
         last_scheduled_at=None,
         created_at=task.created_at,
         updated_at=task.created_at,
+        delivery=task.delivery,
     )
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mainspring.server.core.model import DueCursor, DueTask, ExecutionRef, ExecutionState, OpenExecution
+from mainspring.server.core.model import (
+    Delivery,
+    DueCursor,
+    DueTask,
+    ExecutionRef,
+    ExecutionState,
+    OpenExecution,
+)
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import binary, integers
 
@@ -16,7 +23,7 @@ WHERE (%(ranges)s) AND state = 1
 ORDER BY partition_id, due_at, task_key LIMIT %(limit)s"""
 
 LOAD_OPEN_EXECUTIONS = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.state, e.attempt, e.epoch, e.executor_id,
-  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at
+  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery
 FROM executions e FORCE INDEX (wake)
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE %(ranges)s
@@ -90,6 +97,7 @@ class WindowUnits(Units):
                 claimed_at=row[10],
                 dispatched_at=row[11],
                 picked_up_at=row[12],
+                delivery=Delivery(row[13]),
             )
             for row in await self._db.read(self._db.load, sql)
         ]

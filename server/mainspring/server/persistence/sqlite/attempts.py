@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -12,6 +12,7 @@ from mainspring.server.core.model import (
     Assignment,
     AssignOutcome,
     Completion,
+    Delivery,
     Dispatchable,
     ExecutionRef,
     ExecutionState,
@@ -43,7 +44,8 @@ SET state = 6, node_id = :owner_id, epoch = :epoch, task_version = :version, wak
 
 # What this owner recorded now or, when it asks again, before.
 READ_ASSIGNED = """SELECT e.state, e.epoch, e.attempt, e.executor_id, t.namespace, t.task_id, t.handler,
-  CASE WHEN e.state = 2 THEN t.payload ELSE x'' END, e.due_at, e.task_version, e.claimed_at
+  CASE WHEN e.state = 2 THEN t.payload ELSE x'' END, e.due_at, e.task_version, e.claimed_at,
+  t.delivery
 FROM executions e CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id = :partition_id AND e.scheduled_at = :scheduled_at AND e.task_key = :task_key
   AND e.node_id = :owner_id AND e.epoch = :epoch
@@ -172,4 +174,5 @@ def _assign(
     if row[0] == ExecutionState.CANCELLED:
         outcome.cancelled.append(ref)
     else:
-        outcome.dispatchable.append(Dispatchable(ref, *row[1:]))
+        fields: list[Any] = [*row[1:-1], Delivery(row[-1])]
+        outcome.dispatchable.append(Dispatchable(ref, *fields))

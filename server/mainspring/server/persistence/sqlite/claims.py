@@ -13,6 +13,7 @@ from mainspring.server.core.model import (
     ClaimGap,
     ClaimItem,
     ClaimOutcome,
+    Delivery,
     Dispatchable,
     DueTask,
     ExecutionRef,
@@ -31,7 +32,8 @@ PARK_US = 60_000_000
 """A task whose claim the database refuses is looked at again after this long, not at each sweep."""
 
 # The payload is read only for those that are sent now.
-READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END
+READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END,
+  delivery
 FROM tasks
 WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND state = 1"""
 
@@ -155,7 +157,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     if row is None:
         outcome.dropped.append(item)
         return
-    last, namespace, task_id, handler, payload = row
+    last, namespace, task_id, handler, payload, delivery = row
     epoch, now = call.epochs[partition_id], call.now
     if item.gap is not None and _insert_gap(connection, call, due, item.gap, last):
         last = item.gap.from_at
@@ -192,6 +194,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 due_at=run.due_at,
                 task_version=version,
                 claimed_at=now,
+                delivery=Delivery(delivery),
             )
         )
     next_state = 3 if item.next_scheduled_at is None else 1

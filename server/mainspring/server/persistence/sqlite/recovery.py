@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, Dispatchable, ExecutionRef
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, Delivery, Dispatchable, ExecutionRef
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
 
-READ_TASK = """SELECT scheduled_at, version, namespace, task_id, handler, payload FROM tasks
+READ_TASK = """SELECT scheduled_at, version, namespace, task_id, handler, payload, delivery FROM tasks
 WHERE partition_id = ? AND task_key = ?"""
 
 READ_CLAIMED = """SELECT state, attempt, executor_id, due_at, task_version FROM executions
@@ -81,7 +81,7 @@ def _dispatchable(
     ref: ExecutionRef, row: tuple[Any, ...], task: tuple[Any, ...], mark: tuple[int, str, int]
 ) -> Dispatchable:
     _, attempt, executor_id, due_at, task_version = row
-    _, _, namespace, task_id, handler, payload = task
+    _, _, namespace, task_id, handler, payload, delivery = task
     epoch, _, now = mark
     return Dispatchable(
         ref=ref,
@@ -95,4 +95,5 @@ def _dispatchable(
         due_at=due_at,
         task_version=task_version,
         claimed_at=now,
+        delivery=Delivery(delivery),
     )

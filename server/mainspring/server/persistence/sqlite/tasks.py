@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.server.core.model import NewTask, Task, TaskRef, TaskState
+from mainspring.server.core.model import Delivery, NewTask, Task, TaskRef, TaskState
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
 from mainspring.server.persistence.store import Cancelled, Created, TasksRefused
@@ -16,11 +16,11 @@ PARTITIONS_PER_READ = 16
 """After this many partitions a listing lets the loop go on."""
 
 _COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
-  scheduled_at, due_at, last_scheduled_at, created_at, updated_at"""
+  scheduled_at, due_at, last_scheduled_at, created_at, updated_at, delivery"""
 
 INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
-  definition_hash, namespace, task_id, handler, schedule, payload)
-VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  definition_hash, namespace, task_id, handler, schedule, payload, delivery)
+VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
 READ_TASK = f"SELECT {_COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
@@ -135,6 +135,7 @@ def _task(row: tuple[Any, ...]) -> Task:
         last_scheduled_at=row[12],
         created_at=row[13],
         updated_at=row[14],
+        delivery=Delivery(row[15]),
     )
 
 
@@ -151,6 +152,7 @@ def _insert_values(task: NewTask) -> tuple[object, ...]:
         task.handler,
         task.schedule,
         task.payload,
+        int(task.delivery),
     )
 
 
@@ -170,6 +172,7 @@ def _as_stored(task: NewTask) -> Task:
         last_scheduled_at=None,
         created_at=task.created_at,
         updated_at=task.created_at,
+        delivery=task.delivery,
     )
 
 
