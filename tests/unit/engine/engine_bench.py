@@ -1,7 +1,8 @@
 """A whole engine on a database in memory, with executors driven by hand, under virtual time.
 
 On leaving it checks what holds in every test, whatever happened: no attempt is sent twice or after a later one, none
-before it is recorded, and no loop of the engine crashed that was not meant to.
+before it is recorded, no execution of an at-most-once task is sent twice (I7), and no loop of the engine crashed that was
+not meant to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from unit.engine.faulty_store import FaultyStore
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import LoopClock
 
-from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, NewTask, Task, TaskRef
+from mainspring.server.core.model import (
+    Delivery,
+    Execution,
+    ExecutionRef,
+    ExecutionState,
+    NewTask,
+    Task,
+    TaskRef,
+)
 from mainspring.server.core.schedule import Interval, OneTime, encode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
@@ -67,6 +76,7 @@ class EngineBench:
         self._numbers = itertools.count()
         self._sent_ids: set[AttemptId] = set()
         self._latest: dict[ExecutionRef, int] = {}
+        self._at_most_once: set[TaskRef] = set()
         self._complaints: list[str] = []
 
     async def __aenter__(self) -> EngineBench:
@@ -114,6 +124,8 @@ class EngineBench:
         ref, attempt = item.attempt_id
         if attempt <= self._latest.get(ref, 0):
             self.complain(f"sent after a later attempt: {item}")
+        if ref in self._latest and TaskRef(ref.partition_id, ref.task_key) in self._at_most_once:
+            self.complain(f"at most once, and sent again: {item}")
         self._latest[ref] = attempt
         if self.store.recorded.get(item.attempt_id) != executor_id:
             self.complain(f"sent to {executor_id} and not recorded for it: {item}")
@@ -128,8 +140,24 @@ class EngineBench:
         rows = {row.ref: row for row in await self.ledger()}
         for sent in self.sent:
             assert rows[sent.item.attempt_id.ref].attempt >= sent.item.attempt_id.attempt
+        for row in rows.values():
+            if row.state is ExecutionState.LOST:
+                assert TaskRef(row.ref.partition_id, row.ref.task_key) in self._at_most_once, row
+                assert self._is_explained(row), row
         crashes = [entry for entry in self.log if entry["event"] in CRASHES]
         assert self.may_crash or crashes == []
+
+    def _is_explained(self, lost: Execution) -> bool:
+        """Whether an executor did what the reason says; one that this bench never had was silent."""
+        executor = next((e for e in self.executors if e.executor_id == lost.executor_id), None)
+        attempt_id = AttemptId(lost.ref, lost.attempt)
+        begin = f"lost: executor {lost.executor_id} "
+        if lost.reason.startswith(begin + "does not have it"):
+            return executor is not None and attempt_id in executor.disowned
+        if lost.reason.startswith(begin + "refused it"):
+            return executor is not None and attempt_id in executor.refused
+        is_silence = lost.reason.startswith((begin + "was not heard of", begin + "left"))
+        return is_silence and (executor is None or executor.was_away)
 
     # --- partitions ----------------------------------------------------------------------------------------------
 
@@ -170,6 +198,7 @@ class EngineBench:
         in_s: float = 0.0,
         every_s: float | None = None,
         payload: bytes = b"",
+        delivery: Delivery = Delivery.AT_LEAST_ONCE,
     ) -> NewTask:
         """A registration that falls into this partition, due so many seconds from now."""
         while True:
@@ -178,6 +207,8 @@ class EngineBench:
             if partition_of(key, PARTITIONS) == partition_id:
                 break
         at = self.clock.now() + round(in_s * 1_000_000)
+        if delivery is Delivery.AT_MOST_ONCE:
+            self._at_most_once.add(TaskRef(partition_id, key))
         schedule = OneTime(at) if every_s is None else Interval(round(every_s * 1_000_000), at)
         return NewTask(
             ref=TaskRef(partition_id, key),
@@ -190,6 +221,7 @@ class EngineBench:
             scheduled_at=at,
             due_at=at,
             created_at=self.clock.now(),
+            delivery=delivery,
         )
 
     async def store_tasks(self, *tasks: NewTask) -> list[TaskRef]:

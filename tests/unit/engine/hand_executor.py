@@ -73,6 +73,11 @@ class HandExecutor:
         """Everything that arrived, in order."""
         self.running: dict[AttemptId, WorkItem] = {}
         self.saved: list[AttemptId] = []
+        self.disowned: set[AttemptId] = set()
+        """What any process of this id answered to be not its."""
+        self.refused: set[AttemptId] = set()
+        self.was_away = False
+        """Whether its stream ever broke, or its heartbeats were lost."""
         self.held = 0
         """Credit of the present session that it has neither spent nor returned, as far as this executor knows."""
         self.book = AttemptBook()
@@ -106,6 +111,7 @@ class HandExecutor:
             heard_at_s=clock.lease_time(),
         )
         session.bench = self._bench
+        self.was_away |= self._life is not None
         self._end_life()
         self.session = session
         self.held = 0
@@ -117,6 +123,7 @@ class HandExecutor:
     def drop(self, *, orderly: bool = False) -> None:
         """The stream breaks; what runs goes on."""
         if self.session is not None:
+            self.was_away = True
             self._end_life()
             self._bench.engine.executors.disconnect(self.session, orderly=orderly)
             self.session = None
@@ -144,6 +151,8 @@ class HandExecutor:
             del self.running[attempt_id]
             attempt = self.book.get(_key(attempt_id))
             assert attempt is not None
+            if outcome is Outcome.REFUSED:
+                self.refused.add(attempt_id)
             self.book.finish(attempt, Ending(BookOutcome(outcome)))
             self._regrant()
         self._send_results()
@@ -168,6 +177,7 @@ class HandExecutor:
                 await asyncio.sleep(beat_s / 10)
             if session.is_closed:
                 return  # what was on its way is lost with the stream
+            self.was_away |= not self.is_beating
             if self.is_beating:
                 self._bench.engine.executors.heard(session, self._bench.clock.lease_time())
             if outbox is not None:
@@ -182,6 +192,7 @@ class HandExecutor:
         if outbox.questions:
             asked = [(_key(question.attempt_id), question.epoch) for question in outbox.questions]
             answers = self.book.reconcile(asked, NODE)
+            self.disowned |= {_attempt_id(a.key) for a in answers if a.knowledge is BookKnowledge.NOT_MINE}
             self._bench.engine.reaper.reconciled(
                 self.executor_id,
                 [ReconcileReply(_attempt_id(a.key), Knowledge(a.knowledge)) for a in answers],
@@ -204,6 +215,7 @@ class HandExecutor:
                 self.end(item.attempt_id)
         elif verdict in (Verdict.STALE, Verdict.DISOWNED):
             self.book.refuse(key, item.epoch, NODE, verdict.value, "")
+            self.refused.add(item.attempt_id)
             self._regrant()
         else:
             self._bench.complain(f"{self.executor_id} got an attempt again: {item}")

@@ -14,7 +14,7 @@ from unit.engine.faulty_store import UNITS
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import VirtualTimeLoop
 
-from mainspring.server.core.model import ExecutionState, Task, TaskState
+from mainspring.server.core.model import Delivery, ExecutionState, Task, TaskState
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.open_attempts import Place
 from mainspring.server.errors import Contention, StoreUnavailable, UnknownOutcome
@@ -49,11 +49,18 @@ class Create:
     every_s: float | None
     count: int
     is_hinted: bool
+    delivery: Delivery
 
     async def do(self, world: World) -> None:
         bench = world.bench
         tasks = [
-            bench.task(self.partition_id, handler=self.handler, in_s=self.in_s, every_s=self.every_s)
+            bench.task(
+                self.partition_id,
+                handler=self.handler,
+                in_s=self.in_s,
+                every_s=self.every_s,
+                delivery=self.delivery,
+            )
             for _ in range(self.count)
         ]
         if self.is_hinted:
@@ -168,6 +175,7 @@ _creates = st.builds(
     st.sampled_from([None, None, 1.0]),
     st.integers(1, 6),
     st.booleans(),
+    st.sampled_from(Delivery),
 )
 _waits = st.builds(Wait, st.sampled_from([0.002, 0.01, 0.05, 0.1, 0.5, 1.2]))
 _ends = st.builds(End, _executor, st.integers(1, CAPACITY), st.sampled_from(Outcome))

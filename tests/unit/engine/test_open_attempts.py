@@ -20,7 +20,9 @@ def test_losing_an_executor_queues_what_was_there_and_nothing_else() -> None:
     table = OpenAttempts(0)
     for number in range(3):
         table.add(dispatchable(number, "e1" if number < 2 else "e2"), dispatched_at=1, wake_at=5_000_000)
-    lost = table.lose_executor("e1")
+    lost = table.at_executor("e1")
+    for attempt in lost:
+        table.queue(attempt)
     assert len(lost) == 2
     assert table.queued_count("noop") == 2
     assert table.count_at("e1") == 0

@@ -7,13 +7,18 @@ from unit.engine.engine_bench import OTHER, EngineBench
 from unit.engine.faulty_store import Gate
 from unit.engine.virtual_time import in_virtual_time
 
-from mainspring.server.core.model import ClaimItem, ClaimRun, ExecutionState, TaskRef
+from mainspring.server.core.model import ClaimItem, ClaimRun, Delivery, ExecutionState, TaskRef
 from mainspring.server.dispatch.frames import Outcome
 
 
-async def left_open(bench: EngineBench, executor_id: str | None, partition_id: int = 0) -> TaskRef:
+async def left_open(
+    bench: EngineBench,
+    executor_id: str | None,
+    partition_id: int = 0,
+    delivery: Delivery = Delivery.AT_LEAST_ONCE,
+) -> TaskRef:
     """An execution that another node claimed for an executor (None: it waits), and left."""
-    task = bench.task(partition_id, in_s=-0.5)
+    task = bench.task(partition_id, in_s=-0.5, delivery=delivery)
     await bench.store_tasks(task)
     (lease,) = await bench.take(partition_id, owner=OTHER)
     now = bench.clock.now()

@@ -74,6 +74,10 @@ class ConnectedExecutors:
             if heard_at_s != float("-inf"):
                 self._heard_at_s[executor_id] = at_s
 
+    def left(self) -> set[str]:
+        """The executors that said goodbye and are not taken out by `lapsed` yet."""
+        return {e for e, heard_at_s in self._heard_at_s.items() if heard_at_s == float("-inf")}
+
     def lapsed(self, now_s: float) -> list[str]:
         """Takes out and answers the executors that were not heard of for the lease; their sessions are closed."""
         lapsed = [e for e, heard_at_s in self._heard_at_s.items() if now_s - heard_at_s > self._lease_s]

@@ -17,6 +17,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
+from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.planning import claim_item, following, plan_of
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
@@ -42,6 +43,7 @@ class Claimer:
         window: DueWindow,
         driver: TimerDriver,
         executors: ConnectedExecutors,
+        attempts: OpenAttempts,
         sender: Sender,
         fence_check: FenceCheck,
     ) -> None:
@@ -49,6 +51,7 @@ class Claimer:
         self._window = window
         self._driver = driver
         self._executors = executors
+        self._attempts = attempts
         self._sender = sender
         self._fence_check = fence_check
         self._lanes = Lanes("claim", context.settings.claim_lanes)
@@ -123,12 +126,19 @@ class Claimer:
     async def _claim(self, items: list[ClaimItem], reserved: Reservations) -> None:
         partitions = {item.due.partition_id for item in items}
         epochs = {p: e for p in partitions if (e := self._context.held.epoch_of(p)) is not None}
+        refs = [
+            ExecutionRef(item.due.partition_id, run.scheduled_at, item.due.task_key)
+            for item in items
+            for run in item.runs
+        ]
         self._context.held.begin_work(partitions)
+        self._attempts.begin_claiming(refs)
         try:
             held = [item for item in items if item.due.partition_id in epochs]
             if held:
                 await self._claim_held(held, reserved, epochs)
         finally:
+            self._attempts.end_claiming(refs)
             self._context.held.end_work(partitions)
             self._executors.give_back(reserved.values())
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import Completion, ExecutionState
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
-from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts
+from mainspring.server.engine.mishaps import Mishaps
+from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
 from mainspring.server.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -25,41 +27,49 @@ FINAL_STATE = {
 REASON_CHARACTERS = 2_000
 MOST_ANSWERS = 8
 """Who waits for one result: the latest few that repeated it."""
-FREE_REFUSALS = 3
-REFUSAL_PAUSE_US = 1_000_000
 
 Answer = Callable[[Sequence[AttemptId]], None]
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A result on its way to the ledger, and who waits for the news."""
+    """The end of an attempt on its way to the ledger, and who waits for the news."""
 
-    result: AttemptResult
+    attempt_id: AttemptId
+    state: ExecutionState
+    reason: str
+    output: bytes
+    picked_up_at: int | None
+    """When it began to run, for what the start acknowledgement did not tell."""
     received_at: int
     answers: list[Answer] = field(default_factory=list)
 
 
 class Completer:
-    """Takes results of attempts in the partitions held; each is answered once, settled, applied or not."""
+    """Takes results of attempts in the partitions held; each is answered once, settled, applied or not.
+
+    Writes those that are lost, too: an attempt has one end on its way, the result or the loss, whichever came first.
+    """
 
     def __init__(
         self,
         context: OwnerContext,
         attempts: OpenAttempts,
+        mishaps: Mishaps,
     ) -> None:
         self._context = context
         self._attempts = attempts
+        self._mishaps = mishaps
         self._pending: dict[AttemptId, _Pending] = {}
         self._unwritten: dict[AttemptId, None] = {}
         self._lanes = Lanes("complete", context.settings.complete_lanes)
         self._wake = asyncio.Event()
         self.finished = 0
-        """Results written, each the end of an execution, since the start."""
+        """Ends of executions written since the start."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether any result is on its way to the ledger."""
+        """Whether any end is on its way to the ledger."""
         return bool(self._pending)
 
     def accept(self, results: Sequence[AttemptResult], answer: Answer) -> None:
@@ -82,23 +92,49 @@ class Completer:
                 settled.append(attempt_id)  # a later attempt is recorded: this one changes nothing (I6)
             elif result.outcome is Outcome.REFUSED:
                 if attempt is not None and attempt.attempt == attempt_id.attempt:
-                    self._refused(attempt, now)
+                    self._refused(attempt, _words(result))
                 settled.append(attempt_id)
             elif len(self._pending) < self._context.settings.unanswered_results:
-                self._pending[attempt_id] = _Pending(result, now, [answer])
-                self._unwritten[attempt_id] = None
+                self._put(
+                    _Pending(
+                        attempt_id,
+                        FINAL_STATE[result.outcome],
+                        "" if result.outcome is Outcome.SUCCEEDED else _words(result)[:REASON_CHARACTERS],
+                        result.output,
+                        now - result.since_start_us,
+                        now,
+                        [answer],
+                    )
+                )
         if self._unwritten:
             self._wake.set()
         if settled:
             answer(settled)
 
-    def _refused(self, attempt: OpenAttempt, now: int) -> None:
-        """Another executor may take it: at once, or after a pause when it was refused again and again."""
-        if attempt.attempt < FREE_REFUSALS:
-            self._attempts.queue(attempt)
-            self._context.signals.queued()
-        else:
-            self._attempts.pause(attempt, now + REFUSAL_PAUSE_US)
+    def lose(self, attempts: Sequence[OpenAttempt]) -> None:
+        """Takes attempts that are LOSING in; one whose result is on its way already ends by that.
+
+        May be told of the same again. What finds no room is told of again by the reaper.
+        """
+        now = self._context.clock.now()
+        for attempt in attempts:
+            attempt_id = AttemptId(attempt.ref, attempt.attempt)
+            if (
+                attempt_id not in self._pending
+                and len(self._pending) < self._context.settings.unanswered_results
+            ):
+                reason = attempt.loss[:REASON_CHARACTERS]
+                self._put(_Pending(attempt_id, ExecutionState.LOST, reason, b"", None, now))
+        if self._unwritten:
+            self._wake.set()
+
+    def _put(self, pending: _Pending) -> None:
+        self._pending[pending.attempt_id] = pending
+        self._unwritten[pending.attempt_id] = None
+
+    def _refused(self, attempt: OpenAttempt, words: str) -> None:
+        if attempt.place is Place.AT_EXECUTOR:  # else it was given up before: the refusal is no news
+            self._mishaps.strike([attempt], Mishap.REFUSED, words)
 
     async def run_round(self) -> None:
         """Forms one batch and writes it; waits when there is nothing to write."""
@@ -112,7 +148,7 @@ class Completer:
             )
         ]
         for pending in batch:
-            del self._unwritten[pending.result.attempt_id]
+            del self._unwritten[pending.attempt_id]
         if batch:
             if self._unwritten:
                 self._wake.set()
@@ -129,14 +165,14 @@ class Completer:
             await self._context.clock.sleep(0.01)
 
     async def _write(self, batch: list[_Pending]) -> None:
-        partitions = {p.result.attempt_id.ref.partition_id for p in batch}
+        partitions = {p.attempt_id.ref.partition_id for p in batch}
         self._context.held.begin_work(partitions)
         try:
             await self._write_held(batch)
         finally:
             self._context.held.end_work(partitions)
             for pending in batch:
-                self._pending.pop(pending.result.attempt_id, None)
+                self._pending.pop(pending.attempt_id, None)
 
     async def _write_held(self, batch: list[_Pending]) -> None:
         pause_s = 0.1
@@ -159,29 +195,29 @@ class Completer:
         self._settle([pending for pending, _ in written], refused)
 
     def _completion(self, pending: _Pending) -> Completion | None:
-        """What to write under the present epoch; None when the partition went meanwhile."""
-        result = pending.result
-        ref = result.attempt_id.ref
+        """What to write under the present epoch; None when the partition went meanwhile.
+
+        A loss was decided under the epoch of its day: when the partition is back, its executor is asked anew.
+        """
+        ref, number = pending.attempt_id
         epoch = self._context.held.epoch_of(ref.partition_id)
         if epoch is None:
             return None
         attempt = self._attempts.get(ref)
-        known = attempt if attempt is not None and attempt.attempt == result.attempt_id.attempt else None
-        reason = ""
-        if result.outcome is not Outcome.SUCCEEDED:
-            kind = f"{result.error_kind}: " if result.error_kind else ""
-            reason = f"{kind}{result.error}"[:REASON_CHARACTERS]
+        known = attempt if attempt is not None and attempt.attempt == number else None
+        if pending.state is ExecutionState.LOST and (known is None or known.place is not Place.LOSING):
+            return None
         return Completion(
             ref,
             epoch,
-            result.attempt_id.attempt,
-            FINAL_STATE[result.outcome],
-            reason,
-            result.output,
+            number,
+            pending.state,
+            pending.reason,
+            pending.output,
             known.dispatched_at if known is not None else None,
             known.picked_up_at
             if known is not None and known.picked_up_at is not None
-            else pending.received_at - result.since_start_us,
+            else pending.picked_up_at,
             pending.received_at,
         )
 
@@ -189,7 +225,7 @@ class Completer:
         saved_at = self._context.clock.now()
         answers: dict[Answer, list[AttemptId]] = {}
         for pending in batch:
-            attempt_id = pending.result.attempt_id
+            attempt_id = pending.attempt_id
             if (
                 attempt_id.ref.partition_id in refused
                 or self._context.held.epoch_of(attempt_id.ref.partition_id) is None
@@ -201,8 +237,13 @@ class Completer:
                 self._context.metrics.stage("finished", attempt.picked_up_at, pending.received_at)
             self._context.metrics.stage("saved", pending.received_at, saved_at)
             self.finished += 1
-            self._context.metrics.executions.labels(FINAL_STATE[pending.result.outcome].name).inc()
+            self._context.metrics.executions.labels(pending.state.name).inc()
             for answer in pending.answers:
                 answers.setdefault(answer, []).append(attempt_id)
         for answer, attempt_ids in answers.items():
             answer(attempt_ids)
+
+
+def _words(result: AttemptResult) -> str:
+    """Why it failed, in the executor's words."""
+    return f"{result.error_kind}: {result.error}" if result.error_kind else result.error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mainspring.server.clock import Clock
 from mainspring.server.engine.held_partitions import HeldPartitions
+from mainspring.server.engine.open_attempts import OpenAttempt
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.observability.metrics import Metrics
 from mainspring.server.persistence.store import Store
@@ -21,6 +22,8 @@ class Signals:
     """The database showed another owner or epoch than these, under which something was to be written."""
     queued: Callable[[], None] = lambda: None
     """Executions wait for an executor."""
+    lost: Callable[[Sequence[OpenAttempt]], None] = lambda attempts: None
+    """These are to be recorded as LOST; told again, for each that is not recorded by its wake time."""
     slipped: Callable[[], None] = lambda: None
     """Something due was dropped from memory: sweep soon."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
-from mainspring.server.core.model import DueTask, OpenExecution, Task, TaskState
+from mainspring.server.core.model import Delivery, DueTask, OpenExecution, Task, TaskState
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult
@@ -18,6 +18,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.late_work import LateWork
+from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.owner_router import OwnerRouter
 from mainspring.server.engine.peers import Hint, PeerClient
@@ -37,6 +38,9 @@ log = structlog.get_logger(__name__)
 
 DEMAND_ROUND_S = 0.02
 SURRENDER_POLL_S = 0.005
+LONGEST_DELIVERY_S = 0.5
+"""A hand-over waits this long for the start of at-most-once work that was just sent: the next owner's question might
+overtake it, and what an executor disowns is lost."""
 
 
 class Engine:
@@ -61,14 +65,17 @@ class Engine:
         self.executors = executors
         self.window = DueWindow(clock.now(), settings.window_capacity)
         self.attempts = OpenAttempts(clock.now())
-        sender = Sender(context, self.attempts)
+        mishaps = Mishaps(context, self.attempts)
+        sender = Sender(context, self.attempts, mishaps)
         fence_check = FenceCheck(context)
         self.late_work = LateWork(context, executors, fence_check)
         self._driver = TimerDriver(clock, self.window, self._on_due)
-        self._claimer = Claimer(context, self.window, self._driver, executors, sender, fence_check)
+        self._claimer = Claimer(
+            context, self.window, self._driver, executors, self.attempts, sender, fence_check
+        )
         self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
-        self._completer = Completer(context, self.attempts)
-        self._reaper = Reaper(context, executors, self.attempts)
+        self._completer = Completer(context, self.attempts, mishaps)
+        self._reaper = Reaper(context, executors, self.attempts, mishaps)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
@@ -88,6 +95,7 @@ class Engine:
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
         context.signals.queued = self._assigner.wake
+        context.signals.lost = self._completer.lose
         context.signals.slipped = self._loader.sweep_soon
 
     async def run(self) -> None:
@@ -308,11 +316,24 @@ class Engine:
 
     async def surrender(self, leases: Sequence[PartitionLease]) -> None:
         """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them."""
-        partition_ids = [lease.partition_id for lease in leases]
-        self._context.held.stop_firing(partition_ids)
-        while self._context.held.has_work(partition_ids):
-            await self._context.clock.sleep(SURRENDER_POLL_S)
+        clock, held = self._context.clock, self._context.held
+        partition_ids = {lease.partition_id for lease in leases}
+        held.stop_firing(partition_ids)
+        until_s = clock.monotonic() + LONGEST_DELIVERY_S
+        while held.has_work(partition_ids) or (
+            clock.monotonic() < until_s and self._is_delivering(partition_ids)
+        ):
+            await clock.sleep(SURRENDER_POLL_S)
         self.revoke(leases)
+
+    def _is_delivering(self, partition_ids: Collection[int]) -> bool:
+        """Whether at-most-once work of these partitions is on its way to an executor that is connected."""
+        return any(
+            attempt.delivery is Delivery.AT_MOST_ONCE
+            and self.attempts.is_on_its_way(attempt)
+            and self.executors.get(attempt.executor_id or "") is not None
+            for attempt in self.attempts.of_partitions(partition_ids)
+        )
 
     def revoke(self, leases: Sequence[PartitionLease]) -> None:
         """Drops these at once, with everything in memory about them."""

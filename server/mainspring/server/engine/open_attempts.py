@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from mainspring.server.core.model import Dispatchable, ExecutionRef, OpenExecution
+from mainspring.server.core.model import Delivery, Dispatchable, ExecutionRef, OpenExecution
 from mainspring.server.core.timing_wheel import TimingWheel
 
 
@@ -21,6 +21,8 @@ class Place(Enum):
     """Waits for its wake time before it is queued again."""
     AT_EXECUTOR = auto()
     """Recorded for an executor and sent, or believed to be there."""
+    LOSING = auto()
+    """Ends as LOST, as soon as that is written. Final in all but the ledger: nothing brings it back."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,9 @@ class OpenAttempt:
     place: Place
     is_confirmed: bool = True
     """False after a take-over until the executor has answered for it."""
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    loss: str = ""
+    """Why it is lost; set when LOSING."""
 
 
 class OpenAttempts:
@@ -49,6 +54,7 @@ class OpenAttempts:
         self._by_executor: dict[str, dict[ExecutionRef, None]] = {}
         self._queued: dict[str, dict[ExecutionRef, None]] = {}
         self._paused: set[ExecutionRef] = set()
+        self._claiming: set[ExecutionRef] = set()
         self._wheel: TimingWheel[ExecutionRef] = TimingWheel(start_at, resolution_us=100_000)
 
     def __len__(self) -> int:
@@ -74,13 +80,25 @@ class OpenAttempts:
             dispatched_at if is_sent else None,
             None,
             Place.AT_EXECUTOR if is_sent else Place.QUEUED,
+            delivery=item.delivery,
         )
         self._link(attempt, wake_at)
         return attempt
 
+    def begin_claiming(self, refs: Iterable[ExecutionRef]) -> None:
+        """Leaves the rows of a claim to it until `end_claiming`, should they be found before it knows its outcome.
+
+        An attempt that the claim is about to send must not be asked about: the executor would disown it.
+        """
+        self._claiming.update(refs)
+
+    def end_claiming(self, refs: Iterable[ExecutionRef]) -> None:
+        """The claim has told what it knows; what it does not know of is found by the sweep."""
+        self._claiming.difference_update(refs)
+
     def absorb(self, row: OpenExecution, *, wake_at: int) -> OpenAttempt | None:
-        """Takes in an open row found in the database; None when it is known already."""
-        if row.ref in self._open:
+        """Takes in an open row found in the database; None when it is known already, or a claim's of this node."""
+        if row.ref in self._open or row.ref in self._claiming:
             return None
         has_executor = row.executor_id is not None
         attempt = OpenAttempt(
@@ -94,6 +112,7 @@ class OpenAttempts:
             row.picked_up_at,
             Place.AT_EXECUTOR if has_executor else Place.QUEUED,
             is_confirmed=not has_executor,
+            delivery=row.delivery,
         )
         self._link(attempt, wake_at)
         return attempt
@@ -124,7 +143,10 @@ class OpenAttempts:
         return attempt
 
     def queue(self, attempt: OpenAttempt) -> None:
-        """Makes an execution wait for another executor: its present attempt is lost, was refused, or was never sent."""
+        """Makes an execution wait for another executor: its present attempt is lost, was refused, or was never sent.
+
+        `Mishaps` decides whether it may.
+        """
         self._unlink(attempt)
         attempt.place = Place.QUEUED
         attempt.is_confirmed = True
@@ -138,12 +160,24 @@ class OpenAttempts:
         attempt.is_confirmed = True
         self.wake_later(attempt, until_at)
 
-    def lose_executor(self, executor_id: str) -> list[OpenAttempt]:
-        """Queues everything that was at an executor that is gone; answers it."""
-        lost = [self._open[ref] for ref in self._by_executor.get(executor_id, ())]
-        for attempt in lost:
-            self.queue(attempt)
-        return lost
+    def lose(self, attempt: OpenAttempt, reason: str) -> None:
+        """Takes an execution out of every queue but the wheel: it waits for its end to be written."""
+        self._unlink(attempt)
+        attempt.place = Place.LOSING
+        attempt.is_confirmed = True
+        attempt.loss = reason
+
+    def is_on_its_way(self, attempt: OpenAttempt) -> bool:
+        """Whether it was sent and its start has not been acknowledged yet."""
+        return (
+            attempt.place is Place.AT_EXECUTOR
+            and attempt.picked_up_at is None
+            and self._open.get(attempt.ref) is attempt
+        )
+
+    def of_partitions(self, partition_ids: Collection[int]) -> list[OpenAttempt]:
+        """What is open in these partitions."""
+        return [attempt for ref, attempt in self._open.items() if ref.partition_id in partition_ids]
 
     def at_executor(self, executor_id: str) -> list[OpenAttempt]:
         """What is open at an executor."""
@@ -192,6 +226,7 @@ class OpenAttempts:
         """Drops everything of these partitions."""
         for ref in [ref for ref in self._open if ref.partition_id in partition_ids]:
             self.end(ref)
+        self._claiming = {ref for ref in self._claiming if ref.partition_id not in partition_ids}
 
     def executors(self) -> Iterable[str]:
         """The executors at which anything is open."""

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import structlog
 
+from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
 from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
 
 log = structlog.get_logger(__name__)
@@ -29,10 +31,12 @@ class Reaper:
         context: OwnerContext,
         executors: ConnectedExecutors,
         attempts: OpenAttempts,
+        mishaps: Mishaps,
     ) -> None:
         self._context = context
         self._executors = executors
         self._attempts = attempts
+        self._mishaps = mishaps
         self._slept_at_s = context.clock.monotonic()
         self._wake = asyncio.Event()
         self.is_busy = False
@@ -95,9 +99,9 @@ class Reaper:
             session.ask(questions)
 
     def reconciled(self, executor_id: str, replies: Sequence[ReconcileReply]) -> None:
-        """Takes an executor's answers in: what it never had goes to another at once."""
+        """Takes an executor's answers in: what it never had goes to another at once, or is lost."""
         now = self._context.clock.now()
-        is_waiting = False
+        disowned: list[OpenAttempt] = []
         for reply in replies:
             attempt = self._attempts.get(reply.attempt_id.ref)
             if (
@@ -108,14 +112,12 @@ class Reaper:
             ):
                 continue
             if reply.knowledge is Knowledge.NOT_MINE:
-                self._attempts.queue(attempt)
-                is_waiting = True
+                disowned.append(attempt)
             else:
                 attempt.is_confirmed = True
                 if attempt.picked_up_at is None and reply.knowledge is not Knowledge.QUEUED:
                     attempt.picked_up_at = now - reply.since_start_us
-        if is_waiting:
-            self._context.signals.queued()
+        self._mishaps.strike(disowned, Mishap.NOT_MINE)
 
     def started(self, attempt_ids: Sequence[AttemptId]) -> None:
         """Notes start acknowledgements: the pick-up."""
@@ -145,11 +147,11 @@ class Reaper:
         if self._context.clock.monotonic() - self._slept_at_s > STOOD_STILL_S:
             # The process stood still: others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
+        left = self._executors.left()
         for executor_id in self._executors.lapsed(now_s):
-            lost = self._attempts.lose_executor(executor_id)
-            log.warning("executor_lost", executor_id=executor_id, attempts=len(lost))
-            if lost:
-                self._context.signals.queued()
+            attempts = self._attempts.at_executor(executor_id)
+            lost = self._mishaps.strike(attempts, Mishap.LEFT if executor_id in left else Mishap.SILENT)
+            log.warning("executor_lost", executor_id=executor_id, attempts=len(attempts), lost=lost)
         await self._look_after(self._attempts.wake(self._context.clock.now()))
         self._slept_at_s = self._context.clock.monotonic()
 
@@ -176,9 +178,11 @@ class Reaper:
             elif attempt.place is Place.AT_EXECUTOR and not self._executors.is_alive(
                 attempt.executor_id or ""
             ):
-                self._attempts.queue(attempt)
-                self._attempts.wake_later(attempt, later)
-                is_waiting = True
+                self._attempts.wake_later(attempt, soon)
+                self._mishaps.strike([attempt], Mishap.SILENT)
+            elif attempt.place is Place.LOSING:
+                self._attempts.wake_later(attempt, soon)
+                self._context.signals.lost([attempt])
             elif attempt.place is Place.AT_EXECUTOR and attempt.picked_up_at is None:
                 # Sent and never acknowledged: ask rather than wait.
                 attempt.is_confirmed = False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 
+from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import Dispatchable, ExecutionRef
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
 from mainspring.server.engine.context import OwnerContext
-from mainspring.server.engine.open_attempts import OpenAttempts, Place
+from mainspring.server.engine.mishaps import Mishaps
+from mainspring.server.engine.open_attempts import OpenAttempts
 
 Reservations = MutableMapping[ExecutionRef, ExecutorSession]
 """The session on which credit is reserved for an execution; what is not used is given back by who reserved it."""
@@ -17,9 +19,10 @@ Reservations = MutableMapping[ExecutionRef, ExecutorSession]
 class Sender:
     """The only place from which work leaves: everything it is given is committed under the fence."""
 
-    def __init__(self, context: OwnerContext, attempts: OpenAttempts) -> None:
+    def __init__(self, context: OwnerContext, attempts: OpenAttempts, mishaps: Mishaps) -> None:
         self._context = context
         self._attempts = attempts
+        self._mishaps = mishaps
 
     def send(
         self,
@@ -46,8 +49,8 @@ class Sender:
         is_waiting = False
         for item in items:
             known = self._attempts.get(item.ref)
-            if known is not None and known.attempt >= item.attempt and known.place is not Place.ASSIGNING:
-                continue  # a slow recovery: the sweep found the row first and has taken care of it
+            if known is not None and known.attempt >= item.attempt:
+                continue  # the sweep, or an earlier answer, told of the row first: it is taken care of
             attempt = self._attempts.add(item, dispatched_at=now, wake_at=wake_at)
             if item.executor_id is None:
                 is_waiting = True
@@ -55,8 +58,7 @@ class Sender:
             session = reserved.get(item.ref)
             if session is None or session.is_closed or session.executor_id != item.executor_id:
                 attempt.dispatched_at = None
-                self._attempts.queue(attempt)
-                is_waiting = True
+                self._mishaps.strike([attempt], Mishap.NEVER_SENT)
                 continue
             del reserved[item.ref]
             self._context.metrics.stage("dispatched", begun_at, now)
