@@ -120,8 +120,9 @@ class Workload:
         for item in items:
             ref = item.attempt
             key = (ref.partition_id, ref.task_key, ref.scheduled_at_us, ref.attempt)
+            is_paid = self.ledger.held(node) > 0
             has_slot = self.ledger.spend(node, now_s)
-            run = self._take(key, item, node, has_slot)
+            run = self._take(key, item, node, has_slot=has_slot, is_paid=is_paid)
             if run is not None:
                 starting.append(run)
             elif has_slot:
@@ -172,7 +173,11 @@ class Workload:
         self._settle_soon()
 
     def drain(self) -> None:
-        """Accept no more work and tell every node; `idle` is set when the rest is done."""
+        """Grant no more credit, ask back what is out, and tell every node; `idle` is set when the rest is done.
+
+        Work that a node sent within its credit before it heard of this is run: a refusal is the end of what is delivered
+        at most once.
+        """
         self._is_draining = True
         self._drained_at_s = self._clock.monotonic()
         for node, outbox in self._outboxes.items():
@@ -189,7 +194,9 @@ class Workload:
         """Wait for handlers that were given up, a second at most."""
         await self._crew.close()
 
-    def _take(self, key: AttemptKey, item: pb.Work, node: str, has_slot: bool) -> Run | None:
+    def _take(
+        self, key: AttemptKey, item: pb.Work, node: str, *, has_slot: bool, is_paid: bool
+    ) -> Run | None:
         verdict, known = self.book.receive(key, item.epoch, node)
         if verdict is Verdict.DUPLICATE:
             return None
@@ -202,7 +209,7 @@ class Workload:
             refusal = ("StaleEpoch", f"epoch {self.book.epoch(key[0])} of the partition was seen")
         elif verdict is Verdict.DISOWNED:
             refusal = ("Disowned", "a node was told that this attempt is not here")
-        elif self._is_draining:
+        elif self._is_draining and not is_paid:
             refusal = ("Draining", "the executor takes no more work")
         elif handler is None:
             refusal = ("UnknownHandler", f"there is no handler {item.handler!r} here")

@@ -96,7 +96,7 @@ async def test_heartbeats_come_as_often_as_the_node_wants(cluster: Cluster) -> N
     assert node.stream.frames <= node.stream.heartbeats + 3
 
 
-async def test_a_drain_finishes_what_runs_refuses_the_rest_and_says_goodbye(cluster: Cluster) -> None:
+async def test_a_drain_runs_what_was_sent_within_credit_and_says_goodbye(cluster: Cluster) -> None:
     node = await cluster.node("a", returns_credit=False)
     executor = cluster.executor(node, capacity=5)
     await ready(node, 5)
@@ -107,24 +107,45 @@ async def test_a_drain_finishes_what_runs_refuses_the_rest_and_says_goodbye(clus
     node.stream.send_work([work(2)])  # it crossed the drain
     assert await cluster.drained(executor)
     outcomes = {result.attempt.task_key[-1]: result.outcome for result in node.results}
-    assert outcomes == {1: pb.RESULT_OUTCOME_SUCCEEDED, 2: pb.RESULT_OUTCOME_REFUSED}
+    assert outcomes == {1: pb.RESULT_OUTCOME_SUCCEEDED, 2: pb.RESULT_OUTCOME_SUCCEEDED}
     assert node.stream.goodbye == "drained"
     assert node.stream.wanted_back >= 4, "its credit was asked back, and again when nothing came"
 
 
-async def test_a_drain_with_nothing_to_do_still_answers_work_that_crossed_it(cluster: Cluster) -> None:
+async def test_a_drain_with_nothing_to_do_still_runs_work_that_crossed_it(cluster: Cluster) -> None:
     node = await cluster.node("a", returns_credit=False)
     executor = cluster.executor(node, capacity=5)
     await ready(node, 5)
 
     def cross(stream: Stream, frame: pb.ConnectRequest) -> None:
         if frame.drain:
-            stream.send_work([work(1)])
+            stream.send_work([work(1, handler="echo", payload=b"all the same")])
 
     node.on_frame = cross
     executor.stop()
     assert await cluster.drained(executor)
-    assert [result.error_kind for result in node.results] == ["Draining"]
+    assert [result.output for result in node.results] == [b"all the same"]
+    assert node.stream.goodbye == "drained"
+
+
+async def test_a_drain_refuses_work_beyond_credit(cluster: Cluster) -> None:
+    node = await cluster.node("a")
+    executor = cluster.executor(node, capacity=2)
+    await ready(node, 2)
+    node.stream.send_work([work(1, handler="sleep", payload=b"0.5")])
+    await node.until(lambda: node.stream.started)
+
+    def cross(stream: Stream, frame: pb.ConnectRequest) -> None:
+        if frame.credit and stream.is_draining:
+            # One credit came back just now, and there is a free slot: it is the credit that counts.
+            stream.send_work([work(2)])
+
+    node.on_frame = cross
+    executor.stop()
+    assert await cluster.drained(executor)
+    by_task = {result.attempt.task_key[-1]: result for result in node.results}
+    assert by_task[1].outcome == pb.RESULT_OUTCOME_SUCCEEDED
+    assert (by_task[2].outcome, by_task[2].error_kind) == (pb.RESULT_OUTCOME_REFUSED, "Draining")
     assert node.stream.goodbye == "drained"
 
 

@@ -118,6 +118,24 @@ async def test_a_lower_epoch_is_refused_and_never_runs(cluster: Cluster, tmp_pat
     assert "task-2" not in log.read_text()
 
 
+async def test_a_higher_epoch_that_was_only_announced_is_enough_to_refuse_a_lower_one(
+    cluster: Cluster,
+) -> None:
+    """By the question of the next owner, before it has sent any work of the partition."""
+    node = await cluster.node("a")
+    cluster.executor(node)
+    await ready(node)
+    asked = [pb.ReconcileItem(attempt=work(9).attempt, epoch=7)]
+    node.stream.send(reconcile=[pb.Reconcile(items=asked)])
+    await node.until(lambda: node.stream.answers)
+    node.stream.send_work([work(1, epoch=6)])
+    await node.until(lambda: node.results)
+    assert node.results[0].error_kind == "StaleEpoch"
+    node.stream.send_work([work(2, epoch=7)])
+    await node.until(lambda: len(node.results) == 2)
+    assert node.results[1].outcome == pb.RESULT_OUTCOME_SUCCEEDED
+
+
 async def test_unknown_handlers_and_work_beyond_credit_are_refused(cluster: Cluster) -> None:
     node = await cluster.node("a")
     cluster.executor(node, capacity=2)
