@@ -37,6 +37,7 @@ def task_json(task: Task) -> JsonObject:
         "handler": task.handler,
         "payload": _bytes(task.payload),
         "schedule": _schedule(task.schedule),
+        "delivery": f"DELIVERY_MODE_{task.delivery.name}",
         "state": f"TASK_STATE_{task.state.name}",
         "version": task.version,
         "create_time": _instant(task.create_time),

@@ -57,6 +57,7 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("state", task.state.name),
         ("handler", visible(task.handler)),
         ("schedule", schedule_words(task.schedule, utc=utc)),
+        ("delivery", task.delivery.name.lower().replace("_", " ")),
         ("next", instant_words(task.next_scheduled_time, utc=utc)),
         ("last", instant_words(task.last_scheduled_time, utc=utc)),
         ("payload", bytes_words(task.payload)),

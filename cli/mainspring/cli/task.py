@@ -15,6 +15,7 @@ from mainspring.cli.options import (
     DEFAULT_TIMEOUT,
     Addresses,
     AsJson,
+    DeliveryMode,
     InUtc,
     Limit,
     Namespace,
@@ -26,7 +27,7 @@ from mainspring.cli.options import (
 )
 from mainspring.cli.output import Output, first
 from mainspring.cli.tables import TASK_COLUMNS, task_details, task_row
-from mainspring.client import At, Cron, Delay, Every, MainspringClient, Schedule, Task
+from mainspring.client import At, Cron, Delay, Delivery, Every, MainspringClient, Schedule, Task
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 task_app = typer.Typer(no_args_is_help=True, help="Register, read and end tasks.")
@@ -103,6 +104,14 @@ def create(
             "--id", metavar="ID", help="Unique in its namespace; made when left out. Makes repeating safe."
         ),
     ] = None,
+    delivery: Annotated[
+        DeliveryMode,
+        typer.Option(
+            metavar="MODE",
+            help="What becomes of an execution whose executor dies, refuses it or does not know it: at-least-once runs it "
+            "again, at-most-once ends it as LOST.",
+        ),
+    ] = DeliveryMode.AT_LEAST_ONCE,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006  # Typer reads the default and never changes it
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -116,7 +125,7 @@ def create(
     \b
     Examples:
       $ mainspring task create send-email --delay 2h30m --payload '{"to": "ada"}'
-      $ mainspring task create backup --at 2030-01-31T02:00:00Z
+      $ mainspring task create pay-out --at 2030-01-31T02:00:00Z --delivery at-most-once
       $ mainspring task create report --id daily --cron '0 9 * * MON-FRI'
     """
     schedule = _schedule(at, delay, cron, every, time_zone, start)
@@ -125,7 +134,12 @@ def create(
 
     async def calls(client: MainspringClient) -> None:
         task = await client.create_task(
-            handler, schedule, payload=content, namespace=namespace, task_id=task_id
+            handler,
+            schedule,
+            payload=content,
+            namespace=namespace,
+            task_id=task_id,
+            delivery=Delivery[delivery.name],
         )
         _show(task, output)
 

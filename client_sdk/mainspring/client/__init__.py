@@ -25,7 +25,7 @@ from mainspring.client.errors import (
 )
 from mainspring.client.execution import Execution, ExecutionState, Gap
 from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
-from mainspring.client.task import NewTask, Task, TaskState
+from mainspring.client.task import Delivery, NewTask, Task, TaskState
 
 __all__ = [
     "Aborted",
@@ -37,6 +37,7 @@ __all__ = [
     "Cron",
     "DeadlineExceeded",
     "Delay",
+    "Delivery",
     "Every",
     "Execution",
     "ExecutionState",

@@ -17,7 +17,7 @@ from mainspring.client.errors import Internal, MainspringError
 from mainspring.client.execution import Execution
 from mainspring.client.instants import to_timestamp
 from mainspring.client.schedules import Schedule
-from mainspring.client.task import DEFAULT_NAMESPACE, NewTask, Task
+from mainspring.client.task import DEFAULT_NAMESPACE, Delivery, NewTask, Task
 from mainspring.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -87,6 +87,7 @@ class MainspringClient:
         payload: bytes | str = b"",
         namespace: str = DEFAULT_NAMESPACE,
         task_id: str | None = None,
+        delivery: Delivery = Delivery.AT_LEAST_ONCE,
         timeout_s: float | None = None,
     ) -> Task:
         """Register a task; once this returns, it is durable.
@@ -97,13 +98,14 @@ class MainspringClient:
             payload: For the handler, at most 256 KiB; a string is encoded in UTF-8.
             namespace: The namespace.
             task_id: Unique within the namespace. None: the client makes one.
+            delivery: What becomes of an execution when its executor fails: another attempt, or it ends as LOST.
             timeout_s: Deadline in seconds.
 
         Raises:
             InvalidArgument: A field is wrong.
             AlreadyExists: The id is in use with another definition (the same one answers as the first call).
         """
-        task = convert.new_task_to_proto(NewTask(handler, schedule, payload, namespace, task_id))
+        task = convert.new_task_to_proto(NewTask(handler, schedule, payload, namespace, task_id, delivery))
         response = await self._caller.call(
             _TASKS,
             "CreateTask",

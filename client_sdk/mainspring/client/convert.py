@@ -10,7 +10,7 @@ from mainspring.client.cluster import Cluster, ConnectedExecutor, Node, Partitio
 from mainspring.client.execution import Execution, ExecutionState, Gap
 from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
 from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
-from mainspring.client.task import NewTask, Task, TaskState
+from mainspring.client.task import Delivery, NewTask, Task, TaskState
 from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2
 
 
@@ -65,6 +65,7 @@ def new_task_to_proto(task: NewTask) -> task_pb2.Task:
         handler=task.handler,
         payload=payload,
         schedule=schedule_to_proto(task.schedule),
+        delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
     )
 
 
@@ -83,6 +84,7 @@ def task_from_proto(task: task_pb2.Task) -> Task:
         next_scheduled_time=_instant(task, "next_scheduled_time", task.next_scheduled_time),
         last_scheduled_time=_instant(task, "last_scheduled_time", task.last_scheduled_time),
         partition_id=task.partition_id,
+        delivery=_delivery(task.delivery),
     )
 
 
@@ -147,6 +149,13 @@ def partition_from_proto(partition: admin_service_pb2.Partition) -> Partition:
 
 def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:
     return from_timestamp(value) if message.HasField(field) else None
+
+
+def _delivery(value: int) -> Delivery:
+    try:
+        return Delivery(value)
+    except ValueError:  # a newer server
+        return Delivery.UNSPECIFIED
 
 
 def _task_state(value: int) -> TaskState:

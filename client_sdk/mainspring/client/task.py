@@ -24,6 +24,17 @@ class TaskState(Enum):
     """Ended by a call. Final."""
 
 
+class Delivery(Enum):
+    """What becomes of an execution whose executor died, refused it or does not know it."""
+
+    UNSPECIFIED = 0
+    """A mode that this client does not know."""
+    AT_LEAST_ONCE = 1
+    """Another attempt is sent: the handler may run more than once and must bear it."""
+    AT_MOST_ONCE = 2
+    """It is sent at most once and ends as LOST, whether it ran or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A task to register.
@@ -34,6 +45,7 @@ class NewTask:
         payload: Handed to the handler as bytes; a string is encoded in UTF-8.
         namespace: The namespace.
         task_id: Unique within the namespace. None: the client makes one, once, so that retries are safe.
+        delivery: What becomes of an execution when its executor fails.
     """
 
     handler: str
@@ -41,6 +53,7 @@ class NewTask:
     payload: bytes | str = b""
     namespace: str = DEFAULT_NAMESPACE
     task_id: str | None = None
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ class Task:
         next_scheduled_time: None when none is left.
         last_scheduled_time: Of the latest execution; None before the first.
         partition_id: The partition that it hashes to.
+        delivery: What becomes of an execution when its executor fails.
     """
 
     namespace: str
@@ -74,3 +88,4 @@ class Task:
     next_scheduled_time: datetime | None
     last_scheduled_time: datetime | None
     partition_id: int
+    delivery: Delivery = Delivery.AT_LEAST_ONCE

@@ -44,6 +44,22 @@ async def test_create_sends_what_was_said(
     assert json_format.ParseDict(done.json(), task_pb2.Task()) == memory_node.tasks["billing", "daily"]
 
 
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ([], task_pb2.DELIVERY_MODE_AT_LEAST_ONCE),
+        (["--delivery", "at-least-once"], task_pb2.DELIVERY_MODE_AT_LEAST_ONCE),
+        (["--delivery", "at-most-once"], task_pb2.DELIVERY_MODE_AT_MOST_ONCE),
+    ],
+)
+async def test_create_sends_the_delivery(
+    memory_node: MemoryNode, mainspring: Mainspring, options: list[str], sent: task_pb2.DeliveryMode
+) -> None:
+    done = await mainspring("task", "create", "report", "--delay", "5s", *options, "--json")
+    assert memory_node.requests[-1].task.delivery == sent
+    assert done.json()["delivery"] == task_pb2.DeliveryMode.Name(sent)
+
+
 async def test_create_without_an_id_answers_the_one_that_was_made(
     memory_node: MemoryNode, mainspring: Mainspring
 ) -> None:

@@ -75,6 +75,8 @@ BAD_TASKS = {
         task(schedule=schedule_pb2.Schedule(at=timestamp(NOW - timedelta(hours=25)))),
         "task.schedule.at",
     ),
+    "unknown delivery": (task(delivery=3), "task.delivery"),
+    "negative delivery": (task(delivery=-1), "task.delivery"),
     "after the year 9999": (
         task(schedule=schedule_pb2.Schedule(at=Timestamp(seconds=253_402_300_800))),
         "task.schedule.at",
@@ -148,6 +150,33 @@ async def test_all_fields_at_fault_are_named_at_once(channel: grpc.aio.Channel) 
     fields, reason = details(caught.value)
     assert fields == ["task.namespace", "task.id", "task.handler", "task.schedule.cron.expression"]
     assert reason == "INVALID_REQUEST"
+
+
+async def test_an_unknown_delivery_says_what_is_known(channel: grpc.aio.Channel) -> None:
+    stub = task_service_pb2_grpc.TaskServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.CreateTask(task_service_pb2.CreateTaskRequest(task=task(delivery=77)))
+    assert "task.delivery: is 77, which this server does not know" in (caught.value.details() or "")
+
+
+async def test_the_delivery_is_part_of_the_definition(channel: grpc.aio.Channel) -> None:
+    stub = task_service_pb2_grpc.TaskServiceStub(channel)
+    least, most = task_pb2.DELIVERY_MODE_AT_LEAST_ONCE, task_pb2.DELIVERY_MODE_AT_MOST_ONCE
+
+    async def create(task_id: str, delivery: task_pb2.DeliveryMode | None) -> task_pb2.DeliveryMode:
+        given = {} if delivery is None else {"delivery": delivery}
+        request = task_service_pb2.CreateTaskRequest(task=task(id=task_id, **given))
+        return (await stub.CreateTask(request)).task.delivery
+
+    assert await create("default", None) == await create("default", least) == least
+    assert await create("once", most) == await create("once", most) == most
+    for task_id, other in (("default", most), ("once", None), ("once", least)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await create(task_id, other)
+        assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert {t.id: t.delivery for t in await all_tasks(channel)} == {"default": least, "once": most}
+    got = await stub.GetTask(task_service_pb2.GetTaskRequest(id="once"))
+    assert got.task.delivery == most
 
 
 async def test_the_same_id_answers_as_the_first_call_did_or_says_that_it_is_taken(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from mainspring.client import Every, Execution, ExecutionState, Gap, Task, TaskState
+from mainspring.client import Delivery, Every, Execution, ExecutionState, Gap, Task, TaskState
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 
@@ -24,6 +24,7 @@ TASK = Task(
     next_scheduled_time=instant(3),
     last_scheduled_time=instant(4),
     partition_id=17,
+    delivery=Delivery.AT_MOST_ONCE,
 )
 
 EXECUTION = Execution(

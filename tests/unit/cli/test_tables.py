@@ -66,6 +66,7 @@ def test_details_tell_everything() -> None:
     assert execution["stands for"] == "12 scheduled times, the last at 2030-06-01T12:00:00.007Z"
     task = dict(task_details(TASK, utc=True))
     assert task["partition"] == "17"
+    assert task["delivery"] == "at most once"
     assert task["schedule"] == "every 1h30m from 2030-06-01T12:00:00Z"
     assert task["next"] == "2030-06-01T12:00:00.003Z"
     assert task["payload"] == "5 bytes, not text: 00 ff 70 61 79"

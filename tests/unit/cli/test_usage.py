@@ -27,6 +27,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--delay", "5s", "--start", "2030-06-01T12:00:00Z"], "--start: goes with --every only"),
         (["--delay", "5s", "--payload", "a", "--payload-file", "b"], "only one of"),
         (["--delay", "5s", "--payload-file", "/nowhere/at/all"], "No such file"),
+        (["--delay", "5s", "--delivery", "exactly-once"], "'exactly-once' is not one of"),
         (["--delay", "5s", "--timeout", "0s"], "--timeout: must be above 0"),
         (["--delay", "5s", "--address", "localhost"], "'localhost' is not host:port"),
         (["--delay", "5s", "--address", ","], "none may be blank"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.client import At, Cron, Delay, Every, ExecutionState, NewTask, TaskState, batches
+from mainspring.client import At, Cron, Delay, Delivery, Every, ExecutionState, NewTask, TaskState, batches
 from mainspring.client.addresses import parse_addresses
 from mainspring.client.convert import (
     execution_from_proto,
@@ -71,9 +71,20 @@ def test_an_id_is_made_when_none_is_given_and_an_empty_one_is_left_to_the_server
     assert new_task_to_proto(NewTask("h", Cron("@daily"), task_id="")).id == ""
 
 
+@pytest.mark.parametrize("delivery", Delivery)
+def test_the_delivery_survives_the_way_there_and_back(delivery: Delivery) -> None:
+    message = new_task_to_proto(NewTask("h", Cron("@daily"), delivery=delivery))
+    assert task_from_proto(message).delivery is delivery
+
+
+def test_a_new_task_says_its_default_delivery() -> None:
+    assert new_task_to_proto(NewTask("h", Cron("@daily"))).delivery == task_pb2.DELIVERY_MODE_AT_LEAST_ONCE
+
+
 def test_what_a_newer_server_says_does_not_break_this_client() -> None:
-    task = task_from_proto(task_pb2.Task(state=99))  # type: ignore[arg-type]
+    task = task_from_proto(task_pb2.Task(state=99, delivery=99))  # type: ignore[arg-type]
     assert task.state is TaskState.UNSPECIFIED
+    assert task.delivery is Delivery.UNSPECIFIED
     assert task.schedule is None
     assert task.create_time is None
     execution = execution_from_proto(execution_pb2.Execution(state=99))  # type: ignore[arg-type]
@@ -84,6 +95,9 @@ def test_what_a_newer_server_says_does_not_break_this_client() -> None:
 def test_the_enums_are_those_of_the_proto() -> None:
     assert {f"TASK_STATE_{state.name}": state.value for state in TaskState} == dict(
         task_pb2.TaskState.items()
+    )
+    assert {f"DELIVERY_MODE_{delivery.name}": delivery.value for delivery in Delivery} == dict(
+        task_pb2.DeliveryMode.items()
     )
     assert {f"EXECUTION_STATE_{state.name}": state.value for state in ExecutionState} == dict(
         execution_pb2.ExecutionState.items()
