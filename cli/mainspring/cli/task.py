@@ -125,7 +125,7 @@ def create(
     \b
     Examples:
       $ mainspring task create send-email --delay 2h30m --payload '{"to": "ada"}'
-      $ mainspring task create pay-out --at 2030-01-31T02:00:00Z --delivery at-most-once
+      $ mainspring task create backup --at 2030-01-31T02:00:00Z
       $ mainspring task create report --id daily --cron '0 9 * * MON-FRI'
     """
     schedule = _schedule(at, delay, cron, every, time_zone, start)

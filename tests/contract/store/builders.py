@@ -11,6 +11,7 @@ from mainspring.server.core.model import (
     ClaimOutcome,
     ClaimRun,
     Completion,
+    Delivery,
     Dispatchable,
     DueTask,
     Execution,
@@ -43,6 +44,7 @@ def new_task(
     payload: bytes = b"payload",
     definition: bytes = b"definition-no-01",
     handler: str = "noop",
+    delivery: Delivery = Delivery.AT_LEAST_ONCE,
 ) -> NewTask:
     return NewTask(
         ref=task_ref(task_id, namespace),
@@ -55,6 +57,7 @@ def new_task(
         scheduled_at=at,
         due_at=at if due_at is None else due_at,
         created_at=T0 - SECOND,
+        delivery=delivery,
     )
 
 

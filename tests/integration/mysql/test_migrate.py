@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mainspring.server.core.model import Delivery, TaskRef
 from mainspring.server.errors import StoreError, StoreUnavailable, WrongPartitionCount
 from mainspring.server.persistence.migrations import migrations, schema_version
 from mainspring.server.persistence.mysql.migrate import migrate
@@ -80,6 +81,27 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next(database_url: str)
     await store.start()
     assert len(await store.read_partitions()) == 16
     await store.close()
+
+
+async def test_tasks_from_before_there_was_a_delivery_are_delivered_at_least_once(database_url: str) -> None:
+    settings = MySQLSettings.from_url(database_url)
+    await migrate(settings, 8)
+    _execute(
+        database_url,
+        "ALTER TABLE tasks DROP COLUMN delivery",
+        "DELETE FROM schema_migrations WHERE version = 2",
+        "INSERT INTO tasks VALUES (1, X'00112233445566778899aabbccddeeff', 1, 1, 5, 5, NULL, 1, 1,"
+        " X'00112233445566778899aabbccddeeff', 'default', 'old', 'noop', '{}', '')",
+    )
+    assert (await migrate(settings, None)).applied == ("0002_ownership_and_delivery",)
+    store = MySQLStore(settings)
+    await store.start()
+    try:
+        task = await store.get_task(TaskRef(1, bytes.fromhex("00112233445566778899aabbccddeeff")))
+    finally:
+        await store.close()
+    assert task is not None
+    assert task.delivery is Delivery.AT_LEAST_ONCE
 
 
 async def test_without_a_schema_the_store_says_what_to_run(database_url: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from contract.store.builders import ALL, T0, claim, create, item, load_due, new_task, own_all
 from integration.sqlite.conftest import OpenStore
 
+from mainspring.server.core.model import Delivery
 from mainspring.server.errors import Contention, StoreUnavailable, WrongPartitionCount
 from mainspring.server.persistence.sqlite import schema
 from mainspring.server.persistence.sqlite.migrations import SQLiteMigration, sqlite_migrations
@@ -139,19 +140,42 @@ async def test_a_migration_is_applied_whole_or_not_at_all(
     store = await open_store()
     await create(store, 3)
     await store.close()
-    second = SQLiteMigration(2, "CREATE TABLE extra (x);\nCREATE TABLE extra (x);")
-    monkeypatch.setattr(schema, "sqlite_migrations", lambda: (*sqlite_migrations(), second))
+    number = len(sqlite_migrations()) + 1
+    broken = SQLiteMigration(number, "CREATE TABLE extra (x);\nCREATE TABLE extra (x);")
+    monkeypatch.setattr(schema, "sqlite_migrations", lambda: (*sqlite_migrations(), broken))
     with pytest.raises(Exception, match="already exists"):
         await open_store()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(sqlite_migrations()),)
         assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchall() == []
 
-    mended = SQLiteMigration(2, "CREATE TABLE extra (x);")
+    mended = SQLiteMigration(number, "CREATE TABLE extra (x);")
     monkeypatch.setattr(schema, "sqlite_migrations", lambda: (*sqlite_migrations(), mended))
     store = await open_store()
     assert store.partition_count == 8
     assert len(await load_due(store)) == 3
+
+
+async def test_tasks_from_before_there_was_a_delivery_are_delivered_at_least_once(
+    path: Path, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sqlite_migrations()[0].script)
+        connection.execute("INSERT INTO cluster_settings VALUES (1, 8, 0)")
+        connection.executemany("INSERT INTO partitions (partition_id) VALUES (?)", [(n,) for n in ALL])
+        old = new_task("old")
+        connection.execute(
+            "INSERT INTO tasks VALUES (?, ?, 1, 1, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*old.ref, T0, T0, T0, T0, old.definition_hash, "default", "old", "noop", old.schedule, b"p"),
+        )
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.commit()
+    store = await open_store()
+    stored = await store.get_task(old.ref)
+    assert stored is not None
+    assert stored.delivery is Delivery.AT_LEAST_ONCE
+    assert (await store.create_tasks([old]))[0].is_conflict is False
 
 
 async def test_a_foreign_lock_is_waited_for_without_holding_up_the_loop(
