@@ -9,7 +9,7 @@
     executor.main()
 
 A handler may run more than once for one scheduled time (an executor that is lost in the middle, for one): make it
-idempotent, or hand `job.fence_token` to what it writes to.
+idempotent, or hand `job.fence_token` to what it writes to, or register its tasks for delivery at most once.
 """
 
 from mainspring.executor.executor import Executor

@@ -135,7 +135,7 @@ async def test_a_loss_whose_write_crashes_is_told_of_again() -> None:
         await bench.until(lambda: executor.running)
         bench.store.once("complete", KeyError("a bug"))
         executor.restart()
-        await bench.until_state([ref], LOST, within_s=15)
+        await bench.until_state([ref], LOST, within_s=4)
 
 
 @in_virtual_time

@@ -27,15 +27,18 @@ class Mishaps:
         Args:
             detail: the executor's own words.
         """
+        now = self._context.clock.now()
+        told_again_at = now + int(self._context.settings.lease_s * 1_000_000)
         lost: list[OpenAttempt] = []
         is_waiting = False
         for attempt in struck:
             if not may_send_again(attempt.delivery, mishap):
                 reason = lost_reason(mishap, attempt.executor_id or "", attempt.attempt, detail)
                 self._attempts.lose(attempt, reason)
+                self._attempts.wake_later(attempt, told_again_at)
                 lost.append(attempt)
             elif mishap is Mishap.REFUSED and attempt.attempt >= FREE_REFUSALS:
-                self._attempts.pause(attempt, self._context.clock.now() + REFUSAL_PAUSE_US)
+                self._attempts.pause(attempt, now + REFUSAL_PAUSE_US)
             else:
                 self._attempts.queue(attempt)
                 is_waiting = True

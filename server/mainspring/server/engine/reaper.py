@@ -178,7 +178,7 @@ class Reaper:
             elif attempt.place is Place.AT_EXECUTOR and not self._executors.is_alive(
                 attempt.executor_id or ""
             ):
-                self._attempts.wake_later(attempt, soon)
+                self._attempts.wake_later(attempt, later)
                 self._mishaps.strike([attempt], Mishap.SILENT)
             elif attempt.place is Place.LOSING:
                 self._attempts.wake_later(attempt, soon)
