@@ -83,3 +83,8 @@ class AuditTrail:
     ownership_changes: tuple[OwnershipChange, ...]
     stale_writes: tuple[StaleWrite, ...] = ()
     final_overwrites: tuple[FinalOverwrite, ...] = ()
+
+
+def member_name(node_id: str) -> str:
+    """The name that a node was given: its id is name, process id and chance, with dashes between."""
+    return node_id.rsplit("-", 2)[0]

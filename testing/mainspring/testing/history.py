@@ -18,6 +18,7 @@ from mainspring.testing.audit_trail import (
     OwnershipChange,
     PartitionState,
     StaleWrite,
+    member_name,
 )
 from mainspring.testing.fault import Deadlocks, Fault
 from mainspring.testing.record_files import (
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "StaleWrite",
     "TaskKey",
+    "member_name",
     "to_dict",
 ]
 

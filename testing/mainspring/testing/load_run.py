@@ -15,6 +15,7 @@ from mainspring.testing.checker import Limits
 from mainspring.testing.errors import TestingError
 from mainspring.testing.expected import Calendar
 from mainspring.testing.history import OPEN_STATES, AuditTrail, Deadlocks, Fault, History, LedgerRow
+from mainspring.testing.history import member_name as member_name
 from mainspring.testing.ledger import read_ledger, read_task_keys
 from mainspring.testing.load_generator import LoadGenerator, now_us
 from mainspring.testing.progress import MemberLine, Progress
@@ -252,8 +253,3 @@ def _cancel_at(settled_at: int, limits: Limits) -> int:
 async def sleep_until(at: int) -> None:
     """Sleep until the wall clock shows this instant, in microseconds."""
     await asyncio.sleep(max(0, at - now_us()) / SECOND_US)
-
-
-def member_name(node_id: str) -> str:
-    """The name that a node was given: its id is name, process id and chance, with dashes between."""
-    return node_id.rsplit("-", 2)[0]

@@ -3,7 +3,16 @@
 from dataclasses import replace
 
 from mainspring.testing.checker import Limits, Verdict, check
-from mainspring.testing.history import AcknowledgedTask, Fault, History, LedgerRow, Run
+from mainspring.testing.history import (
+    AcknowledgedTask,
+    AuditTrail,
+    Fault,
+    History,
+    LedgerRow,
+    OwnershipChange,
+    PartitionState,
+    Run,
+)
 
 S = 1_000_000
 NOW = 1_900_000_000 * S
@@ -104,3 +113,42 @@ def found(history: History, limits: Limits | None = None) -> set[tuple[str, str,
 def messages(history: History, limits: Limits | None = None) -> list[str]:
     """Every violation as a line."""
     return [str(violation) for violation in check(history, limits).violations]
+
+
+# --- the same with the database's own witness -----------------------------------------------------------------------------
+
+OWNER, OTHER = "node-1-100-aaaa", "node-2-200-bbbb"
+OWNED_SINCE = NOW - 10 * S
+
+
+def change(old_epoch: int, new_epoch: int, old: str | None, new: str | None, at: int) -> OwnershipChange:
+    """A change of partition 1."""
+    return OwnershipChange(1, old_epoch, new_epoch, old, new, at)
+
+
+TAKEN = change(3, 4, None, OWNER, OWNED_SINCE)
+TRAIL = AuditTrail(
+    installed_at=NOW - 20 * S,
+    read_at=READ_AT + S,
+    initial_partitions=(PartitionState(1, 3, None),),
+    final_partitions=(PartitionState(1, 4, OWNER),),
+    ownership_changes=(TAKEN,),
+)
+AUDITED = replace(TINY, audit=TRAIL, ledger=tuple(replace(each, node_id=OWNER) for each in TINY.ledger))
+
+
+def with_trail(history: History, **fields: object) -> History:
+    """The history with fields of its audit replaced."""
+    assert history.audit is not None
+    return replace(history, audit=replace(history.audit, **fields))  # type: ignore[arg-type]
+
+
+def with_changes(history: History, *changes: OwnershipChange) -> History:
+    """The history with more changes of partition 1, and the row at the end that they lead to."""
+    assert history.audit is not None
+    last = changes[-1]
+    return with_trail(
+        history,
+        ownership_changes=(*history.audit.ownership_changes, *changes),
+        final_partitions=(PartitionState(1, last.new_epoch, last.new_owner_id),),
+    )

@@ -1,7 +1,7 @@
 """What the faults of a history excuse, and what they do not."""
 
 from mainspring.testing.checker.verdict import Limits
-from mainspring.testing.history import Fault, History, Run
+from mainspring.testing.history import Fault, History, Run, member_name
 
 EVERY_EXECUTOR = "executors"
 EVERY_NODE = "nodes"
@@ -9,11 +9,6 @@ COORDINATOR = "zookeeper"
 _DEADLY = ("kill", "stop")
 # The executor lives and says so, or leaves in order: whoever gives its work to another one has not waited for its lease.
 _KEEPS_ITS_WORK = frozenset({"slow", "join", "stop"})
-
-
-def member_name(node_id: str) -> str:
-    """The name that a node was given: its id is name, process id and chance, with dashes between."""
-    return node_id.rsplit("-", 2)[0]
 
 
 def ends_process(fault: Fault) -> bool:

@@ -6,10 +6,9 @@ Without an audit in the history these rules say nothing.
 from collections.abc import Callable, Iterator
 
 from mainspring.testing.checker.case import Evidence
-from mainspring.testing.checker.excuses import member_name
 from mainspring.testing.checker.terms import Term, Terms
 from mainspring.testing.checker.verdict import Violation, violation_of
-from mainspring.testing.history import OwnershipChange, Run
+from mainspring.testing.history import OwnershipChange, Run, member_name
 
 
 def no_stale_write(evidence: Evidence) -> Iterator[Violation]:
