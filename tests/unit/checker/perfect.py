@@ -6,13 +6,24 @@ The scheduled times here are written down in closed form, not taken from the mod
 import random
 from dataclasses import dataclass, field
 
-from mainspring.testing.history import AcknowledgedTask, Fault, History, LedgerRow, Run
+from mainspring.testing.history import (
+    AcknowledgedTask,
+    AuditTrail,
+    Deadlocks,
+    Fault,
+    History,
+    LedgerRow,
+    OwnershipChange,
+    PartitionState,
+    Run,
+)
 
 S = 1_000_000
 NOW = 1_900_000_000 * S
 WINDOW_UNTIL = NOW + 65 * S
 READ_AT = WINDOW_UNTIL + 60 * S
 HAND_OVER_AT = NOW + 17 * S
+PARTITIONS = 7
 OUTAGE = Fault("stop", "mysql", NOW + 8 * S, NOW + 14 * S, is_outage=True)
 KILL = Fault("kill -9", "executor-0", NOW + 28 * S, NOW + 32 * S)
 
@@ -35,7 +46,17 @@ class World:
         rows = tuple(self.rng.sample(self.rows, len(self.rows)))
         listed = tuple(task.key for task in self.tasks if task.outcome == "ok")
         return History(
-            tuple(self.tasks), runs, rows, self.faults, NOW, WINDOW_UNTIL, READ_AT, rows[::2], listed
+            tuple(self.tasks),
+            runs,
+            rows,
+            self.faults,
+            NOW,
+            WINDOW_UNTIL,
+            READ_AT,
+            rows[::2],
+            listed,
+            audit=_audit(),
+            deadlocks=Deadlocks(2, 2),
         )
 
     def add(self, task: AcknowledgedTask) -> None:
@@ -121,7 +142,7 @@ class World:
                 attempt=attempt,
                 epoch=run.epoch,
                 executor_id=executor,
-                node_id=f"node-{run.partition_id % 3}-{run.epoch}",
+                node_id=owner_of(run.partition_id, run.epoch),
                 claimed_at=claimed_at,
                 dispatched_at=dispatched_at,
                 picked_up_at=picked_up_at,
@@ -135,11 +156,39 @@ class World:
         return KILL.from_at - S // 2 <= started_at < KILL.from_at
 
     def _run(self, task: AcknowledgedTask, at: int, attempt: int, started_at: int, executor: str) -> Run:
-        partition = sum(task.task_id.encode()) % 7
+        partition = sum(task.task_id.encode()) % PARTITIONS
         epoch = 3 + (started_at >= HAND_OVER_AT)
         return Run(
             task.namespace, task.task_id, at, attempt, epoch, partition, executor, task.handler, started_at
         )
+
+
+def owner_of(partition_id: int, epoch: int) -> str:
+    """The node id that owns a partition under an epoch."""
+    return f"node-{(partition_id + epoch) % 3}-100-abcd"
+
+
+def _audit() -> AuditTrail:
+    """Everything taken before the window, and handed over once in the middle of it."""
+    changes: list[OwnershipChange] = []
+    for partition_id in range(PARTITIONS):
+        first, second = owner_of(partition_id, 3), owner_of(partition_id, 4)
+        released_at = HAND_OVER_AT - 20_000
+        changes += [
+            OwnershipChange(partition_id, 2, 3, None, first, NOW - 20 * S),
+            OwnershipChange(partition_id, 3, 3, first, None, released_at),
+            OwnershipChange(partition_id, 3, 4, None, second, HAND_OVER_AT),
+        ]
+    changes.sort(key=lambda change: change.at)
+    return AuditTrail(
+        installed_at=NOW - 30 * S,
+        read_at=READ_AT + S,
+        initial_partitions=tuple(PartitionState(number, 2, None) for number in range(PARTITIONS)),
+        final_partitions=tuple(
+            PartitionState(number, 4, owner_of(number, 4)) for number in range(PARTITIONS)
+        ),
+        ownership_changes=tuple(changes),
+    )
 
 
 def one_time(number: int, at: int, **fields: object) -> AcknowledgedTask:

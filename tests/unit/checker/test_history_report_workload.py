@@ -12,11 +12,33 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from unit.checker.perfect import KILL, OUTAGE, perfect_history
-from unit.checker.tiny import CRON, CRON_AT, NOW, ONCE, ONCE_AT, TINY, S, run, with_row, with_runs
+from unit.checker.tiny import (
+    AUDITED,
+    CRON,
+    CRON_AT,
+    NOW,
+    ONCE,
+    ONCE_AT,
+    TINY,
+    TRAIL,
+    S,
+    run,
+    with_row,
+    with_runs,
+)
 
 from mainspring.testing.checker import check
 from mainspring.testing.expected import cron_times
-from mainspring.testing.history import AcknowledgedTask, History, HistoryError, LedgerRow
+from mainspring.testing.history import (
+    AcknowledgedTask,
+    Deadlocks,
+    Fault,
+    FinalOverwrite,
+    History,
+    HistoryError,
+    LedgerRow,
+    StaleWrite,
+)
 from mainspring.testing.report import STAGES, Spread, render, summarize
 from mainspring.testing.workload import SECOND_US, demo_plan, lateness_plan
 
@@ -27,8 +49,60 @@ def test_a_saved_history_loads_to_an_equal_one_and_verdict(tmp_path: Path) -> No
     loaded = History.load(tmp_path / "history")
     assert loaded == history
     assert check(loaded) == check(history)
-    replace(history, listed_tasks=None).save(tmp_path / "history")
-    assert History.load(tmp_path / "history").listed_tasks is None
+    assert loaded.audit is not None
+    assert loaded.audit.ownership_changes
+    bare = replace(history, listed_tasks=None, audit=None, deadlocks=None)
+    bare.save(tmp_path / "history")
+    assert History.load(tmp_path / "history") == bare
+
+
+def test_every_field_of_fault_and_audit_survives_the_disk(tmp_path: Path) -> None:
+    fault = Fault(
+        "cut",
+        "node-1",
+        1,
+        2,
+        False,
+        "executors",
+        5,
+        {"was_alive_before": True, "sessions_expired": ["node-1"]},
+    )
+    trail = replace(
+        TRAIL,
+        stale_writes=(StaleWrite("INSERT", 1, "default", "once", 2, 1, 3, None, None, None, 5),),
+        final_overwrites=(FinalOverwrite("DELETE", 1, "default", "once", 2, "LOST", None, 1, None, 5),),
+    )
+    history = replace(TINY, faults=(fault,), audit=trail, deadlocks=Deadlocks(2, 1, has_gaps=True))
+    history.save(tmp_path)
+    assert History.load(tmp_path) == history
+    # Violations show such records too.
+    assert json.dumps(check(history).to_json())
+
+
+def test_histories_from_before_there_were_audits_load(tmp_path: Path) -> None:
+    TINY.save(tmp_path)
+    window = json.loads((tmp_path / "window.jsonl").read_text())
+    for name in ("audit", "deadlocks"):
+        del window[name]
+    (tmp_path / "window.jsonl").write_text(json.dumps(window) + "\n")
+    for path in tmp_path.glob("audit_*.jsonl"):
+        path.unlink()
+    fault = {"kind": "stop", "target": "node-0", "from_at": 1, "until_at": 2, "is_outage": False}
+    (tmp_path / "faults.jsonl").write_text(json.dumps(fault) + "\n")
+    assert History.load(tmp_path) == replace(TINY, faults=(Fault("stop", "node-0", 1, 2),))
+
+
+def test_a_broken_audit_is_named(tmp_path: Path) -> None:
+    AUDITED.save(tmp_path)
+    window = json.loads((tmp_path / "window.jsonl").read_text())
+    window["audit"]["more"] = 1
+    (tmp_path / "window.jsonl").write_text(json.dumps(window) + "\n")
+    with pytest.raises(HistoryError, match=r"window\.jsonl:1: .*more"):
+        History.load(tmp_path)
+    AUDITED.save(tmp_path)
+    (tmp_path / "audit_ownership_changes.jsonl").write_text('{"partition_id":1}\n')
+    with pytest.raises(HistoryError, match=r"audit_ownership_changes\.jsonl:1: "):
+        History.load(tmp_path)
 
 
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from unit.checker.perfect import KILL, OUTAGE, S, perfect_history
 
 from mainspring.testing.checker import check
-from mainspring.testing.history import FINAL_STATES, OPEN_STATES, History, LedgerRow, Run
+from mainspring.testing.history import (
+    FINAL_STATES,
+    OPEN_STATES,
+    Deadlocks,
+    FinalOverwrite,
+    History,
+    LedgerRow,
+    Run,
+    StaleWrite,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 FAULTS = st.sampled_from([(), (OUTAGE,), (KILL,), (OUTAGE, KILL)])
@@ -143,7 +152,85 @@ def invent_row(history: History, rng: random.Random) -> History:
     return replace(history, ledger=(*history.ledger, replace(row, scheduled_at=row.scheduled_at + 1)))
 
 
+def plant_stale_write(history: History, rng: random.Random) -> History:
+    row = rng.choice([row for row in history.ledger if row.attempt])
+    statement, epoch = rng.choice(["INSERT", "UPDATE"]), row.epoch - 1
+    write = StaleWrite(
+        statement, 1, *row.key, row.scheduled_at, row.attempt, epoch, row.node_id, row.epoch, "x", row.due_at
+    )
+    return with_audit(history, stale_writes=(write,))
+
+
+def plant_overwrite(history: History, rng: random.Random) -> History:
+    row = rng.choice(history.ledger)
+    write = FinalOverwrite(
+        "UPDATE", 1, *row.key, row.scheduled_at, row.state, row.state, row.attempt, row.attempt, row.due_at
+    )
+    return with_audit(history, final_overwrites=(write,))
+
+
+def lose_ownership_change(history: History, rng: random.Random) -> History:
+    assert history.audit is not None
+    changes = list(history.audit.ownership_changes)
+    del changes[rng.randrange(len(changes))]
+    return with_audit(history, ownership_changes=tuple(changes))
+
+
+def bend_epoch(history: History, rng: random.Random) -> History:
+    assert history.audit is not None
+    changes = list(history.audit.ownership_changes)
+    index = rng.randrange(len(changes))
+    by = rng.choice([-1, 1, 2])
+    changes[index] = replace(changes[index], new_epoch=changes[index].new_epoch + by)
+    return with_audit(history, ownership_changes=tuple(changes))
+
+
+def bend_owner(history: History, rng: random.Random) -> History:
+    assert history.audit is not None
+    changes = list(history.audit.ownership_changes)
+    index = rng.randrange(len(changes))
+    changes[index] = replace(changes[index], new_owner_id="node-9-900-abcd")
+    return with_audit(history, ownership_changes=tuple(changes))
+
+
+def take_late(history: History, rng: random.Random) -> History:
+    """After the bound, which an outage may have put off; a kill of an executor puts off nothing."""
+    assert history.audit is not None
+    changes = list(history.audit.ownership_changes)
+    index = rng.choice([n for n, change in enumerate(changes) if change.new_epoch == 4])
+    changes[index] = replace(changes[index], at=changes[index].at + 16 * S)
+    return with_audit(history, ownership_changes=tuple(changes))
+
+
+def lose_retry_of_deadlock(history: History, rng: random.Random) -> History:
+    return replace(history, deadlocks=Deadlocks(rng.randrange(3, 9), 2))
+
+
+def lose_at_least_once(history: History, rng: random.Random) -> History:
+    deliveries = {task.key: task.delivery for task in history.tasks}
+    rows = [
+        row for row in history.ledger if row.state == "SUCCEEDED" and deliveries[row.key] == "at-least-once"
+    ]
+    row = rng.choice(rows)
+    lost = replace(row, state="LOST", reason="silent")
+    ledger = tuple(lost if other is row else other for other in history.ledger)
+    return replace(history, ledger=ledger, earlier_ledger=())
+
+
+def with_audit(history: History, **fields: object) -> History:
+    assert history.audit is not None
+    return replace(history, audit=replace(history.audit, **fields))
+
+
 MUTATIONS = [
+    plant_stale_write,
+    plant_overwrite,
+    lose_ownership_change,
+    bend_epoch,
+    bend_owner,
+    take_late,
+    lose_retry_of_deadlock,
+    lose_at_least_once,
     drop_row,
     drop_run,
     double_run,
