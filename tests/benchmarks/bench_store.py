@@ -92,7 +92,8 @@ def _server(url: str | None, database: str) -> Iterator[tuple[str, str]]:
             return
         server = (MySqlServer if database == "mysql" else MariaDbServer)(Path(folder) / "server")
         with server.running(), server.fresh_database() as fresh:
-            yield fresh, server.administrator_database_url(fresh)
+            # The account of the owner, so that the audit has all of its work to do.
+            yield server.create_account(fresh, node="node-1"), server.administrator_database_url(fresh)
 
 
 async def _open_sqlite(path: str) -> Subject:

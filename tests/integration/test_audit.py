@@ -49,7 +49,7 @@ def audited(request: pytest.FixtureRequest) -> Iterator[Audited]:
     if isinstance(server, ExternalSqlServer):
         pytest.skip("needs an account that may create accounts and triggers")
     with server.fresh_database() as everyday_url:
-        url = server.create_account(everyday_url)
+        url = server.create_account(everyday_url, node="node-1")
         administrator_url = server.administrator_database_url(url)
         asyncio.run(migrate(MySQLSettings.from_url(url), partitions=PARTITIONS))
         install_audit(administrator_url)
@@ -151,6 +151,35 @@ def test_an_assignment_under_an_old_term_is_stale(audited: Audited) -> None:
     assert (stale.owner_epoch, stale.owner_id) == (2, OTHER)
     audited.execute(f"UPDATE executions SET attempt = 3, epoch = 2, node_id = '{OTHER}'")
     assert len(audited.read().stale_writes) == 1
+
+
+@pytest.mark.parametrize(
+    "change", ["state = 4, finished_at = 5", "state = 3", "picked_up_at = 7", "reason = 'x'"]
+)
+def test_a_result_written_by_a_node_that_has_lost_the_partition_is_stale(
+    audited: Audited, change: str
+) -> None:
+    """Neither epoch nor node of the row change, so it is the account that tells whose hand it was."""
+    asyncio.run(run_tasks(audited.url, 1, completes=False))
+    other_url = audited.server.create_account(audited.url, node="node-2")
+    audited.execute(f"UPDATE partitions SET epoch = epoch + 1, owner_id = '{OTHER}'")
+
+    def write(url: str, assignments: str) -> None:
+        with connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"UPDATE executions SET {assignments}")
+
+    write(audited.url, "wake_at = 5")
+    assert audited.read().stale_writes == ()
+    write(other_url, "result = X'01'")
+    assert audited.read().stale_writes == ()
+    write(audited.url, change)
+    [stale] = audited.read().stale_writes
+    assert (stale.statement, stale.writer, stale.epoch, stale.node_id) == ("UPDATE", "node-1", 1, NODE)
+    assert (stale.owner_epoch, stale.owner_id) == (2, OTHER)
+    # Nobody's: released, and not taken yet.
+    audited.execute("UPDATE executions SET state = 2", "UPDATE partitions SET owner_id = NULL")
+    write(other_url, "state = 3, saved_at = 8")
+    assert [each.writer for each in audited.read().stale_writes] == ["node-1", "node-2"]
 
 
 @pytest.mark.parametrize("change", ["state = 5", "reason = 'x'", "result = X'00'", "saved_at = NULL"])

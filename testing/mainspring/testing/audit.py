@@ -4,7 +4,8 @@ The product's schema stays as it is, and the product's account has no right on w
 database of its own, `<database>_audit`, and the triggers act with the rights of the administrator who set them.
 
 - `stale_writes`: an execution was inserted, or its epoch, node or attempt changed, under another (epoch, node) than its
-  partition's row shows;
+  partition's row shows; or an open execution changed by the account of a node that does not own the partition (`wake_at`
+  alone may be set by any node that takes an API call);
 - `final_overwrites`: a column of an execution that was final changed, or an execution was deleted;
 - `ownership_changes`: a partition's row changed.
 
@@ -36,7 +37,8 @@ _NOW = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 _TABLES = {
     "stale_writes": """statement VARCHAR(6) NOT NULL, partition_id SMALLINT UNSIGNED NOT NULL,
   task_key BINARY(16) NOT NULL, scheduled_at BIGINT NOT NULL, attempt INT UNSIGNED NOT NULL,
-  epoch BIGINT UNSIGNED NOT NULL, node_id VARCHAR(64) NULL, owner_epoch BIGINT UNSIGNED NULL, owner_id VARCHAR(64) NULL""",
+  epoch BIGINT UNSIGNED NOT NULL, node_id VARCHAR(64) NULL, owner_epoch BIGINT UNSIGNED NULL, owner_id VARCHAR(64) NULL,
+  writer VARCHAR(64) NOT NULL""",
     "final_overwrites": """statement VARCHAR(6) NOT NULL, partition_id SMALLINT UNSIGNED NOT NULL,
   task_key BINARY(16) NOT NULL, scheduled_at BIGINT NOT NULL, state_before TINYINT UNSIGNED NOT NULL,
   state_after TINYINT UNSIGNED NULL, attempt_before INT UNSIGNED NOT NULL, attempt_after INT UNSIGNED NULL""",
@@ -54,14 +56,19 @@ _READ_OWNER = """  DECLARE owner_epoch BIGINT UNSIGNED DEFAULT NULL;
   DECLARE owner VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL;
   DECLARE CONTINUE HANDLER FOR NOT FOUND BEGIN END;"""
 
-_WRITE_IF_STALE = """SELECT p.epoch, p.owner_id INTO owner_epoch, owner FROM partitions p
-    WHERE p.partition_id = NEW.partition_id;
-  IF NOT (owner_epoch <=> NEW.epoch AND owner <=> NEW.node_id) THEN
-    INSERT INTO %(audit)s.stale_writes (at, statement, partition_id, task_key, scheduled_at, attempt, epoch, node_id,
-        owner_epoch, owner_id)
+_SELECT_OWNER = """SELECT p.epoch, p.owner_id INTO owner_epoch, owner FROM partitions p
+    WHERE p.partition_id = NEW.partition_id;"""
+
+# The name of the node whose account this session uses (`SqlServer.create_account`), or an empty text.
+_WRITER = "IF(LOCATE('~', USER()) > 0, SUBSTRING_INDEX(USER(), '~', 1), '')"
+
+_WRITE_STALE = """INSERT INTO %(audit)s.stale_writes (at, statement, partition_id, task_key, scheduled_at, attempt, epoch,
+        node_id, owner_epoch, owner_id, writer)
       VALUES (%(now)s, '%(statement)s', NEW.partition_id, NEW.task_key, NEW.scheduled_at, NEW.attempt, NEW.epoch,
-        NEW.node_id, owner_epoch, owner);
-  END IF;"""
+        NEW.node_id, owner_epoch, owner, %(writer)s);"""
+
+_IS_TERM_STALE = "NOT (owner_epoch <=> NEW.epoch AND owner <=> NEW.node_id)"
+_IS_WRITER_STALE = "NOT COALESCE(owner LIKE CONCAT(%(writer)s, '-%%'), FALSE)"
 
 _WRITE_CHANGE = """INSERT INTO %(audit)s.ownership_changes
       (at, partition_id, old_epoch, new_epoch, old_owner_id, new_owner_id)
@@ -73,7 +80,8 @@ _WRITE_OVERWRITE = """INSERT INTO %(audit)s.final_overwrites (at, statement, par
         OLD.attempt, %(attempt_after)s)"""
 
 _READ_STALE = """SELECT s.statement, s.partition_id, COALESCE(t.namespace, ''),
-  COALESCE(t.task_id, LOWER(HEX(s.task_key))), s.scheduled_at, s.attempt, s.epoch, s.node_id, s.owner_epoch, s.owner_id, s.at
+  COALESCE(t.task_id, LOWER(HEX(s.task_key))), s.scheduled_at, s.attempt, s.epoch, s.node_id, s.owner_epoch,
+  s.owner_id, s.at, s.writer
 FROM %(audit)s.stale_writes s
 LEFT JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key ORDER BY s.id"""
 
@@ -185,7 +193,7 @@ def drop_audit(administrator_url: str) -> None:
 
 def _names(administrator_url: str) -> dict[str, str]:
     database = database_of(administrator_url)
-    return {"database": database, "audit": f"`{database}_audit`", "now": _NOW}
+    return {"database": database, "audit": f"`{database}_audit`", "now": _NOW, "writer": _WRITER}
 
 
 def _state(number: int | None) -> str | None:
@@ -195,8 +203,10 @@ def _state(number: int | None) -> str | None:
 def _triggers(names: dict[str, str], columns: list[str]) -> dict[str, str]:
     """Event and body of each trigger; the columns are those of executions, whatever later schemas add."""
     is_same = " AND ".join(f"OLD.`{column}` <=> NEW.`{column}`" for column in columns)
-    inserted = _WRITE_IF_STALE % {**names, "statement": "INSERT"}
-    updated = _WRITE_IF_STALE % {**names, "statement": "UPDATE"}
+    is_same_but_wake = " AND ".join(f"OLD.`{c}` <=> NEW.`{c}`" for c in columns if c != "wake_at")
+    inserted = _WRITE_STALE % {**names, "statement": "INSERT"}
+    updated = _WRITE_STALE % {**names, "statement": "UPDATE"}
+    is_writer_stale = _IS_WRITER_STALE % names
     overwritten = _WRITE_OVERWRITE % {
         **names,
         "statement": "UPDATE",
@@ -216,11 +226,25 @@ def _triggers(names: dict[str, str], columns: list[str]) -> dict[str, str]:
 
     whole_change = change("NEW", "OLD.epoch", "NEW.epoch", "OLD.owner_id", "NEW.owner_id")
     bodies = (
-        f"AFTER INSERT ON executions FOR EACH ROW BEGIN\n{_READ_OWNER}\n  {inserted}\nEND",
+        f"""AFTER INSERT ON executions FOR EACH ROW BEGIN
+{_READ_OWNER}
+  {_SELECT_OWNER}
+  IF {_IS_TERM_STALE} THEN
+    {inserted}
+  END IF;
+END""",
         f"""AFTER UPDATE ON executions FOR EACH ROW BEGIN
 {_READ_OWNER}
   IF NOT (OLD.epoch <=> NEW.epoch AND OLD.node_id <=> NEW.node_id AND OLD.attempt <=> NEW.attempt) THEN
-  {updated}
+    {_SELECT_OWNER}
+    IF {_IS_TERM_STALE} THEN
+      {updated}
+    END IF;
+  ELSEIF OLD.state < 4 AND {names["writer"]} <> '' AND NOT ({is_same_but_wake}) THEN
+    {_SELECT_OWNER}
+    IF {is_writer_stale} THEN
+      {updated}
+    END IF;
   END IF;
   IF OLD.state >= 4 AND NOT ({is_same}) THEN
     {overwritten};

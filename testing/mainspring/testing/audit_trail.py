@@ -34,8 +34,9 @@ class StaleWrite:
     """A write of an execution under another (epoch, node) than its partition's row showed at that moment.
 
     Attributes:
-        epoch: Written into the execution, with `node_id`.
+        epoch: In the execution after the write, with `node_id`.
         owner_epoch: In the partition's row, with `owner_id`.
+        writer: Name of the node whose account wrote; empty for any other account.
     """
 
     statement: Literal["INSERT", "UPDATE"]
@@ -49,6 +50,7 @@ class StaleWrite:
     owner_epoch: int | None
     owner_id: str | None
     at: int
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

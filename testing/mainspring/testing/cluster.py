@@ -35,6 +35,8 @@ from mainspring.testing.zookeeper import ZooKeeperServer
 
 MIGRATE_TIMEOUT_S = 60.0
 LISTEN_TIMEOUT_S = 30.0
+NODE_ACCOUNTS = 12
+"""Nodes with a database account of their own, so that an audit can tell who wrote; later ones share one."""
 _T = TypeVar("_T")
 
 
@@ -80,6 +82,7 @@ class Cluster:
         self.executors: list[MemberProcess] = []
         self._mysql_url = ""
         self._administrator_url = ""
+        self._node_urls: dict[str, str] = {}
         self._zookeeper_hosts = ""
         self._path = f"/mainspring-{secrets.token_hex(6)}"
         self._lock = threading.Lock()
@@ -120,7 +123,12 @@ class Cluster:
         url = sql_server.create_database()
         self._administrator_url = sql_server.administrator_database_url(url)
         # A server of the user's own may not let anybody create accounts.
-        self._mysql_url = url if self.mariadb is None else sql_server.create_account(url)
+        self._mysql_url = url
+        if self.mariadb is not None:
+            self._mysql_url = self.mariadb.create_account(url)
+            # Ahead of time: a node may be added while the server is away.
+            for number in range(1, NODE_ACCOUNTS + 1):
+                self._node_urls[f"node-{number}"] = self.mariadb.create_account(url, node=f"node-{number}")
         self._zookeeper_hosts = f"{zookeeper.hosts.partition('/')[0]}{self._path}"
 
     def migrate(self) -> None:
@@ -159,8 +167,12 @@ class Cluster:
 
     @property
     def mysql_url(self) -> str:
-        """The run's database, by the account that the nodes use: it has rights on this database alone, and no SUPER."""
+        """The run's database, by an account like the nodes': it has rights on this database alone, and no SUPER."""
         return self._mysql_url
+
+    def node_mysql_url(self, name: str) -> str:
+        """The run's database, by the account of the node of this name."""
+        return self._node_urls.get(name, self._mysql_url)
 
     @property
     def administrator_url(self) -> str:
@@ -216,6 +228,7 @@ class Cluster:
         address = f"{LOOPBACK}:{port}"
         told = {
             **self._environment(),
+            "MAINSPRING_MYSQL_URL": self.node_mysql_url(name),
             "MAINSPRING_LISTEN": address,
             "MAINSPRING_NAME": name,
             "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",

@@ -116,7 +116,7 @@ class ProxiedCluster(Cluster):
             Side.CALLERS: listen_port,
         }
         ports = {side: self.proxies.open(f"{name}/{side.value}", port) for side, port in targets.items()}
-        parts = urlsplit(self._mysql_url)
+        parts = urlsplit(self.node_mysql_url(name))
         account = parts.netloc.rpartition("@")[0]
         address = f"{LOOPBACK}:{ports[Side.CALLERS]}"
         told = {

@@ -93,17 +93,23 @@ class SqlServer(ABC):
         self.execute(f"CREATE DATABASE `{name}`")
         return self.database_url(name)
 
-    def create_account(self, database_url: str) -> str:
+    def create_account(self, database_url: str, *, node: str = "mainspring") -> str:
         """Create an account that may do everything in this one database and nothing elsewhere; return its URL.
 
         Neither SUPER nor READ ONLY ADMIN: `SET GLOBAL read_only = 1` stops it, as it would in production.
+
+        Args:
+            database_url: names the database.
+            node: the name of the node that it is for, of at most 19 characters: triggers read it there (`audit`). By
+                default it is nobody's in particular.
 
         Raises:
             pymysql.Error: the administrator's account may not create others, or the server is away.
         """
         parts = urlsplit(database_url)
         database = database_of(database_url)
-        user, password = f"mainspring_{secrets.token_hex(6)}", secrets.token_urlsafe(18)
+        mark = "_" if node == "mainspring" else "~"
+        user, password = f"{node}{mark}{secrets.token_hex(6)}", secrets.token_urlsafe(18)
         pattern = database.replace("_", r"\_")  # in a grant `_` stands for any character
         self.execute(
             f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'",

@@ -17,8 +17,9 @@ def no_stale_write(evidence: Evidence) -> Iterator[Violation]:
         return
     for write in evidence.terms.trail.stale_writes:
         message = (
-            f"{write.statement} of attempt {write.attempt} by {write.node_id} under epoch {write.epoch}, while partition "
-            f"{write.partition_id} was {write.owner_id or 'nobody'}'s under {write.owner_epoch}"
+            f"{write.statement} by {write.writer or 'somebody'}, attempt {write.attempt}, node {write.node_id}, epoch "
+            f"{write.epoch}, while partition {write.partition_id} was {write.owner_id or 'nobody'}'s under "
+            f"{write.owner_epoch}"
         )
         yield violation_of("I3", (write.namespace, write.task_id), write.scheduled_at, message, write)
 
