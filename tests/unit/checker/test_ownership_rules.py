@@ -194,6 +194,11 @@ def test_time_without_database_or_coordinator_does_not_count(pause: Fault) -> No
     assert ownership_only(with_faults(late, KILLED, pause)) == {PARTITION}
 
 
+def test_executors_that_are_away_hold_up_no_change_of_owner() -> None:
+    away = replace(DATABASE_AWAY, target="executors")
+    assert ownership_only(with_faults(taken_over(away.until_at + 15 * S), KILLED, away)) == {PARTITION}
+
+
 def test_a_row_written_by_a_node_that_never_owned_its_epoch_is_i8() -> None:
     history = with_row(AUDITED, ONCE, ONCE_AT, node_id=OTHER)
     assert ("I8", "default/once", ONCE_AT) in found(history)

@@ -1,8 +1,9 @@
 """The checker: a verdict on a history that does not trust the scheduler.
 
 `check(history)` joins what the client was acknowledged, what the executors wrote down and what the ledger
-says, by (task, scheduled time), and tests the invariants I1-I10 of docs/design.md on it. Pure: the same
-history gives the same verdict, also when it was loaded from files.
+says, by (task, scheduled time), sets it against what triggers in the database saw, and tests the invariants
+I1-I10 of docs/design.md on it. Pure: the same history gives the same verdict, also when it was loaded from
+files.
 
     verdict.py          Limits (what is tolerated), Violation, Verdict
     case.py             the join: one Case per scheduled time

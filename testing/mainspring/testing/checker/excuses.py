@@ -25,9 +25,14 @@ class Excuses:
         self._outages = sorted(
             (fault for fault in history.faults if fault.is_outage), key=lambda fault: fault.from_at
         )
-        # Without a coordinator nobody learns that a node is gone: ownership waits for it, firing does not.
+        # Without a coordinator nobody learns that a node is gone: ownership waits for it, firing does not. Executors that
+        # are away are the other way round.
         self._standstills = sorted(
-            (f for f in history.faults if f.is_outage or f.target.lower() == COORDINATOR),
+            (
+                fault
+                for fault in history.faults
+                if (fault.is_outage and fault.target != EVERY_EXECUTOR) or fault.target.lower() == COORDINATOR
+            ),
             key=lambda fault: fault.from_at,
         )
 
