@@ -64,7 +64,8 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"{S}.engine", ENGINE),
     (f"{S}.rpc", (f"{S}.rpc", *ENGINE, *GRPC, "google.protobuf", "google.rpc", "grpc_status")),
     (f"{S}.config", (f"{S}.engine.settings", f"{S}.errors", f"{S}.rpc.validation")),
-    (f"{S}.duty_watch", ENGINE),
+    (f"{S}.clock_watch", (*CORE, *OBSERVED)),
+    (f"{S}.duty_watch", (f"{S}.clock_watch", *ENGINE)),
     # The composition root: of these two only `app` knows which database and which coordinator there are.
     (f"{S}.node", (S_VERSION, f"{S}.config", f"{S}.duty_watch", f"{S}.rpc", *ENGINE, *GRPC)),
     (f"{S}.app", (S, M, *GRPC, "prometheus_client", "structlog")),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from mainspring.server.core.clock_offset import OffsetEstimator, OffsetSample
+from mainspring.server.core.clock_offset import ClockReading, OffsetEstimator, OffsetSample
 
 LONGEST_WAIT_S = 0.5
 """Cluster time is re-read at least this often: it may be slewed while somebody waits for an instant of it."""
@@ -54,8 +54,11 @@ class Clock(Protocol):
 class DatabaseClock(Clock, Protocol):
     """A node's clock, which is the database's as far as it can be had."""
 
-    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> None:
-        """Reads the database's clock once. Raises what `database_time` raises."""
+    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> ClockReading | None:
+        """Reads the database's clock once; answers what that showed, None when this clock is not the database's.
+
+        Raises what `database_time` raises.
+        """
         ...
 
 
@@ -100,18 +103,13 @@ class ClusterClock:
             async with asyncio.timeout(delay_s):
                 await event.wait()
 
-    @property
-    def refused_steps(self) -> int:
-        """How often a step of the database's clock was not followed."""
-        return self._estimator.refused_steps
-
-    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> None:
-        """Reads the database's clock once and takes the sample in. Raises what `database_time` raises."""
+    async def measure(self, database_time: Callable[[], Awaitable[int]]) -> ClockReading:
+        """See `DatabaseClock.measure`."""
         before_ns = time.monotonic_ns()
         database_at = await database_time()
         after_ns = time.monotonic_ns()
         middle_us = (before_ns + after_ns) / 2000
-        self._estimator.add(
+        return self._estimator.add(
             OffsetSample(after_ns / 1e9, database_at - middle_us, (after_ns - before_ns) / 1e9),
             self._wall_offset_us(),
         )

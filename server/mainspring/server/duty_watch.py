@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from mainspring.server.clock import DatabaseClock
+from mainspring.server.clock_watch import ClockWatch
 from mainspring.server.core.duty import DATABASE, EXECUTORS, DutyFacts, DutyJudge
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.errors import StoreError
@@ -44,6 +45,7 @@ class DutyWatch:
         self._node_id, self._clock, self._database_time = node_id, clock, database_time
         self._executors, self._membership = executors, membership
         self._manager, self._metrics = manager, metrics
+        self._clock_watch = ClockWatch(metrics)
         self._judge = DutyJudge(clock.monotonic())
         self._reasons: frozenset[str] = frozenset()
         self._heard_s = -math.inf
@@ -64,13 +66,15 @@ class DutyWatch:
         is_silent = self._judge.is_silent(self._clock.monotonic())
         try:
             async with self._clock.timeout(SILENT_CHECK_LIMIT_S if is_silent else CHECK_LIMIT_S):
-                await self._clock.measure(self._database_time)
+                reading = await self._clock.measure(self._database_time)
         except (StoreError, TimeoutError) as error:
             if not is_silent:
                 log.warning("database_check_failed", error=repr(error))
             await self._clock.sleep(SILENT_CHECK_S)
             return
         self._judge.answered(self._clock.monotonic())
+        if reading is not None:
+            self._clock_watch.look(reading, self._clock.monotonic())
         if DATABASE in self._reasons:
             self.judge()
         await self._clock.sleep(CHECK_S)

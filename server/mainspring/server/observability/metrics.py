@@ -107,6 +107,20 @@ class Metrics:
         self.partitions = Gauge(
             "mainspring_partitions", "Partitions that this node holds.", registry=self.registry
         )
+        self.clock_offset = Gauge(
+            "mainspring_clock_offset_seconds",
+            "This machine's wall clock minus cluster time, which is the database's.",
+            registry=self.registry,
+        )
+        self.clock_steps = Counter(
+            "mainspring_clock_steps_total",
+            "Looks at the database's clock that found a step of more than 1 s: followed, or refused because this"
+            " machine's wall clock does not agree.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("followed", "refused"):
+            self.clock_steps.labels(outcome)
         self.aside = Gauge(
             "mainspring_aside",
             "1 while this node has stepped aside for the reason: others own its partitions.",
