@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -13,8 +13,9 @@ from mainspring.server.core.duty import DATABASE, EXECUTORS, DutyFacts, DutyJudg
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.errors import StoreError
 from mainspring.server.observability.metrics import Metrics
-from mainspring.shard_manager.manager import PartitionManager
-from mainspring.shard_manager.membership import Membership
+from mainspring.shard_manager.compatibility import makes_way_for
+from mainspring.shard_manager.manager import STARTING, PartitionManager
+from mainspring.shard_manager.membership import Member, Membership, ProtocolRange
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,8 @@ CHECK_LIMIT_S = 3.0
 SILENT_CHECK_S = 0.1
 SILENT_CHECK_LIMIT_S = 1.0
 """While the database is silent: a look that hangs in a dead connection must not hide its return."""
+PROTOCOL = "protocol"
+"""A reason to be aside: a ready member speaks no version of the nodes' protocol that this node speaks."""
 TELL_COUNT_S = 2.0
 """How often a changed number of executors is published; whether there are any, at once."""
 
@@ -47,7 +50,9 @@ class DutyWatch:
         self._manager, self._metrics = manager, metrics
         self._clock_watch = ClockWatch(metrics)
         self._judge = DutyJudge(clock.monotonic())
-        self._reasons: frozenset[str] = frozenset()
+        self._reasons: frozenset[str] = frozenset({STARTING})
+        self._in_the_way: Mapping[str, ProtocolRange] = {}
+        manager.step_aside(STARTING)
         self._heard_s = -math.inf
         self._told_count = 0
         self._told_at_s = -math.inf
@@ -86,19 +91,33 @@ class DutyWatch:
             lease_s - session.heard_at_s for session in self._executors.sessions() if not session.is_draining
         ]
         self._heard_s = max([self._heard_s, *(now_s - age_s for age_s in ages_s)])
-        others = [
-            m for m in self._membership.view().members.values() if m.node_id != self._node_id and m.ready
-        ]
-        facts = DutyFacts(self._heard_s, any(member.executors > 0 for member in others))
-        reasons = self._judge.judge(facts, now_s)
+        view = self._membership.view()
+        others = [m for m in view.members.values() if m.node_id != self._node_id]
+        facts = DutyFacts(self._heard_s, any(m.ready and m.executors > 0 for m in others))
+        reasons = self._judge.judge(facts, now_s) | self._reasons & {STARTING, PROTOCOL}
+        own = view.members.get(self._node_id)
+        if view.is_connected and own is not None:
+            reasons = reasons - {STARTING, PROTOCOL} | self._look_at_protocols(own, others)
         for reason in sorted(reasons - self._reasons):
             self._manager.step_aside(reason)
         for reason in sorted(self._reasons - reasons):
             self._manager.return_to_duty(reason)
         self._reasons = reasons
-        for reason in (DATABASE, EXECUTORS):
+        for reason in (DATABASE, EXECUTORS, PROTOCOL):
             self._metrics.aside.labels(reason).set(reason in reasons)
         count = sum(self._judge.is_fresh(now_s - age_s, now_s) for age_s in ages_s)
         if bool(count) != bool(self._told_count) or now_s - self._told_at_s >= TELL_COUNT_S:
             self._told_count, self._told_at_s = count, now_s
         self._manager.note_surroundings(self._told_count, self._judge.steady_since_s(now_s))
+
+    def _look_at_protocols(self, own: Member, others: Sequence[Member]) -> frozenset[str]:
+        in_the_way = makes_way_for(own.protocol, own.ready, others)
+        if in_the_way != self._in_the_way and in_the_way:
+            log.error(
+                "protocol_incompatible",
+                own=own.protocol,
+                members=in_the_way,
+                remedy="this node waits until they are gone: update in steps that have a protocol version in common",
+            )
+        self._in_the_way = in_the_way
+        return frozenset({PROTOCOL}) if in_the_way else frozenset()

@@ -5,7 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mainspring.shard_manager.membership import Member, MembershipView, SessionState, Timer
+from mainspring.shard_manager.membership import (
+    FIRST_PROTOCOL,
+    Member,
+    MembershipView,
+    ProtocolRange,
+    SessionState,
+    Timer,
+)
 
 
 class LocalRegistry:
@@ -49,12 +56,18 @@ class LocalMembership:
     """A `Membership` over a `LocalRegistry`."""
 
     def __init__(
-        self, registry: LocalRegistry, node_id: str, address: str, version: str, timer: Timer
+        self,
+        registry: LocalRegistry,
+        node_id: str,
+        address: str,
+        version: str,
+        timer: Timer,
+        protocol: ProtocolRange = FIRST_PROTOCOL,
     ) -> None:
         """Not registered until `start`."""
         self._registry, self._timer = registry, timer
         self._node_id = node_id
-        self._own = Member(node_id, address, version, ready=False)
+        self._own = Member(node_id, address, version, ready=False, protocol=protocol)
         self._changed = asyncio.Event()
         self._is_running = False
         self._view = MembershipView({}, False, 0, SessionState.STARTING, None, None, -math.inf)

@@ -37,6 +37,8 @@ from mainspring.shard_manager.unowned import UnownedWatch
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+STARTING = "starting"
+"""A reason to be aside: the other members have not been looked at yet."""
 LEAVING = "leaving"
 """In `Member.away`: the node is stopping in order."""
 
@@ -135,7 +137,7 @@ class PartitionManager:
         """Stop being ready; others will take the partitions over. Reasons add up; works twice."""
         if reason not in self._away_reasons:
             self._away_reasons.add(reason)
-            log.warning("stepped_aside", reason=reason)
+            (log.info if reason == STARTING else log.warning)("stepped_aside", reason=reason)
             self._changed()
 
     def return_to_duty(self, reason: str | None = None) -> None:

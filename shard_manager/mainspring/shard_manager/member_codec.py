@@ -2,18 +2,18 @@
 
 ```
 {"format": 1, "address": "10.0.0.7:7070", "version": "0.1.0", "ready": true, "new": false,
- "holds": "0-5:3,7:4", "prepared": "8,11-12", "away": ["database"], "executors": 2}
+ "holds": "0-5:3,7:4", "prepared": "8,11-12", "away": ["database"], "executors": 2, "protocol": [1, 1]}
 ```
 
 `holds` lists runs of partitions with one epoch, `prepared` runs of partitions; about 1.5 KB for 256 partitions in the
-worst case. `away` and `executors` are left out when empty. Readers ignore fields they do not know; a document of a
-higher format is still read as far as it goes.
+worst case. `away` and `executors` are left out when empty; without `protocol` it is version 1 alone. Readers ignore
+fields they do not know; a document of a higher format is still read as far as it goes.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 
-from mainspring.shard_manager.membership import Member
+from mainspring.shard_manager.membership import FIRST_PROTOCOL, Member, ProtocolRange
 
 FORMAT = 1
 
@@ -33,6 +33,7 @@ def encode(member: Member) -> bytes:
         document["away"] = sorted(member.away)
     if member.executors:
         document["executors"] = member.executors
+    document["protocol"] = list(member.protocol)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -61,6 +62,7 @@ def decode(node_id: str, data: bytes) -> Member:
             is_new=document.get("new") is True,
             away=frozenset(str(reason) for reason in document.get("away", ())),
             executors=int(document.get("executors", 0)),
+            protocol=ProtocolRange(*map(int, document.get("protocol", FIRST_PROTOCOL))),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not the document of a member: {error!r}") from error

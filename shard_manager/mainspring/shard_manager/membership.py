@@ -7,9 +7,24 @@ import enum
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
+
+
+class ProtocolRange(NamedTuple):
+    """The versions of the nodes' own protocol (calls between nodes, rows, hand-over) that a node speaks."""
+
+    lowest: int
+    highest: int
+
+    def overlaps(self, other: "ProtocolRange") -> bool:
+        """Whether there is a version that both speak."""
+        return self.lowest <= other.highest and other.lowest <= self.highest
+
+
+FIRST_PROTOCOL = ProtocolRange(1, 1)
+"""What nodes speak that do not say."""
 
 DATABASE_AWAY = "database"
 """In `Member.away`: its database does not answer it, so that it cannot free a row."""
@@ -36,6 +51,7 @@ class Member:
     """Why it is not ready, as codes; the one the ownership rules know is `DATABASE_AWAY`."""
     executors: int = 0
     """How many executors it has heard of lately."""
+    protocol: ProtocolRange = FIRST_PROTOCOL
 
 
 class SessionState(enum.Enum):

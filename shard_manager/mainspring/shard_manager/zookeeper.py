@@ -1,7 +1,8 @@
 """Membership in ZooKeeper. The only importer of kazoo.
 
 One ephemeral entry per process start under ``<chroot>/nodes/``, named by the node id, holding `member_codec`'s
-document. One task reconciles: registers again in each new session, writes what is to be published, reads everybody.
+document. ``<chroot>/cluster`` says whose path it is (`cluster_entry`): a node of another cluster never registers.
+One task reconciles: registers again in each new session, writes what is to be published, reads everybody.
 It runs at each connect, at each watch event, at each `publish` and every 2 s whatever happens, so a watch that got
 lost or an entry that vanished costs 2 s and no more.
 
@@ -22,8 +23,21 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.protocol.states import KazooState, KeeperState
 
+from mainspring.shard_manager.cluster_entry import (
+    ClusterIdentity,
+    ForeignCluster,
+    check_identity,
+    encode_identity,
+)
 from mainspring.shard_manager.member_codec import decode, encode
-from mainspring.shard_manager.membership import Member, MembershipView, SessionState, Timer
+from mainspring.shard_manager.membership import (
+    FIRST_PROTOCOL,
+    Member,
+    MembershipView,
+    ProtocolRange,
+    SessionState,
+    Timer,
+)
 from mainspring.shard_manager.system_timer import SystemTimer
 from mainspring.shard_manager.watchdog import LoopWatchdog
 
@@ -36,6 +50,7 @@ MIN_READ_INTERVAL_S = 0.05
 CALL_S = 2.0
 """Deadline of one call; kazoo itself has none."""
 STOP_S = 3.0
+REFUSAL_REPEAT_S = 15.0
 DEAD_AFTER_S = 5.0
 """A kazoo client that has closed itself for so long will not come back."""
 
@@ -56,6 +71,8 @@ class ZooKeeperMembership:
         session_timeout_s: float = 4.0,
         timer: Timer | None = None,
         loop_stall_limit_s: float = 3.0,
+        cluster: ClusterIdentity | None = None,
+        protocol: ProtocolRange = FIRST_PROTOCOL,
     ) -> None:
         """Nothing is opened yet.
 
@@ -68,6 +85,8 @@ class ZooKeeperMembership:
             timer: Monotonic time; the operating system's by default.
             loop_stall_limit_s: When the event loop stands still for longer, the entry is removed, because kazoo's own
                 thread would keep it alive.
+            cluster: Whose node this is; None: whose path it is, is not looked at.
+            protocol: The versions of the nodes' own protocol that this one speaks.
 
         Raises:
             ValueError: The node id cannot be an entry's name.
@@ -77,10 +96,17 @@ class ZooKeeperMembership:
         servers, _, chroot = hosts.partition("/")
         self._servers = servers
         self._folder = f"/{chroot}/nodes".replace("//", "/")
+        self._cluster_path = f"/{chroot}/cluster".replace("//", "/")
+        self._cluster = cluster
+        self._refusal_told_at = -math.inf
+        self.refused = asyncio.Event()
+        """Set while the path belongs to another cluster; then this node is no member."""
+        self.refusal = ""
+        """Why, and what to do."""
         self._path = f"{self._folder}/{node_id}"
         self._session_timeout_s = session_timeout_s
         self._timer = timer or SystemTimer()
-        self._own = Member(node_id, address, version, ready=False)
+        self._own = Member(node_id, address, version, ready=False, protocol=protocol)
         self._view = MembershipView({}, False, 0, SessionState.STARTING, None, None, -math.inf)
         self._client: KazooClient | None = None
         self._session_id: int | None = None
@@ -113,6 +139,11 @@ class ZooKeeperMembership:
     def view(self) -> MembershipView:
         """See `Membership.view`."""
         return self._view
+
+    @property
+    def has_been_member(self) -> bool:
+        """Whether the members of the path were ever read."""
+        return self._view.read_at > -math.inf
 
     async def wait_for_change(self, seen_generation: int, timeout_s: float) -> None:
         """See `Membership.wait_for_change`."""
@@ -192,6 +223,9 @@ class ZooKeeperMembership:
             except (KazooException, _NotConnectedError, TimeoutError) as error:
                 log.debug("zookeeper_away", error=repr(error))
                 self._must_read, pause_s = True, RETRY_S
+            except ForeignCluster as error:
+                self._refuse(str(error))
+                self._must_read = True
             except Exception:
                 log.exception("zookeeper_membership_failed")
                 self._must_read, pause_s = True, RETRY_S
@@ -219,11 +253,39 @@ class ZooKeeperMembership:
             self._begin_session(session_id)
         if not self._has_folder:
             await self._call(client.ensure_path_async(self._folder))
+            if self._cluster is not None:
+                await self._check_cluster(client, self._cluster)
             self._has_folder = True
         if self._must_read or self._is_unwritten():
             self._must_read = False
             await self._register(client, session_id)
             await self._read(client, session_id)
+
+    async def _check_cluster(self, client: KazooClient, own: ClusterIdentity) -> None:
+        """See that the path is this cluster's, in each session anew; the first node makes it so.
+
+        Raises:
+            ForeignCluster: it is another's.
+        """
+        while True:
+            try:
+                data, _ = await self._call(client.get_async(self._cluster_path))
+                break
+            except NoNodeError:
+                with contextlib.suppress(NodeExistsError):
+                    await self._call(client.create_async(self._cluster_path, encode_identity(own)))
+        check_identity(own, data, f"{self._servers}{self._cluster_path}")
+        self.refused.clear()
+        self.refusal = ""
+
+    def _refuse(self, why: str) -> None:
+        self.refusal = why
+        self.refused.set()
+        self._update(is_connected=False)
+        now = self._timer.monotonic()
+        if now - self._refusal_told_at >= REFUSAL_REPEAT_S:
+            self._refusal_told_at = now
+            log.error("zookeeper_path_of_another_cluster", error=why)
 
     async def _open(self) -> KazooClient:
         """Return the client; a new one at first, and when kazoo has given up on the old one."""

@@ -104,6 +104,31 @@ async def test_tasks_from_before_there_was_a_delivery_are_delivered_at_least_onc
     assert task.delivery is Delivery.AT_LEAST_ONCE
 
 
+async def test_an_existing_cluster_is_given_an_id_once(database_url: str) -> None:
+    """As after an update from a schema without one, or when a run was cut off before it drew the id."""
+    settings = MySQLSettings.from_url(database_url)
+    await migrate(settings, 16)
+    _execute(
+        database_url,
+        "ALTER TABLE cluster_settings DROP COLUMN cluster_id",
+        "DELETE FROM schema_migrations WHERE version > 1",
+    )
+    with pytest.raises(SchemaMissing, match="run `mainspring migrate`"):
+        await _started_count(settings)
+    ids = []
+    for _ in range(2):
+        await migrate(settings, None)
+        store = MySQLStore(settings)
+        await store.start()
+        ids.append(store.cluster_id)
+        await store.close()
+    assert len(ids[0]) == 32
+    assert ids[0] == ids[1]
+    _execute(database_url, "UPDATE cluster_settings SET cluster_id = NULL")
+    with pytest.raises(SchemaMissing, match="run `mainspring migrate`"):
+        await _started_count(settings)
+
+
 async def test_without_a_schema_the_store_says_what_to_run(database_url: str) -> None:
     settings = MySQLSettings.from_url(database_url)
     with pytest.raises(SchemaMissing, match="run `mainspring migrate`"):

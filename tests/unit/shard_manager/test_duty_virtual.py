@@ -13,6 +13,8 @@ from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.duty_watch import DutyWatch
 from mainspring.server.errors import StoreUnavailable
 from mainspring.server.observability.metrics import Metrics
+from mainspring.shard_manager.local import LocalMembership
+from mainspring.shard_manager.membership import ProtocolRange
 from mainspring.shard_manager.ownership import TakeReason
 
 BEAT_S = 1.0
@@ -221,5 +223,31 @@ def test_what_is_published() -> None:
         duties[0].hears = False
         await asyncio.sleep(2.5)
         assert nodes[1].membership.view().members[nodes[0].node_id].executors == 0
+
+    with_duties(2, test)
+
+
+def test_a_node_of_an_incompatible_protocol_waits_until_the_others_are_gone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def test(cluster: Cluster, nodes: list[Node], duties: list[Duty]) -> None:
+        before = cluster.table.changes
+
+        def newer(node_id: str) -> LocalMembership:
+            return LocalMembership(
+                cluster.registry, node_id, f"{node_id}:1", "2", LoopTimer(), ProtocolRange(3, 4)
+            )
+
+        joiner = await cluster.add(newer)
+        duties.append(Duty(joiner, cluster.rng))
+        await asyncio.sleep(10)
+        assert cluster.table.changes == before
+        assert joiner.manager.away_reasons == {"protocol"}
+        assert all(node.manager.is_ready for node in nodes)
+        assert capsys.readouterr().out.count("protocol_incompatible") == 1
+        for node in nodes:
+            await cluster.leave(node)
+        await cluster.settled(5.0)
+        assert len(joiner.host.firing) == 60
 
     with_duties(2, test)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.shard_manager.member_codec import decode, encode
-from mainspring.shard_manager.membership import Member
+from mainspring.shard_manager.membership import Member, ProtocolRange
 
 members = st.builds(
     Member,
@@ -20,6 +20,7 @@ members = st.builds(
     is_new=st.booleans(),
     away=st.frozensets(st.sampled_from(["database", "executors", "leaving"])),
     executors=st.integers(0, 1000),
+    protocol=st.builds(ProtocolRange, st.integers(1, 9), st.integers(1, 9)),
 )
 
 
@@ -40,7 +41,7 @@ def test_a_document_of_before_there_were_reasons_and_executors() -> None:
     member = decode(
         "n", b'{"format":1,"address":"a:1","version":"1","ready":false,"new":false,"holds":"","prepared":""}'
     )
-    assert (member.away, member.executors) == (frozenset(), 0)
+    assert (member.away, member.executors, member.protocol) == (frozenset(), 0, (1, 1))
 
 
 def test_unknown_fields_are_ignored() -> None:

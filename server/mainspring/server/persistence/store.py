@@ -264,6 +264,11 @@ class Store(TaskStore, LedgerStore, OwnerStore, PartitionStore, Protocol):
         """N, fixed when the schema was created; known after `start`."""
         ...
 
+    @property
+    def cluster_id(self) -> str:
+        """32 hexadecimal digits that were drawn when the cluster was created; known after `start`."""
+        ...
+
     async def start(self) -> None:
         """Connects and checks the schema.
 

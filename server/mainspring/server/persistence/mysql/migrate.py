@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from dataclasses import dataclass
 
 from mainspring.server.errors import StoreError, StoreUnavailable, WrongPartitionCount
@@ -39,6 +40,9 @@ FIX_PARTITION_COUNT = f"""INSERT INTO cluster_settings (id, partition_count, cre
 VALUES (1, %(partition_count)s, {_NOW}) ON DUPLICATE KEY UPDATE cluster_settings.id = cluster_settings.id"""
 
 READ_PARTITION_COUNT = "SELECT partition_count FROM cluster_settings WHERE id = 1"
+
+FIX_CLUSTER_ID = """UPDATE cluster_settings SET cluster_id = %(cluster_id)s
+WHERE id = 1 AND cluster_id IS NULL"""
 
 INSERT_PARTITIONS = """INSERT INTO partitions (partition_id) VALUES %(rows)s
 ON DUPLICATE KEY UPDATE partitions.partition_id = partitions.partition_id"""
@@ -105,6 +109,7 @@ async def _migrate(connection: Connection, partitions: int | None) -> MigrationR
     stored = await _check_partition_count(connection, partitions)
     if stored is None:
         raise StoreError("a new cluster needs its number of partitions")
+    await _run(connection, FIX_CLUSTER_ID % {"cluster_id": text(secrets.token_hex(16))})
     rows = ",".join(f"({partition_id})" for partition_id in range(stored))
     await _run(connection, INSERT_PARTITIONS % {"rows": rows})
     return MigrationReport(tuple(applied), max([*done, *(m.version for m in migrations())]), stored)

@@ -1,4 +1,4 @@
-"""What the database says about itself: the schema's number and N."""
+"""What the database says about itself: the schema's number, N and the cluster's id."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from mainspring.server.persistence.mysql.driver_errors import code_of
 from mainspring.server.persistence.store import SchemaMissing
 
 READ_SCHEMA = "SELECT MAX(version), MAX(compatible_from) FROM schema_migrations"
-READ_PARTITION_COUNT = "SELECT partition_count FROM cluster_settings WHERE id = 1"
+READ_SETTINGS = "SELECT partition_count, cluster_id FROM cluster_settings WHERE id = 1"
 
 _NO_SUCH_DATABASE, _NO_SUCH_TABLE = 1049, 1146
 
 
-async def check_schema(database: Database, configured: int | None) -> int:
-    """Checks that the schema fits this software; answers N.
+async def check_schema(database: Database, configured: int | None) -> tuple[int, str]:
+    """Checks that the schema fits this software; answers N and the cluster's id.
 
     Raises:
         SchemaMissing: there is none, or it is too old or too new.
@@ -24,15 +24,17 @@ async def check_schema(database: Database, configured: int | None) -> int:
     """
     try:
         ((version, compatible_from),) = await database.read(database.ownership, READ_SCHEMA)
-        counts = await database.read(database.ownership, READ_PARTITION_COUNT)
+        wanted = schema_version()
+        # Older schemas may lack a column.
+        is_recent = version is not None and version >= wanted
+        settings = await database.read(database.ownership, READ_SETTINGS) if is_recent else ()
     except StoreError as error:
         if error.__cause__ is not None and code_of(error.__cause__) in (_NO_SUCH_DATABASE, _NO_SUCH_TABLE):
             raise SchemaMissing(
                 f"the database {database.settings.database!r} has no schema yet: run `mainspring migrate`"
             ) from error
         raise
-    wanted = schema_version()
-    if version is None or version < wanted or not counts:
+    if not is_recent or not settings or settings[0][1] is None:
         raise SchemaMissing(
             f"the schema is number {version or 0}, this software needs {wanted}: run `mainspring migrate`"
         )
@@ -41,7 +43,7 @@ async def check_schema(database: Database, configured: int | None) -> int:
             f"the schema (number {version}) needs software that knows schema {compatible_from}; this one is older"
             f" and knows {wanted}: update it"
         )
-    stored = int(counts[0][0])
+    stored = int(settings[0][0])
     if configured is not None and configured != stored:
         raise WrongPartitionCount(configured, stored)
-    return stored
+    return stored, str(settings[0][1])

@@ -27,6 +27,7 @@ class MySQLStore(
     def __init__(self, settings: MySQLSettings) -> None:
         super().__init__(Database(settings))
         self._is_started = False
+        self._cluster_id = ""
 
     @property
     def stats(self) -> StoreStats:
@@ -48,9 +49,16 @@ class MySQLStore(
         """See `Store.partition_count`."""
         return self._db.partition_count
 
+    @property
+    def cluster_id(self) -> str:
+        """See `Store.cluster_id`."""
+        return self._cluster_id
+
     async def start(self) -> None:
         """See `Store.start`. After it raised it may be called again."""
-        self._db.partition_count = await check_schema(self._db, self._db.settings.partition_count)
+        self._db.partition_count, self._cluster_id = await check_schema(
+            self._db, self._db.settings.partition_count
+        )
         if not self._is_started:
             self._db.start()
             self._is_started = True

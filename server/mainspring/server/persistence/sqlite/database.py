@@ -14,7 +14,7 @@ from mainspring.server.errors import Contention, StoreUnavailable
 from mainspring.server.persistence.sqlite.checkpoints import Checkpointer
 from mainspring.server.persistence.sqlite.driver_errors import is_busy, store_error
 from mainspring.server.persistence.sqlite.file_lock import FileLock
-from mainspring.server.persistence.sqlite.schema import configure, prepare
+from mainspring.server.persistence.sqlite.schema import cluster_id, configure, prepare
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ class Database:
         self.stats = SQLiteStats()
         self.partition_count = 0
         """N, from the schema; 0 before the database was opened."""
+        self.cluster_id = ""
         self._is_memory = self.name == MEMORY
         self._configured = partition_count
         self._users = 0
@@ -178,6 +179,7 @@ class Database:
         )
         configure(connection, busy_timeout_ms=int(BUSY_TIMEOUT_S * 1000))
         self.partition_count = prepare(connection, self.name, self._configured, self.now())
+        self.cluster_id = cluster_id(connection)
         # From here on a lock is waited for without holding up the loop.
         connection.execute("PRAGMA busy_timeout = 0")
         if not self._is_memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 
 from mainspring.server.errors import StoreUnavailable, WrongPartitionCount
@@ -31,7 +32,7 @@ def configure(connection: sqlite3.Connection, *, busy_timeout_ms: int) -> None:
 
 
 def prepare(connection: sqlite3.Connection, name: str, configured: int | None, now: int) -> int:
-    """Applies what is missing of the schema, each migration in one transaction; fixes N on the first run; answers N.
+    """Applies what is missing of the schema, each migration in one transaction; fixes N and the id once; answers N.
 
     Args:
         name: what to call the database in messages.
@@ -64,7 +65,10 @@ def prepare(connection: sqlite3.Connection, name: str, configured: int | None, n
             )
             if stored is None:
                 stored = DEFAULT_PARTITIONS if configured is None else configured
-                connection.execute("INSERT INTO cluster_settings VALUES (1, ?, ?)", (stored, now))
+                connection.execute(
+                    "INSERT INTO cluster_settings (id, partition_count, created_at) VALUES (1, ?, ?)",
+                    (stored, now),
+                )
                 connection.executemany(
                     "INSERT INTO partitions (partition_id) VALUES (?)", [(n,) for n in range(stored)]
                 )
@@ -73,7 +77,16 @@ def prepare(connection: sqlite3.Connection, name: str, configured: int | None, n
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+    connection.execute(
+        "UPDATE cluster_settings SET cluster_id = ? WHERE cluster_id IS NULL", (secrets.token_hex(16),)
+    )
     return _partition_count(connection)
+
+
+def cluster_id(connection: sqlite3.Connection) -> str:
+    """The id of a database that `prepare` has been called for."""
+    (found,) = connection.execute("SELECT cluster_id FROM cluster_settings WHERE id = 1").fetchone()
+    return str(found)
 
 
 def _set_up_log(connection: sqlite3.Connection, name: str) -> None:

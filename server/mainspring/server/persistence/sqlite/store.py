@@ -66,6 +66,11 @@ class SQLiteStore(
         """See `Store.partition_count`."""
         return self._db.partition_count
 
+    @property
+    def cluster_id(self) -> str:
+        """See `Store.cluster_id`."""
+        return self._db.cluster_id
+
     async def start(self) -> None:
         """See `Store.start`: creates the file and its schema, or updates it. After it raised it may be called again.
 
