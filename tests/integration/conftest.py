@@ -18,6 +18,7 @@ from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
 from mainspring.shard_manager.local import LocalMembership, LocalRegistry
+from mainspring.shard_manager.membership import Membership
 
 PARTITIONS = 16
 
@@ -61,6 +62,11 @@ class Bench:
     registry: LocalRegistry = field(default_factory=LocalRegistry)
     nodes: list[RunningNode] = field(default_factory=list)
     executors: list[tuple[Executor, "asyncio.Task[bool]"]] = field(default_factory=list)
+    membership_of: Callable[[str, str, ClusterClock], Membership] | None = None
+    """Of node id, address and clock; by default in the registry of this bench."""
+
+    def _local_membership(self, node_id: str, address: str, clock: ClusterClock) -> Membership:
+        return LocalMembership(self.registry, node_id, address, "test", clock)
 
     async def start_node(self) -> RunningNode:
         clock = ClusterClock()
@@ -71,7 +77,8 @@ class Bench:
         node_id = config.node_id()
         node = Node(config, node_id, store, clock)
         address = node.listen()
-        membership = LocalMembership(self.registry, node_id, address, "test", clock)
+        make = self.membership_of or self._local_membership
+        membership = make(node_id, address, clock)
         stop = asyncio.Event()
         running = RunningNode(node, store, stop, asyncio.create_task(node.run(membership, stop)))
         self.nodes.append(running)

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
+from mainspring.shard_manager.cluster_entry import ClusterIdentity
 from mainspring.shard_manager.membership import MembershipView, SessionState
 from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 from mainspring.testing.zookeeper import ZooKeeperServer
@@ -191,6 +193,97 @@ async def test_stuck_loop_is_not_a_member(raw: KazooClient, own_zookeeper: ZooKe
     assert 0.3 < await going < 1.4
     await expect_own_entry(raw, membership, "/nodes/stuck")
     await membership.stop()
+
+
+async def test_stuck_loop_while_the_server_is_away_leaves_no_request_behind(
+    raw: KazooClient, own_zookeeper: ZooKeeperServer
+) -> None:
+    """A removal that waits for the connection would be carried out when all is well again."""
+    membership = ZooKeeperMembership(
+        own_zookeeper.hosts, "stuck", "127.0.0.1:1", "1", 4 * SESSION_S, loop_stall_limit_s=0.6
+    )
+    await membership.start()
+    await until_connected(membership)
+    _, stat = await asyncio.to_thread(raw.get, "/nodes/stuck")
+    await asyncio.to_thread(own_zookeeper.kill)
+    async with asyncio.timeout(5):
+        while membership.view().is_connected:
+            await membership.wait_for_change(membership.view().generation, 0.5)
+    time.sleep(1.5)  # noqa: ASYNC251 - that is the fault
+    await asyncio.to_thread(own_zookeeper.start)
+    await until_connected(membership)
+    await membership.wait_for_change(membership.view().generation, 1.0)
+    _, again = await asyncio.to_thread(raw.get, "/nodes/stuck")
+    assert again.czxid == stat.czxid
+    await membership.stop()
+
+
+async def test_loop_stuck_before_the_server_is_back_is_no_member_either(
+    own_zookeeper: ZooKeeperServer,
+) -> None:
+    """The removal was not possible when the stall began; it is made up for."""
+    membership = ZooKeeperMembership(
+        own_zookeeper.hosts, "stuck", "127.0.0.1:1", "1", 10 * SESSION_S, loop_stall_limit_s=0.6
+    )
+    await membership.start()
+    await until_connected(membership)
+    own_zookeeper.kill()
+    async with asyncio.timeout(5):
+        while membership.view().is_connected:
+            await membership.wait_for_change(membership.view().generation, 0.5)
+
+    def restart_and_look() -> bool:
+        time.sleep(1.5)
+        own_zookeeper.start()
+        client = KazooClient(hosts=own_zookeeper.hosts)
+        client.start(10)
+        try:
+            ends_at = time.monotonic() + 5
+            while client.exists("/nodes/stuck") and time.monotonic() < ends_at:
+                time.sleep(0.05)
+            return client.exists("/nodes/stuck") is None
+        finally:
+            client.stop()
+            client.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(restart_and_look).result(30)  # it blocks the loop: that is the fault
+    await until_connected(membership)
+    assert "stuck" in membership.view().members
+    await membership.stop()
+
+
+async def test_path_of_another_cluster(raw: KazooClient, own_zookeeper: ZooKeeperServer) -> None:
+    hosts = f"{own_zookeeper.hosts}/shared/path"  # missing: it is created
+
+    def member(node_id: str, cluster_id: str, partitions: int) -> ZooKeeperMembership:
+        identity = ClusterIdentity(cluster_id, partitions)
+        return ZooKeeperMembership(hosts, node_id, f"{node_id}:1", "1", SESSION_S, cluster=identity)
+
+    first, second = member("a-1", "a" * 32, 16), member("a-2", "a" * 32, 16)
+    for membership in (first, second):
+        await membership.start()
+    for membership in (first, second):
+        await until_connected(membership)
+    stranger = member("b-1", "b" * 32, 64)
+    await stranger.start()
+    stranger.publish(True, {})
+    async with asyncio.timeout(8):
+        await stranger.refused.wait()
+    assert "a" * 32 in stranger.refusal
+    assert "b" * 32 in stranger.refusal
+    assert not stranger.has_been_member
+    assert not stranger.view().is_connected
+    assert set(await asyncio.to_thread(raw.get_children, "/shared/path/nodes")) <= {"a-1", "a-2"}
+    assert not first.refused.is_set()
+    # Once the other cluster is gone for good and its entry is deleted, the path is free.
+    for membership in (first, second):
+        await membership.stop()
+    await asyncio.to_thread(raw.delete, "/shared/path/cluster")
+    view = await until_connected(stranger)
+    assert set(view.members) == {"b-1"}
+    assert not stranger.refused.is_set()
+    await stranger.stop()
 
 
 @pytest.mark.parametrize("node_id", ["", "a/b", ".", ".."])
