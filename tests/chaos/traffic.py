@@ -39,7 +39,7 @@ class TrafficSettings:
     turnover_s: float = 1.0
     ahead_s: tuple[float, float] = (2.0, 5.0)
     long_share: float = 0.25
-    at_most_once_share: float = 0.0
+    at_most_once_share: float = 0.1
     cancel_share: float = 0.04
 
 

@@ -10,6 +10,7 @@ from mainspring.client import (
     At,
     Cron,
     DeadlineExceeded,
+    Delivery,
     Every,
     MainspringClient,
     MainspringError,
@@ -30,6 +31,10 @@ CANCEL_TIMEOUT_S = 20.0
 _CALLS_AT_ONCE = 4
 _CANCELS_AT_ONCE = 32
 _RETRY_PAUSE_S = 0.1
+_DELIVERIES = {
+    "at-least-once": Delivery.AT_LEAST_ONCE,
+    "at-most-once": Delivery.AT_MOST_ONCE,
+}
 
 
 class LoadGenerator:
@@ -182,6 +187,7 @@ def _new_task(planned: PlannedTask) -> NewTask:
         planned.payload,
         namespace=planned.namespace,
         task_id=planned.task_id,
+        delivery=_DELIVERIES[planned.delivery],
     )
 
 

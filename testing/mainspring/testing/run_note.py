@@ -52,7 +52,16 @@ def commit() -> str:
         return "unknown"
     try:
         name = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{NOTES}")
+        changed = _git(
+            root,
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            ".",
+            f":!{NOTES}",
+            ":!docs/reliability.md",
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return f"{name} with uncommitted changes" if changed else name
