@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from mainspring.server.core.model import ExecutionRef
+from mainspring.server.core.model import Dispatchable, ExecutionRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
@@ -13,6 +13,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.late_work import LateWork
+from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import StoreUnavailable
 from mainspring.server.observability.metrics import Metrics
@@ -66,7 +67,8 @@ class Bench:
         executors = ConnectedExecutors(3.0)
         self.session = ExecutorSession("e", ["h"], 10, version="1", connected_at=0, heard_at_s=100.0)
         executors.connect(self.session)
-        self.late_work = LateWork(self.context, executors, FenceCheck(self.context))
+        self.attempts = OpenAttempts(0)
+        self.late_work = LateWork(self.context, executors, self.attempts, FenceCheck(self.context))
 
     def _fenced(self, leases: Any) -> None:
         self.fenced += leases
@@ -75,6 +77,8 @@ class Bench:
 
     def item(self, partition: int, *, epoch: int = 5, age_s: float = 0.0) -> WorkItem:
         ref = ExecutionRef(partition, 1, bytes(16))
+        recorded = Dispatchable(ref, epoch, 1, "e", "n", "t", "h", b"", 0, 1, 0)
+        self.attempts.add(recorded, dispatched_at=0, wake_at=1_000_000)
         return WorkItem(AttemptId(ref, 1), epoch, "n", "t", "h", b"", 0, self.clock.now_s - age_s)
 
     async def sent_later(self) -> list[WorkItem]:
@@ -114,6 +118,21 @@ async def test_late_work_goes_out_once_its_epoch_was_read_again(bench: Bench) ->
     assert bench.fenced == [PartitionLease(1, 5)]
     assert bench.session.credit == 1
     assert bench.late_work.sift(bench.session, [sent]) == [sent]
+
+
+async def test_what_was_given_up_while_it_was_looked_at_does_not_go_out(bench: Bench) -> None:
+    wanted, *given_up = (bench.item(partition, age_s=2.1) for partition in range(4))
+    assert bench.late_work.sift(bench.session, [wanted, *given_up]) == []
+    lost, queued, ended = (bench.attempts.get(item.attempt_id.ref) for item in given_up)
+    assert lost is not None
+    assert queued is not None
+    assert ended is not None
+    bench.attempts.lose(lost, "disowned")
+    bench.attempts.queue(queued)
+    bench.attempts.end(ended.ref)
+    (sent,) = await bench.sent_later()
+    assert sent.attempt_id == wanted.attempt_id
+    assert bench.session.credit == 3
 
 
 async def test_nothing_goes_out_while_the_database_does_not_tell(bench: Bench) -> None:

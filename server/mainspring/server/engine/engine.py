@@ -68,7 +68,7 @@ class Engine:
         mishaps = Mishaps(context, self.attempts)
         sender = Sender(context, self.attempts, mishaps)
         fence_check = FenceCheck(context)
-        self.late_work = LateWork(context, executors, fence_check)
+        self.late_work = LateWork(context, executors, self.attempts, fence_check)
         self._driver = TimerDriver(clock, self.window, self._on_due)
         self._claimer = Claimer(
             context, self.window, self._driver, executors, self.attempts, sender, fence_check

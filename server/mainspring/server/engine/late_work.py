@@ -16,6 +16,7 @@ from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import WorkItem
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
+from mainspring.server.engine.open_attempts import OpenAttempts
 
 log = structlog.get_logger(__name__)
 
@@ -23,15 +24,22 @@ log = structlog.get_logger(__name__)
 class LateWork:
     """Asked by the writers of the streams. Its tasks are bounded by the executors' credit."""
 
-    def __init__(self, context: OwnerContext, executors: ConnectedExecutors, fence_check: FenceCheck) -> None:
+    def __init__(
+        self,
+        context: OwnerContext,
+        executors: ConnectedExecutors,
+        attempts: OpenAttempts,
+        fence_check: FenceCheck,
+    ) -> None:
         self._context = context
         self._executors = executors
+        self._attempts = attempts
         self._fence_check = fence_check
         self._tasks: set[asyncio.Task[None]] = set()
 
     def sift(self, session: ExecutorSession, items: Sequence[WorkItem]) -> list[WorkItem]:
         """Answers what may be written now. What is late comes back to the session once it has been looked at; what belongs
-        to another node by now is dropped, its credit given back."""
+        to another node by now, or was given up while it was looked at, is dropped, its credit given back."""
         context = self._context
         oldest_s = context.clock.monotonic() - context.settings.stale_commit_s
         held = self._held(session, items)
@@ -55,9 +63,12 @@ class LateWork:
         epochs = {item.attempt_id.ref.partition_id: item.epoch for item in items}
         still_held = await self._fence_check.still_held(epochs, min(item.as_of_s for item in items))
         mine = self._held(session, items)
+        # Asked about meanwhile, the executor has disowned it: the next attempt is recorded, or the execution is lost.
+        wanted = [item for item in mine if self._attempts.is_at_executor(*item.attempt_id)]
+        self._executors.give_back([session] * (len(mine) - len(wanted)))
         session.send_work(
             item._replace(as_of_s=still_held.as_of_s)
-            for item in mine
+            for item in wanted
             if item.attempt_id.ref.partition_id in still_held.partitions
         )
 

@@ -167,6 +167,11 @@ class OpenAttempts:
         attempt.is_confirmed = True
         attempt.loss = reason
 
+    def is_at_executor(self, ref: ExecutionRef, attempt: int) -> bool:
+        """Whether this attempt is open and was not given up."""
+        known = self._open.get(ref)
+        return known is not None and known.attempt == attempt and known.place is Place.AT_EXECUTOR
+
     def is_on_its_way(self, attempt: OpenAttempt) -> bool:
         """Whether it was sent and its start has not been acknowledged yet."""
         return (
