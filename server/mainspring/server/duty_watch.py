@@ -54,8 +54,13 @@ class DutyWatch:
         self._in_the_way: Mapping[str, ProtocolRange] = {}
         manager.step_aside(STARTING)
         self._heard_s = -math.inf
+        self._is_deaf = False
         self._told_count = 0
         self._told_at_s = -math.inf
+
+    def is_deaf(self) -> bool:
+        """Whether no executor is heard here while others hear some: their silence proves nothing then."""
+        return self._is_deaf
 
     @property
     def is_database_there(self) -> bool:
@@ -94,6 +99,7 @@ class DutyWatch:
         view = self._membership.view()
         others = [m for m in view.members.values() if m.node_id != self._node_id]
         facts = DutyFacts(self._heard_s, any(m.ready and m.executors > 0 for m in others))
+        self._is_deaf = self._judge.is_deaf(facts, now_s)
         reasons = self._judge.judge(facts, now_s) | self._reasons & {STARTING, PROTOCOL}
         own = view.members.get(self._node_id)
         if view.is_connected and own is not None:

@@ -118,6 +118,7 @@ class Node:
         duty = self._duty = DutyWatch(
             self.node_id, self._clock, self._store.database_time, executors, membership, manager, self.metrics
         )
+        engine.reaper.is_deaf = duty.is_deaf
         executor_servicer = ExecutorServicer(
             self._clock,
             engine,

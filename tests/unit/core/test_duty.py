@@ -182,3 +182,13 @@ def test_all_executors_fall_silent_and_nobody_draws_a_conclusion() -> None:
                     assert not judges[me].judge(DutyFacts(heard[me], others_have), now) - {DATABASE}
                 for me in ("a", "b"):
                     fresh[me].append(judges[me].is_fresh(heard[me], now))
+
+
+def test_a_node_that_alone_hears_no_executor_takes_itself_for_deaf_before_any_lease_ends() -> None:
+    course = Course()
+    course.is_executor_there = course.others = True
+    course.pass_time(5)
+    facts = DutyFacts(course.heard, others_have_executors=True)
+    assert not course.judge.is_deaf(facts, course.now)
+    assert course.judge.is_deaf(facts, course.now + 2.0)  # the lease is 3 s
+    assert not course.judge.is_deaf(DutyFacts(course.heard, others_have_executors=False), course.now + 2.0)

@@ -331,3 +331,22 @@ async def test_a_hand_over_does_not_wait_for_work_that_may_run_again() -> None:
         handing_over = asyncio.create_task(bench.engine.surrender([bench.lease(0)]))
         await bench.pass_time(0.02)
         assert handing_over.done()
+
+
+@in_virtual_time
+async def test_a_node_that_may_be_deaf_itself_gives_nobody_up() -> None:
+    """Others hear the executor: it is this node that is cut off, and its work may well go on."""
+    async with EngineBench() as bench:
+        executor = bench.executor("e1", credit=2)
+        await bench.adopt(0)
+        once, again = await bench.register(*pair(bench))
+        await bench.until(lambda: len(executor.running) == 2)
+        is_deaf = True
+        bench.engine.reaper.is_deaf = lambda: is_deaf
+        executor.drop()
+        await bench.pass_time(10)
+        assert (await bench.row(once)).state is not LOST
+        is_deaf = False  # nobody hears it: it is gone
+        await bench.until_state([once], LOST, within_s=bench.settings.lease_s + 1.0)
+        bench.executor("e2", credit=2, is_automatic=True)
+        await bench.until_state([again])

@@ -83,6 +83,10 @@ class DutyJudge:
         """Whether an executor heard last at `heard_s` counts as one that this node has."""
         return now_s - heard_s <= self._limits.executor_fresh_s
 
+    def is_deaf(self, facts: DutyFacts, now_s: float) -> bool:
+        """Whether it may be this node that hears nothing, and not the executors that are silent."""
+        return facts.others_have_executors and not self.is_fresh(facts.executor_heard_s, now_s)
+
     def judge(self, facts: DutyFacts, now_s: float) -> frozenset[str]:
         """Returns why this node should be aside; nothing when it should be on duty."""
         limits = self._limits

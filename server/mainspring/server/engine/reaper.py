@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -41,6 +41,11 @@ class Reaper:
         self._wake = asyncio.Event()
         self.is_busy = False
         """Whether a round is under way or has just been asked for."""
+        self.is_deaf: Callable[[], bool] = lambda: False
+        """Whether it may be this node that hears nothing, and not the executors that are silent: then no lease lapses.
+
+        Such a node steps aside, and who takes its partitions over asks the executors.
+        """
 
     def is_due(self) -> bool:
         """Whether a round would find something to do."""
@@ -144,8 +149,9 @@ class Reaper:
 
     async def _look_at_all(self) -> None:
         now_s = self._context.clock.lease_time()
-        if self._context.clock.monotonic() - self._slept_at_s > STOOD_STILL_S:
-            # The process stood still: others were not silent, this node was deaf.
+        has_stood_still = self._context.clock.monotonic() - self._slept_at_s > STOOD_STILL_S
+        if has_stood_still or self.is_deaf():
+            # Others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
         left = self._executors.left()
         for executor_id in self._executors.lapsed(now_s):
