@@ -270,7 +270,8 @@ def test_each_fault_is_told_how_late_what_was_due_in_it_ran() -> None:
     inside, after, far = fault("kill", "node-0"), fault("join", "node-3"), fault("join", "node-4")
     after = replace(after, from_at=ONCE_AT - 12 * S, until_at=ONCE_AT - 9 * S)
     far = replace(far, from_at=ONCE_AT - 14 * S, until_at=ONCE_AT - 10 * S)
-    figures = lateness_by_fault(late(4 * S, inside, after, far))
+    figures = [*lateness_by_fault(late(4 * S, inside)), *lateness_by_fault(late(4 * S, after))]
+    figures += lateness_by_fault(late(4 * S, far))
     assert [each.fault for each in figures] == [inside, after, far]
     # Due from a second before ONCE until 13 s after it: ONCE, CRON at +10 s, EVERY at +11 s.
     assert [each.due for each in figures] == [3, 3, 2]
@@ -279,6 +280,23 @@ def test_each_fault_is_told_how_late_what_was_due_in_it_ran() -> None:
     assert figures[0].latest is not None
     assert figures[0].latest.key == ONCE.key
     assert figures[0].never == 0
+
+
+def test_the_next_fault_ends_what_is_put_down_to_the_one_before() -> None:
+    before = fault("stop", "node-0", from_at=ONCE_AT - 2 * S, until_at=ONCE_AT - S, bound_us=S)
+    following = fault("kill", "node-1", from_at=ONCE_AT + 500_000, until_at=ONCE_AT + 3 * S)
+    first, second = lateness_by_fault(late(4 * S, before, following))
+    assert (first.due, first.late_us) == (2, 500_000)
+    assert second.due == 2
+    assert found(late(4 * S, before, following)) == set()
+    assert found(late(4 * S, before)) == {("I10", "fault/stop of node-0", None)}
+    # What was late before the next one began still counts.
+    assert found(late(4 * S, replace(before, bound_us=400_000), following)) == {
+        ("I10", "fault/stop of node-0", None)
+    }
+    # One that overlaps ends nothing.
+    overlapping = replace(following, from_at=before.until_at - 1)
+    assert lateness_by_fault(late(4 * S, before, overlapping))[0].late_us == 4 * S
 
 
 def test_a_bound_of_its_own_is_held_against_each_fault() -> None:

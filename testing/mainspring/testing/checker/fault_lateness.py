@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mainspring.testing.checker.case import Case, Evidence
 from mainspring.testing.checker.verdict import Limits, Violation, violation_of
+from mainspring.testing.expected import FOR_EVER_AT
 from mainspring.testing.history import Fault, History, LedgerRow
 
 SECOND_US = 1_000_000
@@ -13,7 +14,9 @@ SECOND_US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class FaultLateness:
-    """What was due from a fault's begin until it was healed and had settled. Durations in microseconds.
+    """What was due from a fault's begin until it was healed and had settled, or the next one began. In microseconds.
+
+    What still waits when the next fault begins is late because of this one only until then.
 
     Attributes:
         due: Executions that fell due then and were to run.
@@ -43,18 +46,14 @@ def lateness_of_faults(evidence: Evidence) -> tuple[FaultLateness, ...]:
         (case for case in evidence.cases if _counts(case)), key=lambda case: (case.due_at, case.key)
     )
     dues = [case.due_at for case in cases]
-    return tuple(
-        _figures(
-            evidence,
-            fault,
-            cases[
-                bisect_left(dues, fault.from_at) : bisect_left(
-                    dues, fault.until_at + evidence.limits.settle_us
-                )
-            ],
-        )
-        for fault in evidence.history.faults
-    )
+    figures: list[FaultLateness] = []
+    for fault in evidence.history.faults:
+        following = [other.from_at for other in evidence.history.faults if other.from_at >= fault.until_at]
+        next_at = min(following, default=FOR_EVER_AT)
+        end_at = min(fault.until_at + evidence.limits.settle_us, next_at)
+        span = slice(bisect_left(dues, fault.from_at), bisect_left(dues, end_at))
+        figures.append(_figures(evidence, fault, cases[span], next_at))
+    return tuple(figures)
 
 
 def _counts(case: Case) -> bool:
@@ -63,7 +62,7 @@ def _counts(case: Case) -> bool:
     return bool(case.runs) or case.row.state not in ("CANCELLED", "LOST")
 
 
-def _figures(evidence: Evidence, fault: Fault, cases: list[Case]) -> FaultLateness:
+def _figures(evidence: Evidence, fault: Fault, cases: list[Case], next_at: int) -> FaultLateness:
     worst: tuple[int, LedgerRow | None] = (0, None)
     late_from_due_us = never = 0
     for case in cases:
@@ -73,6 +72,7 @@ def _figures(evidence: Evidence, fault: Fault, cases: list[Case]) -> FaultLatene
         if started_at is None:
             never += 1
             started_at = max(evidence.history.ledger_read_at, row.due_at)
+        started_at = min(started_at, next_at)
         late_from_due_us = max(late_from_due_us, started_at - row.due_at)
         # What was started before an outage has nothing to do with it.
         base_at = min(evidence.counted_from(row.due_at), max(started_at, row.due_at))
