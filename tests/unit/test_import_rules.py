@@ -103,6 +103,8 @@ PURE = (
     f"{M}.hashing",
     f"{M}.assignment",
     f"{M}.ownership",
+    f"{M}.compatibility",
+    f"{M}.cluster_entry",
     f"{M}.lease",
     f"{E}.credit",
     f"{E}.attempts",
