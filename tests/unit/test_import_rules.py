@@ -30,6 +30,7 @@ PERSISTENCE = (
     *OBSERVED,
     f"{S}.persistence.store",
     f"{S}.persistence.migrations",
+    f"{M}.handover",
     f"{M}.lease",
     f"{M}.hashing",
 )
@@ -105,6 +106,7 @@ PURE = (
     f"{M}.ownership",
     f"{M}.compatibility",
     f"{M}.cluster_entry",
+    f"{M}.handover",
     f"{M}.lease",
     f"{E}.credit",
     f"{E}.attempts",

@@ -22,3 +22,7 @@ class PartitionRow(NamedTuple):
     """The fencing number: +1 at each change of owner; 0 before the first owner."""
     owner_id: str | None
     """The node id (unique per process start) of the owner, or None while the partition is free."""
+    released_at: int | None = None
+    """While it is free: when the last owner stopped firing, microseconds of cluster time; None when it did not say."""
+    released_by: str | None = None
+    """While it is free: that owner."""

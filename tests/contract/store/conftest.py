@@ -25,7 +25,12 @@ from mainspring.server.persistence.mysql.store import MySQLStore
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 from mainspring.server.persistence.store import Store
 
-EMPTY = ("DELETE FROM executions", "DELETE FROM tasks", "UPDATE partitions SET epoch = 0, owner_id = NULL")
+EMPTY = (
+    "DELETE FROM executions",
+    "DELETE FROM tasks",
+    "DELETE FROM handovers",
+    "UPDATE partitions SET epoch = 0, owner_id = NULL, released_at = NULL, released_by = NULL",
+)
 
 
 class Backend(Protocol):

@@ -31,7 +31,10 @@ from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
+from mainspring.server.persistence.store import HandoverCursor
+from mainspring.shard_manager.handover import ChangeReason, Handover
 from mainspring.shard_manager.hashing import partition_of, task_key
+from mainspring.shard_manager.lease import PartitionLease
 from mainspring.testing.sql_server import connect
 
 PARTITIONS = 256
@@ -59,6 +62,12 @@ def _task(number: int) -> NewTask:
     )
 
 
+def _handover(partition_id: int, epoch: int, firing_at: int) -> Handover:
+    return Handover(
+        partition_id, epoch, ChangeReason.REBALANCED, "you", "me", firing_at - 9, None, firing_at, 0, 0
+    )
+
+
 @pytest.fixture(scope="module", params=["mariadb", "mysql"])
 def filled_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database with 50,000 tasks and 50,000 executions, a tenth of them open, and fresh statistics."""
@@ -76,6 +85,9 @@ async def _fill(url: str) -> None:
     for begin in range(0, ROWS, 1000):
         await store.create_tasks([_task(number) for number in range(begin, begin + 1000)])
     await store.take_partitions([(partition_id, 0) for partition_id in range(PARTITIONS)], "me")
+    for epoch in range(50, 150):
+        records = [_handover(p, epoch, T0 - (150 - epoch) * SECOND) for p in range(PARTITIONS)]
+        await store.record_handovers(records, keep=100)
     await store.close()
     connection = connect(url)
     with connection.cursor() as cursor:
@@ -93,7 +105,7 @@ async def _fill(url: str) -> None:
         cursor.execute(
             f"UPDATE tasks SET last_scheduled_at = scheduled_at - {SECOND} WHERE scheduled_at < {T0 + 10_000 * 1000}"
         )
-        cursor.execute("ANALYZE TABLE tasks, executions, partitions")
+        cursor.execute("ANALYZE TABLE tasks, executions, partitions, handovers")
         cursor.fetchall()
     connection.close()
 
@@ -122,7 +134,9 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
 
     def keep(name: str) -> None:
         statements = [part for packet in packets for part in re.split(r";\s+(?=[A-Z]{4})", packet)]
-        units[name] = [s for s in statements if s.split()[0] in ("SELECT", "UPDATE", "INSERT", "WITH")]
+        units[name] = [
+            s for s in statements if s.split()[0] in ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
+        ]
         packets.clear()
 
     packets.clear()
@@ -202,7 +216,18 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     keep("list_executions")
     await store.take_partitions([(3, 7)], "you")
     await store.release_partitions([], "me")
+    await store.release_partitions([PartitionLease(3, 8)], "you", T0)
+    await store.take_partitions([(p, 8 if p == 3 else 1) for p in range(BATCH)], "you", True)
+    await store.take_partitions([(3, 9)], "me")
     keep("take_partitions")
+    await store.record_handovers([_handover(p, 150, T0) for p in range(BATCH)], keep=100)
+    keep("record_handovers")
+    handovers = await store.list_handovers(node_id=None, since_at=None, before=None, limit=BATCH)
+    assert len(handovers) == BATCH
+    before = HandoverCursor(handovers[-1].firing_at, handovers[-1].partition_id, handovers[-1].epoch)
+    await store.list_handovers(node_id=None, since_at=T0 - 99, before=before, limit=BATCH)
+    await store.list_handovers(node_id="me", since_at=T0 - 9, before=None, limit=BATCH)
+    keep("list_handovers")
     return units
 
 
@@ -216,6 +241,8 @@ INDEXES = {
     ("executions", "PRIMARY"),
     ("p", "PRIMARY"),
     ("partitions", "PRIMARY"),
+    ("handovers", "firing"),
+    ("h", "PRIMARY"),
 }
 EXPECTED_DUE = {"load_due_tasks", "load_due_tasks, a later page", "sweep that finds nothing"}
 EXPECTED_WAKE = {"load_open_executions", "load_open_executions, a later page"}

@@ -13,6 +13,7 @@ from mainspring.server.persistence.sqlite import (
     attempts,
     claims,
     fence,
+    handovers,
     ledger,
     partitions,
     recovery,
@@ -21,7 +22,7 @@ from mainspring.server.persistence.sqlite import (
 )
 from mainspring.server.persistence.sqlite.migrations import sqlite_migrations
 
-MODULES = (attempts, claims, fence, ledger, partitions, recovery, tasks, window)
+MODULES = (attempts, claims, fence, handovers, ledger, partitions, recovery, tasks, window)
 HARMLESS = {
     # All rows, in key order: that is the question.
     "partitions.READ_PARTITIONS": {"SCAN partitions"},

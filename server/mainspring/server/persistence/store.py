@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from mainspring.server.core.model import (
     Assignment,
@@ -35,6 +35,7 @@ from mainspring.server.core.model import (
     TaskRef,
 )
 from mainspring.server.errors import StoreError
+from mainspring.shard_manager.handover import Handover
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 
 
@@ -238,12 +239,23 @@ class PartitionStore(Protocol):
         """Reads all rows, by id."""
         ...
 
-    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
-        """Takes each (partition, expected epoch) by compare-and-set, an autocommit statement each; answers those won."""
+    async def take_partitions(
+        self, takes: Sequence[tuple[int, int]], owner_id: str, are_free: bool = False
+    ) -> list[PartitionLease]:
+        """Takes each (partition, expected epoch) by compare-and-set, an autocommit statement each; answers those won.
+
+        With `are_free` only those without an owner, and all in one statement.
+        """
         ...
 
-    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
-        """Frees each row that still shows exactly this epoch and owner."""
+    async def release_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str, released_at: int | None = None
+    ) -> None:
+        """Frees each row that still shows exactly this epoch and owner.
+
+        The row names the owner as `released_by`, and `released_at`, by default the database's time, in the same
+        statement; a take sets both back to None.
+        """
         ...
 
     async def reassert_partitions(
@@ -256,7 +268,33 @@ class PartitionStore(Protocol):
         ...
 
 
-class Store(TaskStore, LedgerStore, OwnerStore, PartitionStore, Protocol):
+class HandoverCursor(NamedTuple):
+    """A place in the list of hand-overs, which is in descending order of these."""
+
+    firing_at: int
+    partition_id: int
+    epoch: int
+
+
+class HandoverStore(Protocol):
+    """The record of changes of owner: for people, so nothing else depends on it."""
+
+    async def record_handovers(self, records: Sequence[Handover], *, keep: int) -> None:
+        """Writes records, each once (partition and epoch name it), and deletes those of their partitions that are
+        `keep` or more epochs older. Idempotent. Two autocommit statements: the second may fail without the first."""
+        ...
+
+    async def list_handovers(
+        self, *, node_id: str | None, since_at: int | None, before: HandoverCursor | None, limit: int
+    ) -> list[Handover]:
+        """Reads up to `limit` records behind `before`, newest first.
+
+        `node_id`: only those from or to this node. `since_at`: only those that fired at or after this instant.
+        """
+        ...
+
+
+class Store(TaskStore, LedgerStore, OwnerStore, PartitionStore, HandoverStore, Protocol):
     """All of it, and its life."""
 
     @property

@@ -35,8 +35,9 @@ class MySQLSettings:
     """Registrations and cancellations."""
     query: LaneSettings = LaneSettings(connections=2)
     """What callers read: a long listing must not hold up registrations."""
-    ownership: LaneSettings = LaneSettings(connections=2, max_waiters=100)
-    """Partition rows and the database's clock: never behind anything."""
+    ownership: LaneSettings = LaneSettings(connections=4, max_waiters=100)
+    """Partition rows and the database's clock: never behind anything. As many as there are steps of hand-overs under
+    way, so that their commits share one wait for the disk."""
     connect_timeout_s: float = 2.0
     """TCP connect, greeting, login and session set-up together."""
     statement_timeout_s: float = 3.0

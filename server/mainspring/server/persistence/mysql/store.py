@@ -6,6 +6,7 @@ from mainspring.server.persistence.mysql.attempts import AttemptUnits
 from mainspring.server.persistence.mysql.claims import ClaimUnits
 from mainspring.server.persistence.mysql.connection import StoreStats
 from mainspring.server.persistence.mysql.database import Database
+from mainspring.server.persistence.mysql.handovers import HandoverUnits
 from mainspring.server.persistence.mysql.ledger import LedgerUnits
 from mainspring.server.persistence.mysql.partitions import PartitionUnits
 from mainspring.server.persistence.mysql.recovery import RecoveryUnits
@@ -16,7 +17,14 @@ from mainspring.server.persistence.mysql.window import WindowUnits
 
 
 class MySQLStore(
-    TaskUnits, LedgerUnits, WindowUnits, ClaimUnits, RecoveryUnits, AttemptUnits, PartitionUnits
+    TaskUnits,
+    LedgerUnits,
+    WindowUnits,
+    ClaimUnits,
+    RecoveryUnits,
+    AttemptUnits,
+    PartitionUnits,
+    HandoverUnits,
 ):
     """Implements `Store` on MySQL or MariaDB.
 

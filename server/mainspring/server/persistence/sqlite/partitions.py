@@ -8,15 +8,20 @@ from collections.abc import Iterable, Sequence
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 
-READ_PARTITIONS = "SELECT partition_id, epoch, owner_id FROM partitions ORDER BY partition_id"
+READ_PARTITIONS = """SELECT partition_id, epoch, owner_id, released_at, released_by
+FROM partitions ORDER BY partition_id"""
 
-TAKE_PARTITION = """UPDATE partitions SET epoch = epoch + 1, owner_id = :owner_id
+TAKE_PARTITION = """UPDATE partitions
+SET epoch = epoch + 1, owner_id = :owner_id, released_at = NULL, released_by = NULL
 WHERE partition_id = :partition_id AND epoch = :epoch"""
 
-RELEASE_PARTITION = """UPDATE partitions SET owner_id = NULL
+TAKE_FREE_PARTITION = f"{TAKE_PARTITION} AND owner_id IS NULL"
+
+RELEASE_PARTITION = """UPDATE partitions SET owner_id = NULL, released_by = :owner_id, released_at = :released_at
 WHERE partition_id = :partition_id AND epoch = :epoch AND owner_id = :owner_id"""
 
-REASSERT_PARTITION = """UPDATE partitions SET epoch = :epoch + 1, owner_id = :owner_id
+REASSERT_PARTITION = """UPDATE partitions
+SET epoch = :epoch + 1, owner_id = :owner_id, released_at = NULL, released_by = NULL
 WHERE partition_id = :partition_id AND epoch < :epoch"""
 
 
@@ -33,14 +38,19 @@ class PartitionUnits(Units):
         rows = await self._read(lambda connection: connection.execute(READ_PARTITIONS).fetchall())
         return [PartitionRow._make(row) for row in rows]
 
-    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+    async def take_partitions(
+        self, takes: Sequence[tuple[int, int]], owner_id: str, are_free: bool = False
+    ) -> list[PartitionLease]:
         """See `PartitionStore.take_partitions`."""
-        changed = await self._each(TAKE_PARTITION, takes, owner_id)
+        changed = await self._each(TAKE_FREE_PARTITION if are_free else TAKE_PARTITION, takes, owner_id)
         return [PartitionLease(partition_id, epoch + 1) for partition_id, epoch in changed]
 
-    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+    async def release_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str, released_at: int | None = None
+    ) -> None:
         """See `PartitionStore.release_partitions`."""
-        await self._each(RELEASE_PARTITION, leases, owner_id)
+        at = self._db.now() if released_at is None else released_at
+        await self._each(RELEASE_PARTITION, leases, owner_id, released_at=at)
 
     async def reassert_partitions(
         self, leases: Sequence[PartitionLease], owner_id: str
@@ -50,7 +60,7 @@ class PartitionUnits(Units):
         return [PartitionLease(partition_id, epoch + 1) for partition_id, epoch in changed]
 
     async def _each(
-        self, statement: str, terms: Iterable[tuple[int, int]], owner_id: str
+        self, statement: str, terms: Iterable[tuple[int, int]], owner_id: str, **more: int
     ) -> list[tuple[int, int]]:
         """Runs the statement for each (partition, epoch); answers those it changed."""
         wanted = list(terms)
@@ -60,7 +70,8 @@ class PartitionUnits(Units):
                 (partition_id, epoch)
                 for partition_id, epoch in wanted
                 if connection.execute(
-                    statement, {"partition_id": partition_id, "epoch": epoch, "owner_id": owner_id}
+                    statement,
+                    {"partition_id": partition_id, "epoch": epoch, "owner_id": owner_id, **more},
                 ).rowcount
             ]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mainspring.server.persistence.sqlite.attempts import AttemptUnits
 from mainspring.server.persistence.sqlite.claims import ClaimUnits
 from mainspring.server.persistence.sqlite.database import Database, SQLiteStats, Units
+from mainspring.server.persistence.sqlite.handovers import HandoverUnits
 from mainspring.server.persistence.sqlite.ledger import LedgerUnits
 from mainspring.server.persistence.sqlite.partitions import PartitionUnits
 from mainspring.server.persistence.sqlite.recovery import RecoveryUnits
@@ -21,7 +22,14 @@ def _wall_clock() -> int:
 
 
 class SQLiteStore(
-    TaskUnits, LedgerUnits, WindowUnits, ClaimUnits, RecoveryUnits, AttemptUnits, PartitionUnits
+    TaskUnits,
+    LedgerUnits,
+    WindowUnits,
+    ClaimUnits,
+    RecoveryUnits,
+    AttemptUnits,
+    PartitionUnits,
+    HandoverUnits,
 ):
     """Implements `Store` on a SQLite file, or in memory. It makes its schema by itself.
 
