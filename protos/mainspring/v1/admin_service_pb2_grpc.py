@@ -45,6 +45,21 @@ class AdminServiceStub:
                 request_serializer=mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsResponse.FromString,
                 _registered_method=True)
+        self.ListHandovers = channel.unary_unary(
+                '/mainspring.v1.AdminService/ListHandovers',
+                request_serializer=mainspring_dot_v1_dot_admin__service__pb2.ListHandoversRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_admin__service__pb2.ListHandoversResponse.FromString,
+                _registered_method=True)
+        self.DrainNode = channel.unary_unary(
+                '/mainspring.v1.AdminService/DrainNode',
+                request_serializer=mainspring_dot_v1_dot_admin__service__pb2.DrainNodeRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_admin__service__pb2.DrainNodeResponse.FromString,
+                _registered_method=True)
+        self.UndrainNode = channel.unary_unary(
+                '/mainspring.v1.AdminService/UndrainNode',
+                request_serializer=mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -65,6 +80,31 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListHandovers(self, request, context):
+        """The changes of owner of partitions, newest first: the last 100 or so of each partition.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainNode(self, request, context):
+        """Has a node give all its partitions to others, in order. It goes on to serve calls and executors, and takes nothing
+        until UndrainNode or its next start. Any node may be asked. Returns when the node has been told, before it is empty.
+
+        NOT_FOUND: there is no such member; names those that there are. FAILED_PRECONDITION: no other node is ready to take
+        anything. Draining a drained node changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainNode(self, request, context):
+        """Ends a drain: the node takes its share of the partitions again. A node that is not drained stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +117,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListPartitions,
                     request_deserializer=mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsResponse.SerializeToString,
+            ),
+            'ListHandovers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHandovers,
+                    request_deserializer=mainspring_dot_v1_dot_admin__service__pb2.ListHandoversRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_admin__service__pb2.ListHandoversResponse.SerializeToString,
+            ),
+            'DrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNode,
+                    request_deserializer=mainspring_dot_v1_dot_admin__service__pb2.DrainNodeRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_admin__service__pb2.DrainNodeResponse.SerializeToString,
+            ),
+            'UndrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainNode,
+                    request_deserializer=mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +189,87 @@ class AdminService:
             '/mainspring.v1.AdminService/ListPartitions',
             mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsRequest.SerializeToString,
             mainspring_dot_v1_dot_admin__service__pb2.ListPartitionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHandovers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.AdminService/ListHandovers',
+            mainspring_dot_v1_dot_admin__service__pb2.ListHandoversRequest.SerializeToString,
+            mainspring_dot_v1_dot_admin__service__pb2.ListHandoversResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.AdminService/DrainNode',
+            mainspring_dot_v1_dot_admin__service__pb2.DrainNodeRequest.SerializeToString,
+            mainspring_dot_v1_dot_admin__service__pb2.DrainNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.AdminService/UndrainNode',
+            mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeRequest.SerializeToString,
+            mainspring_dot_v1_dot_admin__service__pb2.UndrainNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

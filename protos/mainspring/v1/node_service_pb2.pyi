@@ -54,11 +54,37 @@ class ForwardResultsResponse(_message.Message):
     def __init__(self, saved: _Optional[_Iterable[_Union[_executor_service_pb2.AttemptRef, _Mapping]]] = ...) -> None: ...
 
 class AnnounceReleaseRequest(_message.Message):
-    __slots__ = ("partition_ids",)
+    __slots__ = ("partition_ids", "releases")
     PARTITION_IDS_FIELD_NUMBER: _ClassVar[int]
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
     partition_ids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, partition_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+    releases: _containers.RepeatedCompositeFieldContainer[Release]
+    def __init__(self, partition_ids: _Optional[_Iterable[int]] = ..., releases: _Optional[_Iterable[_Union[Release, _Mapping]]] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("partition_id", "epoch", "node_id", "released_at_us")
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    partition_id: int
+    epoch: int
+    node_id: str
+    released_at_us: int
+    def __init__(self, partition_id: _Optional[int] = ..., epoch: _Optional[int] = ..., node_id: _Optional[str] = ..., released_at_us: _Optional[int] = ...) -> None: ...
 
 class AnnounceReleaseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetDrainedRequest(_message.Message):
+    __slots__ = ("node_id", "is_drained")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_DRAINED_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    is_drained: bool
+    def __init__(self, node_id: _Optional[str] = ..., is_drained: _Optional[bool] = ...) -> None: ...
+
+class SetDrainedResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -51,6 +51,11 @@ class NodeServiceStub:
                 request_serializer=mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseResponse.FromString,
                 _registered_method=True)
+        self.SetDrained = channel.unary_unary(
+                '/mainspring.v1.NodeService/SetDrained',
+                request_serializer=mainspring_dot_v1_dot_node__service__pb2.SetDrainedRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_node__service__pb2.SetDrainedResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -79,6 +84,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetDrained(self, request, context):
+        """Drains this node, or ends that: AdminService.DrainNode and UndrainNode, asked of another node.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +108,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.AnnounceRelease,
                     request_deserializer=mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseResponse.SerializeToString,
+            ),
+            'SetDrained': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDrained,
+                    request_deserializer=mainspring_dot_v1_dot_node__service__pb2.SetDrainedRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_node__service__pb2.SetDrainedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +198,33 @@ class NodeService:
             '/mainspring.v1.NodeService/AnnounceRelease',
             mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseRequest.SerializeToString,
             mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDrained(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.NodeService/SetDrained',
+            mainspring_dot_v1_dot_node__service__pb2.SetDrainedRequest.SerializeToString,
+            mainspring_dot_v1_dot_node__service__pb2.SetDrainedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,6 +25,7 @@ from mainspring.server.observability.metrics import Metrics
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc.admin_service import AdminServicer
 from mainspring.server.rpc.channel_options import SERVER_OPTIONS
+from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.execution_service import ExecutionServicer
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.interceptors import CallInterceptor
@@ -51,6 +52,7 @@ log = structlog.get_logger(__name__)
 DUTY_ROUND_S = 0.1
 LOOP_LAG_ROUND_S = 0.1
 STOOD_STILL_S = 2.0
+UNOWNED_ROUND_S = 1.0
 FLUSH_S = 1.0
 RECONCILE_S = 5.0
 GOODBYE_S = 0.5
@@ -135,6 +137,7 @@ class Node:
             "nodes": _NodeListRound(membership, executors, self._peers, self.address).run_round,
             "fenced": lambda: self._fenced_round(manager, engine),
             "lag": self._lag_round,
+            "unowned": lambda: self._unowned_round(manager),
         }
         await self._server.start()
         await membership.start()
@@ -184,16 +187,17 @@ class Node:
     ) -> None:
         """Adds every service to the gRPC server, before it starts. A node of another kind adds its own to these."""
         server, clock, store = self._server, self._clock, self._store
+        drainer = Drainer(self.node_id, manager, membership, self._peers)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskServicer(clock, store, engine, self._config.limits), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(ExecutionServicer(store), server)
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(
-            NodeServicer(clock, engine, manager.on_release_announced), server
+            NodeServicer(clock, engine, manager.on_release_announced, drainer), server
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-            AdminServicer(clock, store, engine, membership, self.node_id), server
+            AdminServicer(clock, store, engine, membership, drainer, self.node_id), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
@@ -242,6 +246,13 @@ class Node:
                 await manager.reconcile()
         engine.adopt_missing(manager.holds)
 
+    async def _unowned_round(self, manager: PartitionManager) -> None:
+        """Shows partitions that nobody fires; the manager alarms in the log."""
+        waiting_s = manager.unowned().values()
+        self.metrics.partitions_unowned.set(len(waiting_s))
+        self.metrics.partitions_unowned_s.set(max(waiting_s, default=0.0))
+        await self._clock.sleep(UNOWNED_ROUND_S)
+
     async def _lag_round(self) -> None:
         begun_s = self._clock.monotonic()
         await self._clock.sleep(LOOP_LAG_ROUND_S)
@@ -275,6 +286,7 @@ class _NodeListRound:
             for session in self._executors.sessions():
                 session.tell_nodes(addresses)
         members = {member.address for member in self._membership.view().members.values()}
+        self._peers.get_ready([address for address in members if address != self._own_address])
         await self._peers.forget([address for address in self._peers.addresses() if address not in members])
 
 

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import structlog
 
+from mainspring.shard_manager.handover import OwnerChange, Release
 from mainspring.shard_manager.lease import PartitionLease
-from mainspring.shard_manager.membership import Member, OwnershipStore, PartitionHost, Peers, Timer
+from mainspring.shard_manager.membership import ClusterTimer, Member, OwnershipStore, PartitionHost, Peers
 from mainspring.shard_manager.ownership import Take, TakeReason
 from mainspring.shard_manager.settings import ActionLimits, OwnershipStats
 
@@ -33,7 +34,7 @@ class Holdings:
         store: OwnershipStore,
         host: PartitionHost,
         peers: Peers,
-        timer: Timer,
+        timer: ClusterTimer,
         limits: ActionLimits,
         stats: OwnershipStats,
         rng: random.Random,
@@ -44,7 +45,8 @@ class Holdings:
         self._timer, self._limits, self._stats, self._rng = timer, limits, stats, rng
         self._on_change = on_change
         self._prepares = asyncio.Semaphore(limits.concurrent_prepares)
-        self._steps = asyncio.Semaphore(limits.concurrent_steps)
+        self._takes = asyncio.Semaphore(limits.concurrent_takes)
+        self._releases = asyncio.Semaphore(limits.concurrent_releases)
         self._retries: dict[int, tuple[int, float]] = {}
         self._prepared_at: dict[int, float] = {}
         self.held: dict[int, int] = {}
@@ -146,6 +148,7 @@ class Holdings:
             self._put_off(partition_ids)
         else:
             self._prepared_at.update(dict.fromkeys(partition_ids, begun_at))
+            log.info("partitions_prepared", partition_ids=list(partition_ids))
 
     async def _take(self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]) -> None:
         fresh_after = self._timer.monotonic() - self._limits.prepared_max_age_s
@@ -158,7 +161,7 @@ class Holdings:
         if stale:
             await self._prepare(stale)
         for step in self._steps_of(takes):
-            async with self._steps:
+            async with self._takes:
                 await self._take_step(step, is_still_wanted)
 
     async def _take_step(self, takes: Sequence[Take], is_still_wanted: Callable[[Take], bool]) -> None:
@@ -189,13 +192,16 @@ class Holdings:
     async def _state_claim(self, takes: Sequence[Take]) -> list[PartitionLease]:
         """Write the rows; nothing is ours when the outcome is unknown."""
         plain = [take for take in takes if take.new_epoch == take.expected_epoch + 1]
+        free = [take for take in plain if take.reason is TakeReason.FREE]
+        owned = [take for take in plain if take.reason is not TakeReason.FREE]
         raised = [take for take in takes if take.new_epoch != take.expected_epoch + 1]
         leases: list[PartitionLease] = []
         try:
             async with self._timer.timeout(self._limits.statement_s):
-                if plain:
-                    expected = [(take.partition_id, take.expected_epoch) for take in plain]
-                    leases += await self._store.take_partitions(expected, self._node_id)
+                for some, are_free in ((free, True), (owned, False)):
+                    if some:
+                        expected = [(take.partition_id, take.expected_epoch) for take in some]
+                        leases += await self._store.take_partitions(expected, self._node_id, are_free)
                 if raised:
                     overtaken = [PartitionLease(take.partition_id, take.new_epoch - 1) for take in raised]
                     leases += await self._store.reassert_partitions(overtaken, self._node_id)
@@ -210,23 +216,36 @@ class Holdings:
         for lease in leases:
             self._prepared_at.pop(lease.partition_id, None)
             self.held[lease.partition_id] = lease.epoch
-        self._host.adopt(leases)
-        taken = set(_ids(leases))
-        reasons = Counter(take.reason.value for take in takes if take.partition_id in taken)
-        log.info("partitions_taken", leases=dict(leases), reasons=dict(reasons))
+        by_id = {take.partition_id: take for take in takes}
+        changes = [self._change(by_id[lease.partition_id], lease) for lease in leases]
+        self._host.adopt(leases, changes)
+        reasons = Counter(change.reason.name.lower() for change in changes)
+        from_nodes = sorted({change.from_node for change in changes if change.from_node is not None})
+        log.info("partitions_taken", leases=dict(leases), reasons=dict(reasons), from_nodes=from_nodes)
         self._on_change()
+
+    def _change(self, take: Take, lease: PartitionLease) -> OwnerChange:
+        noticed_at = None
+        if take.noticed_s is not None:
+            noticed_at = self._timer.now() - int((self._timer.monotonic() - take.noticed_s) * 1_000_000)
+        return OwnerChange(lease, take.previous_owner, take.change, take.released_at, noticed_at)
 
     async def _release(self, leases: Sequence[PartitionLease], successor: Member | None) -> None:
         for step in self._steps_of(leases):
-            async with self._steps:
+            async with self._releases:
                 going = [lease for lease in step if self.held.get(lease.partition_id) == lease.epoch]
-                if going and await self._surrender(going) and successor is not None:
-                    successor = successor if await self._announce(going, successor) else None
+                if not going:
+                    continue
+                released_at = await self._surrender(going)
+                if released_at is not None and successor is not None:
+                    releases = [Release(*lease, self._node_id, released_at) for lease in going]
+                    successor = successor if await self._announce(releases, successor) else None
 
-    async def _surrender(self, leases: Sequence[PartitionLease]) -> bool:
-        """Stop firing and free the rows; return whether they are known to be free."""
+    async def _surrender(self, leases: Sequence[PartitionLease]) -> int | None:
+        """Stop firing and free the rows; return when firing stopped (cluster time), None when they may not be free."""
         for lease in leases:
             del self.held[lease.partition_id]
+        stopped_at, stopped_s = self._timer.now(), self._timer.monotonic()
         try:
             async with self._timer.timeout(self._limits.surrender_s):
                 await self._host.surrender(leases)
@@ -234,34 +253,38 @@ class Holdings:
             # Freeing the row is safe all the same: what is still in flight fails at the fence.
             log.warning("surrender_failed", partition_ids=_ids(leases), error=repr(error))
             self._host.revoke(leases)
-        return await self._free(leases)
+        surrender_ms = round((self._timer.monotonic() - stopped_s) * 1000, 1)
+        is_free = await self._free(leases, stopped_at, surrender_ms=surrender_ms)
+        return stopped_at if is_free else None
 
-    async def _announce(self, leases: Sequence[PartitionLease], successor: Member) -> bool:
+    async def _announce(self, releases: Sequence[Release], successor: Member) -> bool:
         try:
             async with self._timer.timeout(self._limits.announce_s):
-                await self._peers.announce_release(successor.node_id, successor.address, _ids(leases))
+                await self._peers.announce_release(successor.node_id, successor.address, releases)
         except Exception as error:  # it looks at the rows every 100 ms anyway
             self._stats.failed_announcements += 1
             log.info("announce_release_failed", node_id=successor.node_id, error=repr(error))
             return False
         return True
 
-    async def _free(self, leases: Sequence[PartitionLease]) -> bool:
+    async def _free(self, leases: Sequence[PartitionLease], released_at: int | None, **facts: float) -> bool:
+        begun_s = self._timer.monotonic()
         try:
             async with self._timer.timeout(self._limits.statement_s):
-                await self._store.release_partitions(leases, self._node_id)
+                await self._store.release_partitions(leases, self._node_id, released_at)
         except Exception as error:
             self._stats.failed_releases += len(leases)
             log.warning("release_failed", partition_ids=_ids(leases), error=repr(error))
             self._put_off(_ids(leases))
             return False
         self._stats.released += len(leases)
-        log.info("partitions_released", partition_ids=_ids(leases))
+        statement_ms = round((self._timer.monotonic() - begun_s) * 1000, 1)
+        log.info("partitions_released", partition_ids=_ids(leases), statement_ms=statement_ms, **facts)
         return True
 
     async def _clear(self, leases: Sequence[PartitionLease]) -> None:
-        async with self._steps:
-            await self._free(leases)
+        async with self._releases:
+            await self._free(leases, None)
 
     def _steps_of(self, items: Sequence[T]) -> list[Sequence[T]]:
         return [items[at : at + self._limits.step] for at in range(0, len(items), self._limits.step)]

@@ -13,21 +13,24 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
+from mainspring.shard_manager.handover import Release
 from mainspring.shard_manager.holdings import Holdings
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 from mainspring.shard_manager.membership import (
+    LEAVING,
+    ClusterTimer,
     Member,
     Membership,
     MembershipView,
     OwnershipStore,
     PartitionHost,
     Peers,
-    Timer,
 )
 from mainspring.shard_manager.ownership import (
     Decisions,
     Take,
     TakeReason,
+    announced_take,
     decide,
     is_fresh,
 )
@@ -39,8 +42,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 STARTING = "starting"
 """A reason to be aside: the other members have not been looked at yet."""
-LEAVING = "leaving"
-"""In `Member.away`: the node is stopping in order."""
 
 
 class PartitionManager:
@@ -57,7 +58,7 @@ class PartitionManager:
         store: OwnershipStore,
         host: PartitionHost,
         peers: Peers,
-        timer: Timer,
+        timer: ClusterTimer,
         settings: ManagerSettings | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class PartitionManager:
         self._rng = rng or random.Random()
         self.stats = OwnershipStats()
         self._holdings = Holdings(
-            node_id, store, host, peers, timer, self._settings.limits, self.stats, self._rng, self._changed
+            node_id, store, host, peers, timer, self._settings.limits, self.stats, self._rng, self._publish
         )
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
@@ -156,10 +157,30 @@ class PartitionManager:
             self._executors = executors
             self._publish()
 
-    def on_release_announced(self, partition_ids: Iterable[int]) -> None:
-        """A peer has freed these for us: look at the rows at once."""
-        if any(self._picture.desired.get(partition) == self._node_id for partition in partition_ids):
+    def on_release_announced(self, releases: Sequence[Release]) -> None:
+        """A peer has freed these for us: take what is prepared without a look at the rows, for the statement looks.
+
+        The rows are read at once for the rest.
+        """
+        view, holdings = self._membership.view(), self._holdings
+        self._picture.see_releases(releases, self._timer.monotonic())
+        takes = [announced_take(release, view) for release in releases if self._may_take(release)]
+        if self._tasks is not None:
+            for action in holdings.take(takes, self._is_still_wanted):
+                self._spawn(action, "shard-manager-action")
+        if len(takes) < len(releases):
             self._wake.set()
+
+    def _may_take(self, release: Release) -> bool:
+        holdings, partition = self._holdings, release.partition_id
+        return (
+            self._picture.desired.get(partition) == self._node_id
+            and partition in holdings.prepared
+            and partition not in holdings.held
+            and partition not in holdings.busy
+            and not holdings.is_put_off(partition)
+            and release.epoch >= self._picture.highest_epoch(partition)
+        )
 
     def observe_rows(self, rows: Iterable[PartitionRow]) -> None:
         """Take in rows that somebody else has read (the engine's sweep); a lost lease is revoked before return."""
@@ -262,8 +283,8 @@ class PartitionManager:
         self._reconcilers = [done for done in self._reconcilers if not done.done()]
         # A row that an action may have changed while it was being read says nothing.
         usable = {row.partition_id: row for row in rows if row.partition_id not in busy | holdings.busy}
-        picture.see_rows(usable.values() if picture.rows else rows)
         view, now = self._membership.view(), self._timer.monotonic()
+        picture.see_rows(usable.values() if picture.rows else rows, now)
         situation = picture.situation(
             view,
             usable,
@@ -273,6 +294,7 @@ class PartitionManager:
             now,
             self.is_ready,
             self._is_leaving,
+            self._unowned.since,
         )
         decisions = decide(situation, self._settings.rules)
         picture.moves = decisions.moves

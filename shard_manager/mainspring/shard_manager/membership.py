@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from mainspring.shard_manager.handover import OwnerChange, Release
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 
 
@@ -26,6 +27,10 @@ class ProtocolRange(NamedTuple):
 FIRST_PROTOCOL = ProtocolRange(1, 1)
 """What nodes speak that do not say."""
 
+DRAINED = "drained"
+"""In `Member.away`: it was told to give everything away."""
+LEAVING = "leaving"
+"""In `Member.away`: it was told to stop."""
 DATABASE_AWAY = "database"
 """In `Member.away`: its database does not answer it, so that it cannot free a row."""
 
@@ -123,11 +128,14 @@ class OwnershipStore(Protocol):
     async def read_partitions(self) -> list[PartitionRow]:
         """Return all partition rows, committed and from the primary."""
 
-    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+    async def take_partitions(
+        self, takes: Sequence[tuple[int, int]], owner_id: str, are_free: bool = False
+    ) -> list[PartitionLease]:
         """Take each (partition, expected epoch) whose row still shows that epoch: epoch + 1, this owner.
 
         One autocommit statement each (``SET epoch = epoch + 1, owner_id = ? WHERE id = ? AND epoch = ?``),
-        so that no row waits for another. Returns the leases won, with the new epoch.
+        so that no row waits for another. With `are_free` only those that nobody owns, in one statement: who freed them
+        left no transaction behind. Returns the leases won, with the new epoch.
         """
 
     async def reassert_partitions(
@@ -139,8 +147,14 @@ class OwnershipStore(Protocol):
         executors have seen must never come again. Returns the new leases of the rows that were behind.
         """
 
-    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
-        """Free each row that still shows this owner and exactly this epoch; the epoch stays."""
+    async def release_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str, released_at: int | None = None
+    ) -> None:
+        """Free each row that still shows this owner and exactly this epoch; the epoch stays.
+
+        The row says from then on who freed it, and since when nobody fires: `released_at`, microseconds of cluster time;
+        the present when left out.
+        """
 
 
 class PartitionHost(Protocol):
@@ -158,12 +172,16 @@ class PartitionHost(Protocol):
     def discard(self, partition_ids: Sequence[int]) -> None:
         """Forget what `prepare` loaded; also called when it failed half-way."""
 
-    def adopt(self, leases: Sequence[PartitionLease]) -> None:
-        """Begin to fire. What changed since `prepare` has to be found by the host: one sweep at once will do."""
+    def adopt(self, leases: Sequence[PartitionLease], changes: Sequence[OwnerChange] = ()) -> None:
+        """Begin to fire. What changed since `prepare` has to be found by the host: one sweep at once will do.
+
+        `changes` say where the leases come from, for the record.
+        """
 
     async def surrender(self, leases: Sequence[PartitionLease]) -> None:
-        """Stop claiming at once; return when nothing is in flight under these leases. Then their state is gone. After
-        an error or a few seconds, `revoke` follows."""
+        """Stop claiming at once; return when nothing is in flight under these leases and the successor, asking about
+        what they left open, will be told the truth. Then their state is gone. After an error or a few seconds,
+        `revoke` follows."""
 
     def revoke(self, leases: Sequence[PartitionLease]) -> None:
         """Drop these at once: another epoch rules, or may rule. Leases that are not held are ignored."""
@@ -172,7 +190,7 @@ class PartitionHost(Protocol):
 class Peers(Protocol):
     """Best-effort calls to other nodes; bounded in time by the implementation. Errors are logged and forgotten."""
 
-    async def announce_release(self, node_id: str, address: str, partition_ids: Sequence[int]) -> None:
+    async def announce_release(self, node_id: str, address: str, releases: Sequence[Release]) -> None:
         """Tell a node that these partitions are free for it: it calls `PartitionManager.on_release_announced`."""
 
 
@@ -187,3 +205,10 @@ class Timer(Protocol):
 
     def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
         """Return a context that raises TimeoutError when its body takes longer; as `asyncio.timeout`."""
+
+
+class ClusterTimer(Timer, Protocol):
+    """Time, and the instant by which the whole cluster goes, for the record."""
+
+    def now(self) -> int:
+        """Return cluster time, microseconds since 1970 UTC."""

@@ -21,7 +21,7 @@ When a partition that is ours by assignment is taken, by what its row says:
 | ourselves, not held | at once, with a new epoch: a take or release of ours had an unknown outcome |
 | nobody | at once; in a session younger than 0.3 s (`settle_s`) when it is that old |
 | no member | at once; in a session younger than 3 s (`grace_s`) when it is that old |
-| a live member | when it has been asked for 2 s (`force_after_s`) and not released |
+| a live member | when it has been asked for 2 s (`force_after_s`) and has let go of nothing for as long |
 | a live member, aside for its database | the same after 0.3 s (`force_unable_s`): it cannot free a row |
 
 - **Grace.** A new session means that we have just started or that our old session expired, and then the other nodes'
@@ -44,11 +44,12 @@ When a partition that is ours by assignment is taken, by what its row says:
 import enum
 import math
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mainspring.shard_manager.handover import ChangeReason, Release
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
-from mainspring.shard_manager.membership import DATABASE_AWAY, MembershipView
+from mainspring.shard_manager.membership import DATABASE_AWAY, DRAINED, LEAVING, MembershipView
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,14 @@ class Take(NamedTuple):
     expected_epoch: int
     new_epoch: int
     previous_owner: str | None
+    """Who fired last: the owner in the row; of a free one, who freed it; of one that we re-assert, ourselves."""
     reason: TakeReason
+    change: ChangeReason
+    """The same for operators, who want to know why it was free."""
+    released_at: int | None = None
+    """When the last owner stopped firing, microseconds of cluster time; only of a row that it has freed."""
+    noticed_s: float | None = None
+    """When this node noticed that nobody fires, seconds of the timer; only without `released_at`."""
 
 
 class Move(NamedTuple):
@@ -119,6 +127,10 @@ class Situation:
     is_leaving: bool
     store_steady_since: float = -math.inf
     """Since when our database has answered without a break: -inf for always, +inf while it does not."""
+    let_go_at: Mapping[str, float] = field(default_factory=dict)
+    """When each node was last seen to let go of a partition."""
+    unowned_since: Mapping[int, float] = field(default_factory=dict)
+    """Since when partitions have been seen without a live owner, those that were seen before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +261,8 @@ class _Draft:
             self._prepare.append(partition)
             return
         force_after_s = self._rules.force_unable_s if is_unable else self._rules.force_after_s
-        if facts.now - self._asked_since(partition, owner) >= force_after_s:
+        quiet_since = max(self._asked_since(partition, owner), facts.let_go_at.get(owner, -math.inf))
+        if facts.now - quiet_since >= force_after_s:
             self._add_take(row, TakeReason.FORCED)
 
     def _asked_since(self, partition: int, owner: str) -> float:
@@ -260,8 +273,30 @@ class _Draft:
         return move.since
 
     def _add_take(self, row: PartitionRow, reason: TakeReason) -> None:
-        highest = max(row.epoch, self._facts.highest_epochs.get(row.partition_id, 0))
-        self._take.append(Take(row.partition_id, row.epoch, highest + 1, row.owner_id, reason))
+        facts, partition = self._facts, row.partition_id
+        highest = max(row.epoch, facts.highest_epochs.get(partition, 0))
+        is_released = reason is TakeReason.FREE
+        noticed_s = None
+        if not is_released:
+            is_dead = reason is TakeReason.OWNER_GONE
+            noticed_s = facts.unowned_since.get(partition, facts.now) if is_dead else facts.now
+        self._take.append(
+            Take(
+                partition,
+                row.epoch,
+                highest + 1,
+                self._last_owner(row, reason),
+                reason,
+                _why_free(row, facts.view) if is_released else _SAME_WORD[reason],
+                row.released_at if is_released else None,
+                noticed_s,
+            )
+        )
+
+    def _last_owner(self, row: PartitionRow, reason: TakeReason) -> str | None:
+        if reason is TakeReason.REASSERTED:
+            return self._facts.node_id
+        return row.released_by if reason is TakeReason.FREE else row.owner_id
 
     def decisions(self) -> Decisions:
         work = self._revoke or self._take or self._prepare or self._release or self._clear
@@ -276,3 +311,39 @@ class _Draft:
             is_fresh=self._fresh,
             is_calm=not work and not self._waiting,
         )
+
+
+_SAME_WORD = {
+    TakeReason.OWNER_GONE: ChangeReason.OWNER_GONE,
+    TakeReason.FORCED: ChangeReason.FORCED,
+    TakeReason.OWN_ROW: ChangeReason.RETAKEN,
+    TakeReason.REASSERTED: ChangeReason.REASSERTED,
+}
+
+
+def announced_take(release: Release, view: MembershipView) -> Take:
+    """Return the take of a partition whose owner says that it has let go of it: no need to read the row before."""
+    row = PartitionRow(release.partition_id, release.epoch, None, release.released_at, release.released_by)
+    return Take(
+        row.partition_id,
+        row.epoch,
+        row.epoch + 1,
+        row.released_by,
+        TakeReason.FREE,
+        _why_free(row, view),
+        row.released_at,
+    )
+
+
+def _why_free(row: PartitionRow, view: MembershipView) -> ChangeReason:
+    """Return why the last owner of a free partition has freed it, by what it says of itself now."""
+    if row.released_by is None:
+        return ChangeReason.FREE
+    last_owner = view.members.get(row.released_by)
+    if last_owner is None:
+        return ChangeReason.LEAVING
+    if last_owner.ready:
+        return ChangeReason.REBALANCED
+    if LEAVING in last_owner.away or not last_owner.away:
+        return ChangeReason.LEAVING
+    return ChangeReason.DRAINED if DRAINED in last_owner.away else ChangeReason.STEPPED_ASIDE

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import structlog
 
 from mainspring.shard_manager.assignment import assign
+from mainspring.shard_manager.handover import Release
 from mainspring.shard_manager.lease import PartitionRow
 from mainspring.shard_manager.membership import MembershipView
 from mainspring.shard_manager.ownership import Move, OwnershipRules, Situation
@@ -21,6 +22,7 @@ class Picture:
         self._node_id, self._rules = node_id, rules
         self._rows: dict[int, PartitionRow] = {}
         self._highest: dict[int, int] = {}
+        self._let_go_at: dict[str, float] = {}
         self._ready_ids: frozenset[str] = frozenset()
         self._ready_changed_at = -math.inf
         self.distrust_before = -math.inf
@@ -35,16 +37,27 @@ class Picture:
         """All partition rows as last read, by id."""
         return [self._rows[partition] for partition in sorted(self._rows)]
 
-    def see_rows(self, rows: Iterable[PartitionRow]) -> None:
+    def see_rows(self, rows: Iterable[PartitionRow], now: float) -> None:
         """Remember rows just read; rows of partitions that are missing (a database away) stay as they were."""
         for row in rows:
+            before = self._rows.get(row.partition_id)
+            if before is not None and before.owner_id is not None and before.owner_id == row.released_by:
+                self._let_go_at[before.owner_id] = now
             self._rows[row.partition_id] = row
             self.see_epoch(row.partition_id, row.epoch)
 
+    def see_releases(self, releases: Iterable[Release], now: float) -> None:
+        """Remember that an owner goes on letting go."""
+        self._let_go_at.update({release.released_by: now for release in releases})
+
     def see_epoch(self, partition_id: int, epoch: int) -> None:
         """Remember an epoch that is or was in use."""
-        if epoch > self._highest.get(partition_id, 0):
+        if epoch > self.highest_epoch(partition_id):
             self._highest[partition_id] = epoch
+
+    def highest_epoch(self, partition_id: int) -> int:
+        """Return the highest epoch ever seen of a partition; 0 when none was."""
+        return self._highest.get(partition_id, 0)
 
     def situation(
         self,
@@ -56,6 +69,7 @@ class Picture:
         now: float,
         is_ready: bool,
         is_leaving: bool,
+        unowned_since: Mapping[int, float],
     ) -> Situation:
         """Return the facts for a decision, with the assignment computed anew."""
         ready_ids = frozenset(member.node_id for member in view.members.values() if member.ready)
@@ -65,6 +79,7 @@ class Picture:
             self._ready_ids, self._ready_changed_at = ready_ids, now
             log.info("ready_members_changed", node_ids=sorted(ready_ids), is_connected=view.is_connected)
         self.desired = self._assign(view, now)
+        self._let_go_at = {node_id: at for node_id, at in self._let_go_at.items() if node_id in view.members}
         for holds in (held, *(member.holds for member in view.members.values())):
             for partition, epoch in holds.items():
                 self.see_epoch(partition, epoch)
@@ -84,6 +99,8 @@ class Picture:
             is_ready=is_ready,
             is_leaving=is_leaving,
             store_steady_since=self.store_steady_since,
+            let_go_at=self._let_go_at,
+            unowned_since=unowned_since,
         )
 
     def is_new(self, view: MembershipView, now: float) -> bool:

@@ -15,8 +15,9 @@ class ActionLimits:
     step: int = 4
     """Partitions of an action that change hands at a time; nobody fires them for that long."""
     concurrent_prepares: int = 4
-    concurrent_steps: int = 4
-    """Leaves most of the store's connections to the engine."""
+    concurrent_takes: int = 4
+    concurrent_releases: int = 2
+    """Steps under way at once. More only queue for the store's connections and the disk, and nobody fires what waits."""
     prepare_s: float = 5.0
     prepared_max_age_s: float = 5.0
     """What was prepared longer ago is prepared again before it is taken."""

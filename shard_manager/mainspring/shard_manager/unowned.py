@@ -31,6 +31,11 @@ class UnownedWatch:
             self._alarmed_at = now
             log.error("partitions_unowned", partition_ids=overdue, for_at_least_s=self._alarm_s)
 
+    @property
+    def since(self) -> Mapping[int, float]:
+        """Since when each partition has had no owner, seconds of the timer; a copy."""
+        return dict(self._since)
+
     def seconds(self, now: float) -> Mapping[int, float]:
         """Return for how many seconds each partition has had no owner."""
         return {partition: now - since for partition, since in self._since.items()}

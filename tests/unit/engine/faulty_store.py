@@ -24,6 +24,7 @@ UNITS = (
     "complete",
     "extend",
     "read_partitions",
+    "record_handovers",
 )
 """The units that the engine calls and that can be made to fail."""
 

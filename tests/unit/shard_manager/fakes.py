@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from mainspring.shard_manager.handover import OwnerChange, Release
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 from mainspring.shard_manager.local import LocalMembership, LocalRegistry
 from mainspring.shard_manager.manager import PartitionManager
@@ -42,6 +43,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 class LoopTimer:
     """The time of the running loop, virtual or not; `ahead_s` makes a gap in it."""
+
+    def now(self) -> int:
+        return round(self.monotonic() * 1_000_000)
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -97,11 +101,14 @@ class MemoryTable:
         await self._statement()
         return rows
 
-    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+    async def take_partitions(
+        self, takes: Sequence[tuple[int, int]], owner_id: str, are_free: bool = False
+    ) -> list[PartitionLease]:
         leases = []
         for partition, epoch in takes:
             await self._statement()
-            if self.rows[partition].epoch == epoch:
+            row = self.rows[partition]
+            if row.epoch == epoch and not (are_free and row.owner_id is not None):
                 leases.append(PartitionLease(partition, epoch + 1))
                 self._own(leases[-1], owner_id)
             self._answer()
@@ -119,11 +126,13 @@ class MemoryTable:
             self._answer()
         return raised
 
-    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+    async def release_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str, released_at: int | None = None
+    ) -> None:
         for partition, epoch in leases:
             await self._statement()
             if self.rows[partition] == PartitionRow(partition, epoch, owner_id):
-                self.rows[partition] = PartitionRow(partition, epoch, None)
+                self.rows[partition] = PartitionRow(partition, epoch, None, released_at, owner_id)
             self._answer()
 
 
@@ -144,9 +153,11 @@ class Link:
         await self._pass()
         return await self.table.read_partitions()
 
-    async def take_partitions(self, takes: Sequence[tuple[int, int]], owner_id: str) -> list[PartitionLease]:
+    async def take_partitions(
+        self, takes: Sequence[tuple[int, int]], owner_id: str, are_free: bool = False
+    ) -> list[PartitionLease]:
         await self._pass()
-        return await self.table.take_partitions(takes, owner_id)
+        return await self.table.take_partitions(takes, owner_id, are_free)
 
     async def reassert_partitions(
         self, leases: Sequence[PartitionLease], owner_id: str
@@ -154,9 +165,11 @@ class Link:
         await self._pass()
         return await self.table.reassert_partitions(leases, owner_id)
 
-    async def release_partitions(self, leases: Sequence[PartitionLease], owner_id: str) -> None:
+    async def release_partitions(
+        self, leases: Sequence[PartitionLease], owner_id: str, released_at: int | None = None
+    ) -> None:
         await self._pass()
-        await self.table.release_partitions(leases, owner_id)
+        await self.table.release_partitions(leases, owner_id, released_at)
 
 
 class Witness:
@@ -185,6 +198,7 @@ class WatchedHost:
         self.prepared: set[int] = set()
         self.firing: dict[int, int] = {}
         self.revoked: list[PartitionLease] = []
+        self.changes: list[OwnerChange] = []
         self.prepare_s = 0.02
         self.surrender_s = 0.005
         self.cannot_prepare = False
@@ -199,7 +213,9 @@ class WatchedHost:
     def discard(self, partition_ids: Sequence[int]) -> None:
         self.prepared.difference_update(partition_ids)
 
-    def adopt(self, leases: Sequence[PartitionLease]) -> None:
+    def adopt(self, leases: Sequence[PartitionLease], changes: Sequence[OwnerChange] = ()) -> None:
+        assert [change.lease for change in changes] == list(leases)
+        self.changes += changes
         for lease in leases:
             assert lease.partition_id not in self.firing
             self.prepared.remove(lease.partition_id)
@@ -275,11 +291,11 @@ class Cluster:
         await node.start()
         return node
 
-    async def announce_release(self, node_id: str, address: str, partition_ids: Sequence[int]) -> None:
+    async def announce_release(self, node_id: str, address: str, releases: Sequence[Release]) -> None:
         await asyncio.sleep(0.001)
         if not self.drop_announcements and node_id in self.nodes:
-            self.announced += partition_ids
-            self.nodes[node_id].manager.on_release_announced(partition_ids)
+            self.announced += [release.partition_id for release in releases]
+            self.nodes[node_id].manager.on_release_announced(releases)
 
     async def crash(self, node: Node) -> None:
         del self.nodes[node.node_id]

@@ -133,6 +133,41 @@ def test_weights_share_in_proportion(weights: dict[str, float], total: int) -> N
     assert assign(target, weights) == target
 
 
+@given(any_owners(), st.lists(st.floats(0.25, 8), min_size=12, max_size=12), st.integers(0, 1 << 32))
+def test_weights_do_not_depend_on_order_and_move_nothing_that_need_not(
+    case: tuple[dict[int, str | None], list[str]], sizes: list[float], seed: int
+) -> None:
+    owners, nodes = case
+    weights = dict(zip(nodes, sizes, strict=False))
+    target = assign(owners, weights)
+    assert sorted(target) == sorted(owners)
+    rng = random.Random(seed)
+    shuffled = dict(rng.sample(sorted(weights.items()), len(weights)))
+    assert assign(dict(rng.sample(sorted(owners.items()), len(owners))), shuffled) == target
+    whole = math.fsum(weights.values())
+    after = Counter(target.values())
+    before = Counter(owner for owner in owners.values() if owner in weights)
+    for node, weight in weights.items():
+        assert abs(after[node] - len(owners) * weight / whole) < 1 + 1e-6
+    lost = sum(1 for partition, owner in owners.items() if owner in weights and target[partition] != owner)
+    assert lost == sum(max(0, before[node] - after[node]) for node in nodes), "nobody both gives and takes"
+
+
+@given(node_names, totals, st.integers(2, 5), st.integers(0, 1 << 32))
+def test_several_that_join_or_leave_at_once_cost_the_minimum(
+    nodes: list[str], total: int, count: int, seed: int
+) -> None:
+    joiners = [f"joiner-{seed}-{n}" for n in range(count)]
+    before = assign(free(total), equal(nodes))
+    joined = assign(before, equal([*nodes, *joiners]))
+    verify(joined, total, [*nodes, *joiners])
+    loads = Counter(joined.values())
+    assert moves(before, joined) == sum(loads[joiner] for joiner in joiners)
+    left = assign(joined, equal(nodes))
+    verify(left, total, nodes)
+    assert moves(joined, left) == sum(loads[joiner] for joiner in joiners)
+
+
 def test_no_nodes_and_no_partitions() -> None:
     assert assign(free(8), {}) == {}
     assert assign({}, {"a": 1.0}) == {}

@@ -71,16 +71,17 @@ class Assigner:
                 continue
             for attempt in self._attempts.begin_assigning(handler, limit):
                 epoch = self._context.held.epoch_of(attempt.ref.partition_id)
-                sessions = self._executors.reserve(handler, 1) if epoch is not None else []
-                if epoch is None:
-                    self._attempts.end(attempt.ref)
-                elif sessions:
-                    reserved[attempt.ref] = sessions[0]
-                    batch.append(
-                        (attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id))
-                    )
-                else:
+                if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
+                    self._attempts.end(attempt.ref)  # the next owner finds the row
+                    continue
+                sessions = self._executors.reserve(handler, 1)
+                if not sessions:
                     self._attempts.queue(attempt)
+                    continue
+                reserved[attempt.ref] = sessions[0]
+                batch.append(
+                    (attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id))
+                )
         return batch, reserved
 
     async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:

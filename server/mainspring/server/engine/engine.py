@@ -17,6 +17,7 @@ from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
+from mainspring.server.engine.handover_log import HandoverLog
 from mainspring.server.engine.late_work import LateWork
 from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempts
@@ -32,15 +33,17 @@ from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
 from mainspring.server.errors import StoreError
 from mainspring.server.persistence.store import Created
+from mainspring.shard_manager.handover import OwnerChange
 from mainspring.shard_manager.lease import PartitionLease
 
 log = structlog.get_logger(__name__)
 
 DEMAND_ROUND_S = 0.02
 SURRENDER_POLL_S = 0.005
+ACKNOWLEDGE_S = 0.1
+"""How long a surrender waits for the starts of what is on its way to executors. The gap grows by it at most."""
 LONGEST_DELIVERY_S = 0.5
-"""A hand-over waits this long for the start of at-most-once work that was just sent: the next owner's question might
-overtake it, and what an executor disowns is lost."""
+"""The same for at-most-once work: the next owner's question might overtake it, and what an executor disowns is lost."""
 
 
 class Engine:
@@ -79,6 +82,7 @@ class Engine:
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
+        self._handovers = HandoverLog(context)
         self._adoptions: set[asyncio.Task[None]] = set()
         self.stillness = Stillness(
             context,
@@ -112,6 +116,7 @@ class Engine:
             "register": self._registrar.run_round,
             "post": self._post.run_round,
             "demand": self._demand_round,
+            "handovers": self._handovers.run_round,
         }
         try:
             async with asyncio.TaskGroup() as group:
@@ -259,11 +264,11 @@ class Engine:
     def discard(self, partition_ids: Sequence[int]) -> None:
         """Nothing to forget: `prepare` keeps nothing."""
 
-    def adopt(self, leases: Sequence[PartitionLease]) -> None:
+    def adopt(self, leases: Sequence[PartitionLease], changes: Sequence[OwnerChange] = ()) -> None:
         """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
         for lease in leases:
             self._context.held.hold(lease)
-        adoption = asyncio.create_task(self._adopt(list(leases)), name="adopt")
+        adoption = asyncio.create_task(self._adopt(list(leases), changes), name="adopt")
         self._adoptions.add(adoption)
         adoption.add_done_callback(self._adoptions.discard)
 
@@ -275,7 +280,7 @@ class Engine:
             log.warning("partitions_missing", partitions=sorted(lease.partition_id for lease in missing))
             self.adopt(missing)
 
-    async def _adopt(self, leases: list[PartitionLease]) -> None:
+    async def _adopt(self, leases: list[PartitionLease], changes: Sequence[OwnerChange]) -> None:
         held, clock = self._context.held, self._context.clock
         pause_s = 0.05
         while leases := [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]:
@@ -289,51 +294,88 @@ class Engine:
                 pause_s = min(1.0, pause_s * 2)
                 continue
             firing = {lease.partition_id for lease in leases if held.fire(lease)}
+            firing_at = clock.now()
             self._loader.merge([task for task in tasks if task.partition_id in firing])
-            log.info("partitions_firing", count=len(firing), partitions=sorted(firing))
             self._claimer.wake()
+            records = [
+                self._handovers.add(
+                    change,
+                    firing_at=firing_at,
+                    due_at=[t.due_at for t in tasks if t.partition_id == change.lease.partition_id],
+                )
+                for change in changes
+                if change.lease.partition_id in firing
+            ]
+            log.info(
+                "partitions_firing",
+                count=len(firing),
+                partitions=sorted(firing),
+                gap_ms=max((r.gap_us / 1000 for r in records if r.gap_us is not None), default=None),
+                late_executions=sum(record.late_count for record in records),
+            )
             return
 
     async def _read_for_adoption(self, partition_ids: Sequence[int]) -> list[DueTask]:
-        """Takes the open executions in, then reads what is due up to the frontier, also when that moves meanwhile.
+        """Takes the open executions in and reads what is due up to the frontier, both at once.
 
-        Open executions first: a partition claims nothing before it knows what its last owner left open.
+        A partition claims nothing before it knows what its last owner left open: it fires after both. The frontier may
+        move until the last statement is answered, and is caught up with.
         """
-        await self._loader.load_open(partition_ids, None)
-        tasks: list[DueTask] = []
-        read_until = DISTANT_PAST
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._loader.load_open(partition_ids, None), name="adopt-open")
+                reading = group.create_task(self._read_due(partition_ids, DISTANT_PAST), name="adopt-due")
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        tasks, read_until = reading.result()
         while read_until < self.window.frontier:
-            until_at = self.window.frontier
-            found, is_complete = await self._loader.read(partition_ids, read_until, until_at)
-            tasks += found
-            read_until = until_at
-            if not is_complete:
-                # No room for all: what is due later is loaded again in its time, what is overdue the sweep brings.
-                self.window.frontier = min(self.window.frontier, self._context.clock.now())
-                self._loader.sweep_soon()
-                break
+            more, read_until = await self._read_due(partition_ids, read_until)
+            tasks += more
         return tasks
 
+    async def _read_due(self, partition_ids: Sequence[int], from_at: int) -> tuple[list[DueTask], int]:
+        """Reads what is due from an instant to the frontier; answers it and where the frontier was."""
+        until_at = self.window.frontier
+        tasks, is_complete = await self._loader.read(partition_ids, from_at, until_at)
+        if not is_complete:
+            # No room for all: what is due later is loaded again in its time, what is overdue the sweep brings.
+            self.window.frontier = until_at = min(self.window.frontier, self._context.clock.now())
+            self._loader.sweep_soon()
+        return tasks, until_at
+
     async def surrender(self, leases: Sequence[PartitionLease]) -> None:
-        """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them."""
-        clock, held = self._context.clock, self._context.held
+        """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them.
+
+        What was put on executors' streams has its start acknowledged by then, unless that takes too long: the successor
+        asks over another stream, and its question must not overtake the work.
+        """
         partition_ids = {lease.partition_id for lease in leases}
-        held.stop_firing(partition_ids)
-        until_s = clock.monotonic() + LONGEST_DELIVERY_S
-        while held.has_work(partition_ids) or (
-            clock.monotonic() < until_s and self._is_delivering(partition_ids)
-        ):
-            await clock.sleep(SURRENDER_POLL_S)
+        self._context.held.stop_firing(partition_ids)
+        await self._until_idle(partition_ids)
+        await self._until_acknowledged(partition_ids)
+        await self._until_idle(partition_ids)
         self.revoke(leases)
 
-    def _is_delivering(self, partition_ids: Collection[int]) -> bool:
-        """Whether at-most-once work of these partitions is on its way to an executor that is connected."""
-        return any(
-            attempt.delivery is Delivery.AT_MOST_ONCE
-            and self.attempts.is_on_its_way(attempt)
+    async def _until_idle(self, partition_ids: Collection[int]) -> None:
+        while self._context.held.has_work(partition_ids):
+            await self._context.clock.sleep(SURRENDER_POLL_S)
+
+    async def _until_acknowledged(self, partition_ids: Collection[int]) -> None:
+        """Waits for the starts of what is on its way; not for executors that are not connected: they answer nobody."""
+        clock = self._context.clock
+        begun_s = clock.monotonic()
+        sent = self.attempts.of_partitions(partition_ids)
+        while sent := [
+            attempt
+            for attempt in sent
+            if self.attempts.is_on_its_way(attempt)
             and self.executors.get(attempt.executor_id or "") is not None
-            for attempt in self.attempts.of_partitions(partition_ids)
-        )
+        ]:
+            is_dear = any(attempt.delivery is Delivery.AT_MOST_ONCE for attempt in sent)
+            if clock.monotonic() - begun_s >= (LONGEST_DELIVERY_S if is_dear else ACKNOWLEDGE_S):
+                log.warning("surrender_in_doubt", executions=len(sent), partitions=sorted(partition_ids))
+                return
+            await clock.sleep(SURRENDER_POLL_S)
 
     def revoke(self, leases: Sequence[PartitionLease]) -> None:
         """Drops these at once, with everything in memory about them."""

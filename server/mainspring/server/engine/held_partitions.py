@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mainspring.shard_manager.lease import PartitionLease
 
@@ -12,18 +12,21 @@ class HeldPartitions:
     """The node's own belief about its ownership; the fence in the database has the last word.
 
     A partition is *held* from the moment its row was taken, and *firing* once what its last owner left open is loaded.
+    One that is *closing* fires no more and is about to be handed over.
     Units of work that are under way under a partition's lease are counted, so that a surrender can wait for them.
     """
 
     def __init__(self) -> None:
         self._epochs: dict[int, int] = {}
         self._firing: set[int] = set()
+        self._closing: set[int] = set()
         self._under_way: Counter[int] = Counter()
 
     def hold(self, lease: PartitionLease) -> None:
         """Adds a partition, not firing yet."""
         self._epochs[lease.partition_id] = lease.epoch
         self._firing.discard(lease.partition_id)
+        self._closing.discard(lease.partition_id)
 
     def fire(self, lease: PartitionLease) -> bool:
         """Lets a partition fire if it is still held under this very epoch."""
@@ -32,9 +35,10 @@ class HeldPartitions:
         self._firing.add(lease.partition_id)
         return True
 
-    def stop_firing(self, partition_ids: Iterable[int]) -> None:
-        """Stops new claims of these partitions; what is under way goes on."""
+    def stop_firing(self, partition_ids: Collection[int]) -> None:
+        """Stops new claims of these partitions, for good; what is under way goes on."""
         self._firing.difference_update(partition_ids)
+        self._closing.update(partition_ids)
 
     def drop(self, lease: PartitionLease) -> bool:
         """Forgets a partition if it is held under this epoch or a lower one."""
@@ -43,6 +47,7 @@ class HeldPartitions:
             return False
         del self._epochs[lease.partition_id]
         self._firing.discard(lease.partition_id)
+        self._closing.discard(lease.partition_id)
         return True
 
     def epoch_of(self, partition_id: int) -> int | None:
@@ -52,6 +57,10 @@ class HeldPartitions:
     def is_firing(self, partition_id: int) -> bool:
         """Whether new claims of this partition may begin."""
         return partition_id in self._firing
+
+    def is_closing(self, partition_id: int) -> bool:
+        """Whether nothing new may begin in this partition, although it is held."""
+        return partition_id in self._closing
 
     def firing(self) -> list[int]:
         """The partitions that may fire, by id."""

@@ -98,6 +98,29 @@ class Metrics:
             "Due tasks that only the sweep found.",
             registry=self.registry,
         )
+        self.handover_gap = Histogram(
+            "mainspring_handover_gap_seconds",
+            "From the last owner's end (a crash: from when it was noticed) until a partition fires here.",
+            ["reason"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.handover_late = Counter(
+            "mainspring_handover_late_executions_total",
+            "Due tasks whose due time passed while nobody fired their partition.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.partitions_unowned = Gauge(
+            "mainspring_partitions_unowned",
+            "Partitions of the cluster without a live owner, as this node sees it.",
+            registry=self.registry,
+        )
+        self.partitions_unowned_s = Gauge(
+            "mainspring_partitions_unowned_longest_seconds",
+            "For how long the longest of them has had none.",
+            registry=self.registry,
+        )
         self.window_tasks = Gauge("mainspring_window_tasks", "Due tasks in memory.", registry=self.registry)
         self.open_executions = Gauge(
             "mainspring_open_executions",

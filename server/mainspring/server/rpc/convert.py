@@ -19,7 +19,14 @@ from mainspring.server.dispatch.frames import (
     WorkItem,
 )
 from mainspring.server.engine.peers import Hint
-from mainspring.v1 import execution_pb2, executor_service_pb2, node_service_pb2, task_pb2
+from mainspring.shard_manager.handover import Handover, Release
+from mainspring.v1 import (
+    admin_service_pb2,
+    execution_pb2,
+    executor_service_pb2,
+    node_service_pb2,
+    task_pb2,
+)
 
 
 def timestamp(at: int) -> Timestamp:
@@ -92,6 +99,40 @@ def execution_to_proto(execution: Execution) -> execution_pb2.Execution:
         save_time=_optional(execution.saved_at),
         gap=gap,
     )
+
+
+def handover_to_proto(record: Handover) -> admin_service_pb2.Handover:
+    """A change of owner as the API shows it."""
+    message = admin_service_pb2.Handover(
+        partition_id=record.partition_id,
+        epoch=record.epoch,
+        reason=int(record.reason),  # type: ignore[arg-type]  # the numbers are the proto's
+        from_node_id=record.from_node or "",
+        to_node_id=record.to_node,
+        release_time=_optional(record.released_at),
+        notice_time=_optional(record.noticed_at),
+        fire_time=timestamp(record.firing_at),
+        late_execution_count=record.late_count,
+    )
+    if record.gap_us is not None:
+        message.gap.FromMicroseconds(record.gap_us)
+    message.max_lateness.FromMicroseconds(record.max_lateness_us)
+    return message
+
+
+def release_to_proto(release: Release) -> node_service_pb2.Release:
+    """A partition that was let go of."""
+    return node_service_pb2.Release(
+        partition_id=release.partition_id,
+        epoch=release.epoch,
+        node_id=release.released_by,
+        released_at_us=release.released_at,
+    )
+
+
+def release_from_proto(message: node_service_pb2.Release) -> Release:
+    """A partition that was let go of."""
+    return Release(message.partition_id, message.epoch, message.node_id, message.released_at_us)
 
 
 # --- the executors' stream ---------------------------------------------------------------------------------------------
@@ -184,7 +225,9 @@ def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
     due = hint.due
     if due is None:
         return node_service_pb2.TaskHint(
-            partition_id=hint.ref.partition_id, task_key=hint.ref.task_key, cancelled=True
+            partition_id=hint.ref.partition_id,
+            task_key=hint.ref.task_key,
+            cancelled=True,
         )
     return node_service_pb2.TaskHint(
         partition_id=due.partition_id,

@@ -12,6 +12,8 @@ from mainspring.server.clock import Clock
 from mainspring.server.dispatch.frames import AttemptId
 from mainspring.server.engine.engine import Engine
 from mainspring.server.rpc import convert
+from mainspring.server.rpc.drainer import Drainer
+from mainspring.shard_manager.handover import Release
 from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -22,10 +24,13 @@ SETTLE_S = 1.5
 class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
     """Decodes and hands to the engine or the shard manager."""
 
-    def __init__(self, clock: Clock, engine: Engine, on_release: Callable[[Sequence[int]], None]) -> None:
+    def __init__(
+        self, clock: Clock, engine: Engine, on_release: Callable[[Sequence[Release]], None], drainer: Drainer
+    ) -> None:
         self._clock = clock
         self._engine = engine
         self._on_release = on_release
+        self._drainer = drainer
 
     async def Hint(
         self, request: node_service_pb2.HintRequest, context: Context
@@ -60,5 +65,13 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         self, request: node_service_pb2.AnnounceReleaseRequest, context: Context
     ) -> node_service_pb2.AnnounceReleaseResponse:
         """See the proto."""
-        self._on_release(list(request.partition_ids))
+        releases = [convert.release_from_proto(message) for message in request.releases]
+        self._on_release(releases or [Release(p, -1, "", 0) for p in request.partition_ids])
         return node_service_pb2.AnnounceReleaseResponse()
+
+    async def SetDrained(
+        self, request: node_service_pb2.SetDrainedRequest, context: Context
+    ) -> node_service_pb2.SetDrainedResponse:
+        """See the proto."""
+        self._drainer.set_own(request.node_id, is_drained=request.is_drained)
+        return node_service_pb2.SetDrainedResponse()

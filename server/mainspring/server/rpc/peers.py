@@ -10,14 +10,17 @@ import structlog
 
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult
 from mainspring.server.engine.peers import Hint, PeerUnreachable
+from mainspring.server.errors import FailedPrecondition, NotFound, Unavailable
 from mainspring.server.rpc import convert
 from mainspring.server.rpc.channel_options import CHANNEL_OPTIONS
+from mainspring.shard_manager.handover import Release
 from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
 
 log = structlog.get_logger(__name__)
 
 HINT_DEADLINE_S = 1.0
 FORWARD_DEADLINE_S = 2.5
+DRAIN_DEADLINE_S = 2.5
 
 
 class GrpcPeers:
@@ -27,10 +30,13 @@ class GrpcPeers:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def _stub(self, address: str) -> Any:
+        return node_service_pb2_grpc.NodeServiceStub(self._channel(address))
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        return node_service_pb2_grpc.NodeServiceStub(channel)
+        return channel
 
     async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
         """See `PeerClient.send_hints`."""
@@ -54,13 +60,43 @@ class GrpcPeers:
             raise PeerUnreachable(error.details() or error.code().name) from None
         return [convert.attempt_from_proto(m) for m in response.saved]
 
-    async def announce_release(self, node_id: str, address: str, partition_ids: Sequence[int]) -> None:
+    async def announce_release(self, node_id: str, address: str, releases: Sequence[Release]) -> None:
         """See `Peers.announce_release`."""
-        request = node_service_pb2.AnnounceReleaseRequest(partition_ids=partition_ids)
+        request = node_service_pb2.AnnounceReleaseRequest(
+            partition_ids=[release.partition_id for release in releases],
+            releases=[convert.release_to_proto(release) for release in releases],
+        )
         try:
             await self._stub(address).AnnounceRelease(request, timeout=HINT_DEADLINE_S)
         except grpc.aio.AioRpcError as error:
             log.info("announce_failed", address=address, error=error.details() or error.code().name)
+
+    async def set_drained(self, address: str, node_id: str, *, is_drained: bool) -> None:
+        """Drains the node at an address, or ends that.
+
+        Raises:
+            NotFound, FailedPrecondition: as the node says.
+            Unavailable: it did not answer.
+        """
+        request = node_service_pb2.SetDrainedRequest(node_id=node_id, is_drained=is_drained)
+        try:
+            await self._stub(address).SetDrained(request, timeout=DRAIN_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            message = error.details() or error.code().name
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                raise NotFound("node", node_id) from None
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                raise FailedPrecondition(message) from None
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise FailedPrecondition(
+                    f"node {node_id} is too old to be drained: stop it instead"
+                ) from None
+            raise Unavailable(f"node {node_id} at {address} could not be reached: {message}") from None
+
+    def get_ready(self, addresses: Sequence[str]) -> None:
+        """Connects to nodes ahead of the first call: that may be one on which a hand-over waits."""
+        for address in addresses:
+            self._channel(address).get_state(try_to_connect=True)
 
     async def forget(self, addresses: Sequence[str]) -> None:
         """Closes the channels to nodes that are no longer members."""
