@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.instants import format_instant
 from mainspring.client import (
     At,
@@ -17,6 +18,7 @@ from mainspring.client import (
     Delay,
     Every,
     Execution,
+    Handover,
     MainspringError,
     Partition,
     Schedule,
@@ -104,6 +106,35 @@ def cluster_json(cluster: Cluster) -> JsonObject:
 def partition_json(partition: Partition) -> JsonObject:
     """The partition as `mainspring.v1.Partition`."""
     return asdict(partition)
+
+
+def handover_json(handover: Handover) -> JsonObject:
+    """The change of owner as `mainspring.v1.Handover`."""
+    return {
+        "partition_id": handover.partition_id,
+        "epoch": handover.epoch,
+        "reason": f"HANDOVER_REASON_{handover.reason.name}",
+        "from_node_id": handover.from_node_id,
+        "to_node_id": handover.to_node_id,
+        "release_time": _instant(handover.release_time),
+        "notice_time": _instant(handover.notice_time),
+        "fire_time": _instant(handover.fire_time),
+        "gap": None if handover.gap is None else _duration(handover.gap),
+        "late_execution_count": handover.late_execution_count,
+        "max_lateness": _duration(handover.max_lateness),
+    }
+
+
+def gap_spread_json(spread: GapSpread) -> JsonObject:
+    """What `cluster handovers` says of all that it lists; no message of the API."""
+    return {
+        "count": spread.count,
+        "p50": _duration(spread.p50),
+        "p99": _duration(spread.p99),
+        "max": _duration(spread.greatest),
+        "late_execution_count": spread.late_execution_count,
+        "max_lateness": _duration(spread.max_lateness),
+    }
 
 
 def error_json(error: MainspringError) -> JsonObject:

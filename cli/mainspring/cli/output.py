@@ -18,7 +18,7 @@ from mainspring.client.errors import InvalidArgument
 
 Item = TypeVar("Item")
 
-UNBROKEN = ("SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "NEXT", "LAST", "CONNECTED")
+UNBROKEN = ("SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "NEXT", "LAST", "CONNECTED", "TIME", "GAP")
 """Columns that a narrow terminal does not fold: short ones, and those that are copied."""
 
 UNBOUNDED_WIDTH = 100_000

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mainspring.cli.durations import format_duration
+from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.instants import format_instant
 from mainspring.client import (
     At,
@@ -13,6 +14,7 @@ from mainspring.client import (
     Delay,
     Every,
     Execution,
+    Handover,
     Node,
     Partition,
     Schedule,
@@ -25,9 +27,10 @@ SHOWN_BYTES: Final = 1_000
 
 TASK_COLUMNS: Final = ("ID", "HANDLER", "SCHEDULE", "STATE", "NEXT", "LAST")
 EXECUTION_COLUMNS: Final = ("TASK", "SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "EXECUTOR", "REASON")
-NODE_COLUMNS: Final = ("NODE", "ADDRESS", "VERSION", "READY", "PARTITIONS", "")
+NODE_COLUMNS: Final = ("NODE", "ADDRESS", "VERSION", "READY", "WHY NOT", "PARTITIONS", "")
 EXECUTOR_COLUMNS: Final = ("EXECUTOR", "HANDLERS", "CAPACITY", "CREDIT", "OPEN", "DRAINING", "CONNECTED")
 PARTITION_COLUMNS: Final = ("PARTITION", "EPOCH", "OWNER", "ADDRESS")
+HANDOVER_COLUMNS: Final = ("TIME", "PARTITION", "EPOCH", "REASON", "FROM", "TO", "GAP", "LATE", "LATEST")
 
 
 def task_row(task: Task, *, utc: bool) -> tuple[str, ...]:
@@ -120,6 +123,7 @@ def node_row(node: Node) -> tuple[str, ...]:
         visible(node.address),
         visible(node.version),
         _yes(node.is_ready),
+        visible(", ".join(node.away_reasons)) or NOTHING,
         str(node.partition_count),
         "answered" if node.is_self else "",
     )
@@ -148,6 +152,37 @@ def partition_row(partition: Partition) -> tuple[str, ...]:
     )
 
 
+def handover_row(handover: Handover, *, utc: bool) -> tuple[str, ...]:
+    """The cells of `HANDOVER_COLUMNS`."""
+    gap = NOTHING
+    if handover.gap is not None:
+        # After a crash the time before it was noticed is not part of it.
+        gap = f"{'' if handover.release_time is not None else '+'}{_milliseconds(handover.gap)}"
+    return (
+        instant_words(handover.fire_time, utc=utc),
+        str(handover.partition_id),
+        str(handover.epoch),
+        handover.reason.name.lower().replace("_", " "),
+        visible(handover.from_node_id) or NOTHING,
+        visible(handover.to_node_id),
+        gap,
+        str(handover.late_execution_count),
+        _milliseconds(handover.max_lateness) if handover.late_execution_count else NOTHING,
+    )
+
+
+def gap_spread_words(spread: GapSpread) -> str:
+    """One sentence about all hand-overs that are listed."""
+    late = f"{spread.late_execution_count:,} executions late by them"
+    if spread.late_execution_count:
+        late += f", the latest {_milliseconds(spread.max_lateness)}"
+    gaps = "gap" if spread.count == 1 else "gaps"
+    return (
+        f"{spread.count:,} {gaps}: p50 {_milliseconds(spread.p50)}, p99 {_milliseconds(spread.p99)}, "
+        f"max {_milliseconds(spread.greatest)}; {late}"
+    )
+
+
 def schedule_words(schedule: Schedule | None, *, utc: bool) -> str:
     """When, in words."""
     match schedule:
@@ -172,7 +207,7 @@ def lateness_words(execution: Execution) -> str:
     """Pick-up minus due time in milliseconds, or a dash before the pick-up."""
     if execution.pick_up_time is None or execution.due_time is None:
         return NOTHING
-    return f"{(execution.pick_up_time - execution.due_time) / timedelta(milliseconds=1):.1f} ms"
+    return _milliseconds(execution.pick_up_time - execution.due_time)
 
 
 def bytes_words(value: bytes) -> str:
@@ -191,6 +226,10 @@ def bytes_words(value: bytes) -> str:
 def visible(text: str) -> str:
     """The text with control characters and the like written as escapes: data must not steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return f"{duration / timedelta(milliseconds=1):.1f} ms"
 
 
 def _to_the_second(instant: datetime | None, *, utc: bool) -> str:

@@ -8,7 +8,14 @@ Instants are timezone-aware `datetime` values (naive ones are refused), duration
 
 from mainspring.client.backoff import Backoff
 from mainspring.client.client import MainspringClient
-from mainspring.client.cluster import Cluster, ConnectedExecutor, Node, Partition
+from mainspring.client.cluster import (
+    Cluster,
+    ConnectedExecutor,
+    Handover,
+    HandoverReason,
+    Node,
+    Partition,
+)
 from mainspring.client.errors import (
     Aborted,
     AlreadyExists,
@@ -44,6 +51,8 @@ __all__ = [
     "FailedPrecondition",
     "FieldViolation",
     "Gap",
+    "Handover",
+    "HandoverReason",
     "Internal",
     "InvalidArgument",
     "MainspringClient",

@@ -12,7 +12,7 @@ from mainspring.client import batches, convert, status
 from mainspring.client.addresses import parse_addresses
 from mainspring.client.backoff import Backoff
 from mainspring.client.caller import Caller
-from mainspring.client.cluster import Cluster, Partition
+from mainspring.client.cluster import Cluster, Handover, Partition
 from mainspring.client.errors import Internal, MainspringError
 from mainspring.client.execution import Execution
 from mainspring.client.instants import to_timestamp
@@ -306,6 +306,82 @@ class MainspringClient:
             timeout_s=self._timeout_s(timeout_s),
         )
         return [convert.partition_from_proto(partition) for partition in response.partitions]
+
+    async def list_handovers(
+        self,
+        *,
+        node_id: str = "",
+        since: datetime | None = None,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Handover]:
+        """Iterate over the changes of owner, newest first; pages are read as the iteration comes to them.
+
+        The last 100 or so of each partition are kept. A change shows about a second after the new owner fires.
+
+        Args:
+            node_id: Only those from or to this node; empty for all.
+            since: Only those whose new owner fired at or after this; timezone-aware.
+            page_size: Changes per call, at most 1,000; 0 leaves it to the server.
+            timeout_s: Deadline of each page, in seconds.
+
+        Raises:
+            ValueError: The bound is naive.
+        """
+        request = admin_service_pb2.ListHandoversRequest(node_id=node_id, page_size=page_size)
+        if since is not None:
+            request.since_time.CopyFrom(to_timestamp("since", since))
+        while True:
+            response = await self._caller.call(
+                _ADMIN,
+                "ListHandovers",
+                request,
+                admin_service_pb2.ListHandoversResponse,
+                timeout_s=self._timeout_s(timeout_s),
+            )
+            for handover in response.handovers:
+                yield convert.handover_from_proto(handover)
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return
+
+    async def drain_node(self, node: str, *, timeout_s: float | None = None) -> str:
+        """Have a node give all its partitions to others, in order; returns its id once it has been told.
+
+        It goes on to serve calls and executors, and takes no partition until `undrain_node` or its next start.
+        `list_partitions` shows when it is empty. Safe to repeat.
+
+        Args:
+            node: Its id, or the name that it was given if no other member has the same.
+            timeout_s: Deadline in seconds.
+
+        Raises:
+            NotFound: There is no such member; the message names those that there are.
+            FailedPrecondition: No other node is ready to take anything.
+        """
+        response = await self._caller.call(
+            _ADMIN,
+            "DrainNode",
+            admin_service_pb2.DrainNodeRequest(node_id=node),
+            admin_service_pb2.DrainNodeResponse,
+            timeout_s=self._timeout_s(timeout_s),
+        )
+        return response.node_id
+
+    async def undrain_node(self, node: str, *, timeout_s: float | None = None) -> str:
+        """End the drain of a node: it takes its share of the partitions again; returns its id. Safe to repeat.
+
+        Raises:
+            NotFound: There is no such member; the message names those that there are.
+        """
+        response = await self._caller.call(
+            _ADMIN,
+            "UndrainNode",
+            admin_service_pb2.UndrainNodeRequest(node_id=node),
+            admin_service_pb2.UndrainNodeResponse,
+            timeout_s=self._timeout_s(timeout_s),
+        )
+        return response.node_id
 
     async def _create_chunk(
         self, chunk: list[task_pb2.Task], timeout_s: float

@@ -6,7 +6,14 @@ from typing import Protocol
 
 from google.protobuf import timestamp_pb2
 
-from mainspring.client.cluster import Cluster, ConnectedExecutor, Node, Partition
+from mainspring.client.cluster import (
+    Cluster,
+    ConnectedExecutor,
+    Handover,
+    HandoverReason,
+    Node,
+    Partition,
+)
 from mainspring.client.execution import Execution, ExecutionState, Gap
 from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
 from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
@@ -118,7 +125,15 @@ def execution_from_proto(execution: execution_pb2.Execution) -> Execution:
 def cluster_from_proto(response: admin_service_pb2.ListNodesResponse) -> Cluster:
     """Return what the node knows of the cluster."""
     nodes = tuple(
-        Node(node.node_id, node.address, node.version, node.is_ready, node.partition_count, node.is_self)
+        Node(
+            node.node_id,
+            node.address,
+            node.version,
+            node.is_ready,
+            node.partition_count,
+            node.is_self,
+            tuple(node.away_reasons),
+        )
         for node in response.nodes
     )
     executors = tuple(
@@ -147,6 +162,23 @@ def partition_from_proto(partition: admin_service_pb2.Partition) -> Partition:
     return Partition(partition.partition_id, partition.epoch, partition.owner_id, partition.owner_address)
 
 
+def handover_from_proto(handover: admin_service_pb2.Handover) -> Handover:
+    """Return the change of owner."""
+    return Handover(
+        partition_id=handover.partition_id,
+        epoch=handover.epoch,
+        reason=_handover_reason(handover.reason),
+        from_node_id=handover.from_node_id,
+        to_node_id=handover.to_node_id,
+        release_time=_instant(handover, "release_time", handover.release_time),
+        notice_time=_instant(handover, "notice_time", handover.notice_time),
+        fire_time=_instant(handover, "fire_time", handover.fire_time),
+        gap=from_duration(handover.gap) if handover.HasField("gap") else None,
+        late_execution_count=handover.late_execution_count,
+        max_lateness=from_duration(handover.max_lateness),
+    )
+
+
 def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:
     return from_timestamp(value) if message.HasField(field) else None
 
@@ -163,6 +195,13 @@ def _task_state(value: int) -> TaskState:
         return TaskState(value)
     except ValueError:  # a newer server
         return TaskState.UNSPECIFIED
+
+
+def _handover_reason(value: int) -> HandoverReason:
+    try:
+        return HandoverReason(value)
+    except ValueError:  # a newer server
+        return HandoverReason.UNSPECIFIED
 
 
 def _execution_state(value: int) -> ExecutionState:

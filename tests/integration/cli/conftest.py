@@ -67,6 +67,8 @@ class MemoryNode(
         self.requests: list[Any] = []
         self.is_database_away = False
         self.is_coordinator_connected = True
+        self.owner_id = "n1"
+        self.gives_away = True
 
     async def CreateTask(self, request: Any, context: Context) -> Any:
         self.requests.append(request)
@@ -128,10 +130,37 @@ class MemoryNode(
 
     async def ListPartitions(self, request: Any, context: Context) -> Any:
         partitions = [
-            admin_service_pb2.Partition(partition_id=0, epoch=7, owner_id="n1", owner_address=self.address),
+            admin_service_pb2.Partition(
+                partition_id=0, epoch=7, owner_id=self.owner_id, owner_address=self.address
+            ),
             admin_service_pb2.Partition(partition_id=1, epoch=2),
         ]
         return admin_service_pb2.ListPartitionsResponse(partitions=partitions)
+
+    async def ListHandovers(self, request: Any, context: Context) -> Any:
+        self.requests.append(request)
+        handover = admin_service_pb2.Handover(
+            partition_id=3,
+            epoch=8,
+            reason=admin_service_pb2.HANDOVER_REASON_DRAINED,
+            from_node_id="n1",
+            to_node_id="n2",
+            late_execution_count=2,
+        )
+        handover.fire_time.FromSeconds(1_900_000_000)
+        handover.gap.FromMilliseconds(40)
+        handover.release_time.FromMilliseconds(1_900_000_000_000 - 40)
+        handover.max_lateness.FromMilliseconds(30)
+        return admin_service_pb2.ListHandoversResponse(handovers=[handover])
+
+    async def DrainNode(self, request: Any, context: Context) -> Any:
+        if request.node_id != "n1":
+            await refuse(context, code_pb2.NOT_FOUND, "no member of that name; known: n1", "NOT_FOUND")
+        self.owner_id = "n2" if self.gives_away else "n1"
+        return admin_service_pb2.DrainNodeResponse(node_id="n1")
+
+    async def UndrainNode(self, request: Any, context: Context) -> Any:
+        return admin_service_pb2.UndrainNodeResponse(node_id=request.node_id)
 
     async def _task(self, request: Any, context: Context) -> task_pb2.Task:
         self.requests.append(request)

@@ -75,6 +75,62 @@ async def test_cluster_commands(memory_node: MemoryNode, mainspring: Mainspring)
     assert rows[2].split() == ["1", "2", "-", "-"]
 
 
+async def test_handovers_are_listed_with_their_spread(
+    memory_node: MemoryNode, mainspring: Mainspring
+) -> None:
+    document = (
+        await mainspring(
+            "cluster",
+            "handovers",
+            "--json",
+            "--node",
+            "n1",
+            "--since",
+            "2030-01-31T09:00:00Z",
+            "--limit",
+            "7",
+        )
+    ).json()
+    request = memory_node.requests[-1]
+    assert (request.node_id, request.page_size) == ("n1", 8)
+    assert request.since_time.ToJsonString() == "2030-01-31T09:00:00Z"
+    assert document["handovers"][0]["reason"] == "HANDOVER_REASON_DRAINED"
+    assert document["gaps"] == {
+        "count": 1,
+        "p50": "0.040s",
+        "p99": "0.040s",
+        "max": "0.040s",
+        "late_execution_count": 2,
+        "max_lateness": "0.030s",
+    }
+    lines = (await mainspring("cluster", "handovers", "--utc")).stdout.splitlines()
+    row = "2030-03-17T17:46:40Z  3          8      drained  n1    n2  40.0 ms  2     30.0 ms"
+    assert lines[1].split() == row.split()
+    assert (
+        lines[-1]
+        == "1 gap: p50 40.0 ms, p99 40.0 ms, max 40.0 ms; 2 executions late by them, the latest 30.0 ms"
+    )
+
+
+async def test_drain_waits_until_the_node_is_empty(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    assert (await mainspring("cluster", "drain", "n1", "--wait")).stdout == "n1 is empty\n"
+    assert (await mainspring("cluster", "undrain", "n1")).stdout == "n1 takes partitions again\n"
+    memory_node.gives_away = False
+    at_once = await mainspring("cluster", "drain", "n1", "--json")
+    assert at_once.json() == {"node_id": "n1", "partition_count": 1}
+
+
+async def test_a_drain_that_goes_wrong_says_how(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    memory_node.gives_away = False
+    waited = await mainspring("cluster", "drain", "n1", "--wait", "--within", "300ms")
+    assert waited.code == 1
+    assert "still owns 1" in waited.stdout
+    assert "not empty after 0.3 s" in waited.stderr
+    unknown = await mainspring("cluster", "drain", "n9")
+    assert unknown.code == 1
+    assert "known: n1 (NOT_FOUND)" in unknown.stderr
+
+
 async def test_a_node_without_zookeeper_says_so(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     memory_node.is_coordinator_connected = False
     assert "has lost ZooKeeper" in (await mainspring("cluster", "nodes")).stderr

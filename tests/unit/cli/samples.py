@@ -2,7 +2,17 @@
 
 from datetime import UTC, datetime, timedelta
 
-from mainspring.client import Delivery, Every, Execution, ExecutionState, Gap, Task, TaskState
+from mainspring.client import (
+    Delivery,
+    Every,
+    Execution,
+    ExecutionState,
+    Gap,
+    Handover,
+    HandoverReason,
+    Task,
+    TaskState,
+)
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 
@@ -46,4 +56,18 @@ EXECUTION = Execution(
     finish_time=instant(5),
     save_time=instant(6),
     gap=Gap(instant(7), 12),
+)
+
+HANDOVER = Handover(
+    partition_id=7,
+    epoch=2**53 - 1,
+    reason=HandoverReason.OWNER_GONE,
+    from_node_id="node-1",
+    to_node_id="node-2",
+    release_time=None,
+    notice_time=instant(5),
+    fire_time=instant(50),
+    gap=timedelta(milliseconds=45),
+    late_execution_count=12,
+    max_lateness=timedelta(seconds=5),
 )

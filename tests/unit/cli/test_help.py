@@ -21,7 +21,7 @@ COMMANDS = [
     ["migrate"],
     *(["task", name] for name in ("create", "get", "list", "cancel")),
     *(["execution", name] for name in ("list", "get")),
-    *(["cluster", name] for name in ("nodes", "partitions")),
+    *(["cluster", name] for name in ("nodes", "partitions", "handovers", "drain", "undrain")),
 ]
 
 

@@ -10,9 +10,16 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.cli.samples import EXECUTION, NOON, TASK
+from unit.cli.samples import EXECUTION, HANDOVER, NOON, TASK
 
-from mainspring.cli.json_form import cluster_json, error_json, execution_json, partition_json, task_json
+from mainspring.cli.json_form import (
+    cluster_json,
+    error_json,
+    execution_json,
+    handover_json,
+    partition_json,
+    task_json,
+)
 from mainspring.client import (
     At,
     Cluster,
@@ -30,6 +37,7 @@ from mainspring.client import (
 from mainspring.client.convert import (
     cluster_from_proto,
     execution_from_proto,
+    handover_from_proto,
     partition_from_proto,
     schedule_from_proto,
     task_from_proto,
@@ -82,7 +90,7 @@ def test_every_schedule_reads_back(schedule: Schedule) -> None:
 
 def test_cluster_reads_back() -> None:
     cluster = Cluster(
-        nodes=(Node("n1", "127.0.0.1:7300", "0.1.0", True, 128, True),),
+        nodes=(Node("n1", "127.0.0.1:7300", "0.1.0", False, 128, True, ("drained",)),),
         executors=(ConnectedExecutor("e1", ("echo", "noop"), 10, 4, 6, False, NOON),),
         partition_count=256,
         is_coordinator_connected=True,
@@ -102,8 +110,15 @@ def test_partition_reads_back() -> None:
     assert partition_from_proto(parsed(document, admin_service_pb2.Partition())) == partition
 
 
+def test_handover_has_every_name_of_the_message_and_reads_back() -> None:
+    for handover in (HANDOVER, replace(HANDOVER, release_time=NOON, notice_time=None, gap=None)):
+        document = handover_json(handover)
+        assert list(document) == names(admin_service_pb2.Handover)
+        assert handover_from_proto(parsed(document, admin_service_pb2.Handover())) == handover
+
+
 def test_the_samples_leave_nothing_at_its_default() -> None:
-    for sample in (TASK, EXECUTION):
+    for sample in (TASK, EXECUTION, replace(HANDOVER, release_time=NOON)):
         assert all(getattr(sample, field.name) for field in fields(sample))
 
 
