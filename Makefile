@@ -172,6 +172,11 @@ lateness: install ## 200 tasks a second for 30 s: how late they run
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.lateness
 
+.PHONY: handovers
+handovers: install ## Nodes join, drain and stop at 300 tasks a second: how long nobody fires a partition
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
+	@$(PY) -m mainspring.testing.handovers
+
 ##@ Packaging
 
 .PHONY: build
