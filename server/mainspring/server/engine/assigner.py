@@ -50,6 +50,7 @@ class Assigner:
         batch, reserved = self._form_batch()
         if batch:
             self._wake.set()
+            self._context.signals.demand_changed()
             await self._lanes.run(self._assign(batch, reserved))
 
     async def stop(self) -> None:
@@ -97,6 +98,7 @@ class Assigner:
                 if attempt.place is Place.ASSIGNING and self._attempts.get(attempt.ref) is attempt:
                     self._attempts.queue(attempt)
             self._wake.set()
+            self._context.signals.demand_changed()
 
     async def _assign_held(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:
         clock, held = self._context.clock, self._context.held

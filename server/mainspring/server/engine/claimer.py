@@ -74,6 +74,7 @@ class Claimer:
         items, reserved, taken = self._form_batch()
         if taken:
             self._wake.set()
+            self._context.signals.demand_changed()
         if items:
             await self._lanes.run(self._claim(items, reserved))
 
@@ -182,6 +183,7 @@ class Claimer:
         self._shrink(len(items))
         for item in items:
             self._window.return_claim(item.due)
+        self._context.signals.demand_changed()
         await self._context.clock.sleep(min(LONGEST_RETRY_S, RETRY_S * self._failures))
         self._wake.set()
 

@@ -26,6 +26,8 @@ class Signals:
     """These are to be recorded as LOST; told again, for each that is not recorded by its wake time."""
     slipped: Callable[[], None] = lambda: None
     """Something due was dropped from memory: sweep soon."""
+    demand_changed: Callable[[], None] = lambda: None
+    """Another number of tasks or executions waits for executors than before."""
 
 
 @dataclass(frozen=True, slots=True)

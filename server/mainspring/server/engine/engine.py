@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
@@ -39,6 +40,9 @@ from mainspring.shard_manager.lease import PartitionLease
 log = structlog.get_logger(__name__)
 
 DEMAND_ROUND_S = 0.02
+"""How often the executors are told at most."""
+DEMAND_LOOK_S = 0.5
+"""And how often it is looked at in any case, for the gauges."""
 SURRENDER_POLL_S = 0.005
 ACKNOWLEDGE_S = 0.1
 """How long a surrender waits for the starts of what is on its way to executors. The gap grows by it at most."""
@@ -84,6 +88,7 @@ class Engine:
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
         self._adoptions: set[asyncio.Task[None]] = set()
+        self._demand_changed = asyncio.Event()
         self.stillness = Stillness(
             context,
             self.window,
@@ -98,8 +103,9 @@ class Engine:
         )
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
-        context.signals.queued = self._assigner.wake
+        context.signals.queued = self._on_queued
         context.signals.lost = self._completer.lose
+        context.signals.demand_changed = self._demand_changed.set
         context.signals.slipped = self._loader.sweep_soon
 
     async def run(self) -> None:
@@ -140,6 +146,11 @@ class Engine:
 
     def _on_due(self) -> None:
         self._claimer.wake()
+        self._demand_changed.set()
+
+    def _on_queued(self) -> None:
+        self._assigner.wake()
+        self._demand_changed.set()
 
     def _on_credit(self) -> None:
         self._assigner.wake()  # before the claimer: what was due longest goes first
@@ -161,7 +172,11 @@ class Engine:
         self._on_fenced()
 
     async def _demand_round(self) -> None:
-        """Tells the executors how much work waits for them, a few times a second rather than at each change."""
+        """Tells the executors how much work waits for them, some times a second rather than at each change."""
+        with contextlib.suppress(TimeoutError):
+            async with self._context.clock.timeout(DEMAND_LOOK_S):
+                await self._demand_changed.wait()
+        self._demand_changed.clear()
         for session in self.executors.sessions():
             session.tell_waiting(
                 self._claimer.waiting_for(session.handlers) + self._assigner.waiting_for(session.handlers)
@@ -221,6 +236,7 @@ class Engine:
         """An executor's stream is open: asks it about what is believed to be there."""
         self.executors.connect(session)
         self._reaper.connected(session)
+        self._demand_changed.set()
 
     @property
     def reaper(self) -> Reaper:
@@ -386,6 +402,7 @@ class Engine:
             for session in self.executors.sessions():
                 session.drop_work(dropped)
             self._claimer.wake()
+            self._demand_changed.set()
 
 
 def due_task_of(task: Task) -> DueTask | None:
