@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 
 import grpc
 import structlog
@@ -66,20 +67,37 @@ CLIENT_SERVICES = (
 
 
 class Node:
-    """One node over a store and a membership, whichever they are."""
+    """One node over a store and a membership, whichever they are.
 
-    def __init__(self, config: NodeConfig, node_id: str, store: Store, clock: DatabaseClock) -> None:
+    Args:
+        server: serves the calls; None: a gRPC server of its own.
+        peers: calls the other nodes; None: over gRPC.
+        rng: pauses are drawn from it; None: a generator of its own.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        node_id: str,
+        store: Store,
+        clock: DatabaseClock,
+        *,
+        server: grpc.aio.Server | None = None,
+        peers: GrpcPeers | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
         self._config = config
         self._clock = clock
         self._store = store
         self.node_id = node_id
         self.metrics = Metrics()
-        self._server = grpc.aio.server(
+        self._server = server or grpc.aio.server(
             interceptors=[CallInterceptor(clock, self.metrics)],
             options=SERVER_OPTIONS,
         )
         self._health = health.HealthServicer()
-        self._peers = GrpcPeers()
+        self._peers = peers or GrpcPeers()
+        self._rng = rng
         self._is_serving: bool | None = None
         self._is_leaving = False
         self._duty: DutyWatch | None = None
@@ -116,7 +134,9 @@ class Node:
             self._peers,
             on_fenced=self._fenced.set,
         )
-        manager = PartitionManager(self.node_id, membership, self._store, engine, self._peers, self._clock)
+        manager = PartitionManager(
+            self.node_id, membership, self._store, engine, self._peers, self._clock, rng=self._rng
+        )
         duty = self._duty = DutyWatch(
             self.node_id, self._clock, self._store.database_time, executors, membership, manager, self.metrics
         )
