@@ -196,11 +196,11 @@ class Agent:
         if self._is_leaving:
             return
         plan = self._view.plan(self.live_addresses, self._clock.monotonic())
-        for address in self._retired - plan.retired:
+        for address in sorted(self._retired - plan.retired):
             self.workload.unretire(address)
         self._retired = set(plan.retired)
         is_alias_leaving = False
-        for address in plan.retired:
+        for address in sorted(plan.retired):
             session = self._sessions[address]
             can_leave = self.workload.is_empty or bool(self.live_addresses - plan.retired)
             if self.workload.retire(address) and can_leave:
@@ -214,7 +214,7 @@ class Agent:
                 link.cancel()
         if is_alias_leaving:
             return  # the same node may be listed under its own name: let it hear the goodbye first
-        for address in plan.wanted - self._links.keys():
+        for address in sorted(plan.wanted - self._links.keys()):
             self._links[address] = asyncio.create_task(self._keep(address), name=f"executor-link-{address}")
 
     async def _keep(self, address: str) -> None:

@@ -162,7 +162,7 @@ class CreditLedger:
             return {}
         return {
             node: CreditMove(granted.get(node, 0), wanted_back.get(node, 0))
-            for node in granted.keys() | wanted_back.keys()
+            for node in (granted | wanted_back)
         }
 
     def _grant(self, now_s: float) -> dict[str, int]:

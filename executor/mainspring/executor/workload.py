@@ -60,7 +60,7 @@ class Workload:
         self._loop = asyncio.get_running_loop()
         self._outboxes: dict[str, Outbox] = {}
         self._ended: list[tuple[Run, Ending]] = []
-        self._touched: set[str] = set()
+        self._touched: dict[str, None] = {}  # a set whose order is the same in each run
         self._refused: Counter[str] = Counter()
         self._is_settling = False
         self._is_draining = False
@@ -144,7 +144,7 @@ class Workload:
         if outbox is None:
             return
         outbox.answers(self.book.reconcile(asked, node))
-        self._touched.add(node)
+        self._touched[node] = None
         self._repeat_due()
         self._settle_soon()
 
@@ -183,7 +183,7 @@ class Workload:
         for node, outbox in self._outboxes.items():
             outbox.drain()
             self.ledger.close(node)
-            self._touched.add(node)
+            self._touched[node] = None
         self._settle_soon()
 
     def stop(self) -> None:
@@ -239,7 +239,7 @@ class Workload:
         outbox = self._outboxes.get(run.attempt.node)
         if outbox is not None:
             outbox.started(run.attempt)
-            self._touched.add(run.attempt.node)
+            self._touched[run.attempt.node] = None
         self._settle_soon()
 
     def on_ended(self, run: Run, ending: Ending) -> None:
@@ -285,7 +285,7 @@ class Workload:
             outbox = self._outboxes.get(node)
             if outbox is not None:
                 outbox.credit(move.granted, move.wanted_back)
-                self._touched.add(node)
+                self._touched[node] = None
 
     def _repeat_due(self) -> None:
         if not self._outboxes or not self.book.unsaved_count:
@@ -299,5 +299,5 @@ class Workload:
         if node is None:
             return
         self._outboxes[node].result(attempt)
-        self._touched.add(node)
+        self._touched[node] = None
         self.book.mark_sent(attempt, self._clock.monotonic())

@@ -21,7 +21,7 @@ class LocalRegistry:
     def __init__(self) -> None:
         """Nobody is registered."""
         self._members: dict[str, Member] = {}
-        self._watchers: set[LocalMembership] = set()
+        self._watchers: dict[LocalMembership, None] = {}
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -41,11 +41,11 @@ class LocalRegistry:
 
     def watch(self, membership: "LocalMembership") -> None:
         """Tell a membership of each change from now on."""
-        self._watchers.add(membership)
+        self._watchers[membership] = None
 
     def unwatch(self, membership: "LocalMembership") -> None:
         """Tell it no more."""
-        self._watchers.discard(membership)
+        self._watchers.pop(membership, None)
 
     def _notify(self) -> None:
         for membership in list(self._watchers):

@@ -130,7 +130,7 @@ class Post:
         await self._lanes.wait_free()
         self._wake.clear()
         self._address_again()
-        for address in {*self._hints, *(address for address, _ in self._results)} - self._busy:
+        for address in sorted({*self._hints, *(address for address, _ in self._results)} - self._busy):
             self._busy.add(address)
             await self._lanes.run(self._send(address))
 
