@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from unit.engine.engine_bench import PARTITIONS, EngineBench
 from unit.engine.faulty_store import UNITS
 from unit.engine.hand_executor import HandExecutor
-from unit.engine.virtual_time import VirtualTimeLoop
 
 from mainspring.server.core.model import Delivery, ExecutionState, Task, TaskState
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.open_attempts import Place
 from mainspring.server.errors import Contention, StoreUnavailable, UnknownOutcome
+from mainspring.testing.virtual_time import VirtualTimeLoop
 
 HANDLERS = ("a", "b")
 OFFERS = {"e1": ("a",), "e2": ("a", "b"), "e3": ("b",)}

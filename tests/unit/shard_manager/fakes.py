@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import selectors
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -14,31 +13,9 @@ from mainspring.shard_manager.local import LocalMembership, LocalRegistry
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import Membership
 from mainspring.shard_manager.settings import ManagerSettings
+from mainspring.testing.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Waiting costs nothing: when nothing can run, time jumps to the next timer."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        selector = selectors.DefaultSelector()
-        real_select = selector.select
-
-        def select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            events = real_select(0)
-            if timeout is None and not events:
-                raise RuntimeError("deadlock: nothing to run and no timer")
-            if not events and timeout:
-                self.now += timeout
-            return events
-
-        selector.select = select  # type: ignore[method-assign]
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
 
 
 class LoopTimer:
