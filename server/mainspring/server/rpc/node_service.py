@@ -59,7 +59,9 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
                 await is_settled.wait()
         except TimeoutError:
             pass
-        return node_service_pb2.ForwardResultsResponse(saved=[convert.attempt_to_proto(a) for a in sorted(saved)])
+        return node_service_pb2.ForwardResultsResponse(
+            saved=[convert.attempt_to_proto(a) for a in sorted(saved)]
+        )
 
     async def AnnounceRelease(
         self, request: node_service_pb2.AnnounceReleaseRequest, context: Context
