@@ -18,11 +18,11 @@ PROTOS := $(sort $(wildcard protos/mainspring/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
 # Test processes at once, each with servers of its own. Most tests wait more than they compute.
 WORKERS ?= 3
-TEST_TIERS := $(wildcard tests/unit tests/contract tests/integration tests/acceptance)
+TEST_TIERS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/acceptance)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ Setting up
 
@@ -142,6 +142,16 @@ test-contract: install-dev servers ## The contract of the stores over SQLite, Ma
 SEED ?= 1
 ONLY ?=
 CHAOS = cd tests && $(abspath $(PY)) -m chaos.command --seed $(SEED) $(if $(ONLY),--only "$(ONLY)")
+SEEDS ?= 2000
+FIRST ?= 0
+
+.PHONY: simulation
+simulation: install-dev ## Whole clusters under virtual time and seeded errors, judged: SEEDS=2000 from FIRST=0 on
+	@PYTHONPATH=tests $(PY) -m simulation --seeds $(SEEDS) --first $(FIRST)
+
+.PHONY: simulation-seed
+simulation-seed: install-dev ## One of them again, with everything that happened in it: SEED=17
+	@PYTHONPATH=tests $(PY) -m simulation --seed $(SEED)
 
 .PHONY: chaos
 chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clusters, judged; half an hour (SEED=1 ONLY="kill -9")

