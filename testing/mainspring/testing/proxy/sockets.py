@@ -9,26 +9,26 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 def has_port(pid: int, port: int) -> bool:
     """Whether a process holds the socket that is bound to this local port; False when it has ended."""
-    inode = _inode_of(port)
-    if inode is None:
+    wanted = {f"socket:[{inode}]" for inode in _inodes_of(port)}
+    if not wanted:
         return False
-    wanted = f"socket:[{inode}]"
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return False
     for name in names:
         try:
-            if os.readlink(f"/proc/{pid}/fd/{name}") == wanted:
+            if os.readlink(f"/proc/{pid}/fd/{name}") in wanted:
                 return True
         except OSError:
             continue  # closed meanwhile
     return False
 
 
-def _inode_of(port: int) -> str | None:
-    """The inode of the connected socket with this local port."""
+def _inodes_of(port: int) -> set[str]:
+    """The inodes of the connected sockets with this local port; several, when their peers differ."""
     suffix = f":{port:04X}"
+    inodes = set()
     for table in _TABLES:
         try:
             lines = table.read_text().splitlines()[1:]
@@ -38,5 +38,5 @@ def _inode_of(port: int) -> str | None:
             fields = line.split()
             is_listening = fields[3] == "0A"
             if fields[1].endswith(suffix) and not is_listening and fields[9] != "0":
-                return fields[9]
-    return None
+                inodes.add(fields[9])
+    return inodes
