@@ -49,6 +49,21 @@ def test_only_executors_with_the_handler_and_not_draining_are_asked() -> None:
     assert registry.reserve("noop", 3) == []
 
 
+def test_who_is_quiet_for_half_a_lease_gets_no_new_work_until_it_is_heard_again() -> None:
+    registry = ConnectedExecutors(3.0)
+    quiet, loud = session("quiet", 5, at_s=10.0), session("loud", 5, at_s=10.0)
+    registry.connect(quiet)
+    registry.connect(loud)
+    registry.heard(loud, 11.6)
+    registry.look_who_is_quiet(11.6)
+    assert {s.executor_id for s in registry.reserve("noop", 10)} == {"loud"}
+    assert registry.free_credit("noop") == 0
+    told = []
+    registry.on_credit = lambda: told.append(registry.free_credit("noop"))
+    registry.heard(quiet, 11.7)
+    assert told == [5]
+
+
 def test_a_broken_stream_keeps_its_lease_and_an_orderly_goodbye_ends_it() -> None:
     registry = ConnectedExecutors(3.0)
     broken, orderly = session("broken", at_s=10.0), session("orderly", at_s=10.0)

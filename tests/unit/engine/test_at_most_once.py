@@ -336,6 +336,20 @@ async def test_a_hand_over_waits_less_for_work_that_may_run_again() -> None:
 
 
 @in_virtual_time
+async def test_nothing_is_sent_into_the_silence_of_an_executor() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor("e1", credit=5, is_automatic=True)
+        await bench.adopt(0)
+        executor.is_beating = executor.is_reading = False
+        await bench.pass_time(bench.settings.lease_s * 0.6)
+        (ref,) = await bench.register(bench.task(delivery=ONCE))
+        await bench.pass_time(0.5)
+        assert bench.sent_of(ref) == []
+        executor.is_beating = executor.is_reading = True
+        await bench.until_state([ref])
+
+
+@in_virtual_time
 async def test_a_node_that_may_be_deaf_itself_gives_nobody_up() -> None:
     """Others hear the executor: it is this node that is cut off, and its work may well go on."""
     async with EngineBench() as bench:

@@ -62,6 +62,14 @@ class ConnectedExecutors:
         """Notes a sign of life (monotonic seconds)."""
         session.heard_at_s = at_s
         self._heard_at_s[session.executor_id] = at_s
+        if session.is_quiet:
+            session.is_quiet = False
+            self.on_credit()
+
+    def look_who_is_quiet(self, now_s: float) -> None:
+        """Gives no new work to executors that were not heard of for half a lease: it might go into a void."""
+        for session in self._sessions.values():
+            session.is_quiet = now_s - session.heard_at_s > self._lease_s / 2
 
     def expect(self, executor_id: str, at_s: float) -> None:
         """Gives an executor that this node has not met a full lease from now: it holds work of a partition taken over."""
@@ -110,11 +118,11 @@ class ConnectedExecutors:
 
     def free_credit(self, handler: str) -> int:
         """How much work for a handler could be reserved now."""
-        return sum(s.credit for s in self._by_handler.get(handler, ()) if not s.is_draining)
+        return sum(s.credit for s in self._by_handler.get(handler, ()) if s.takes_work)
 
     def reserve(self, handler: str, count: int) -> list[ExecutorSession]:
         """Reserves credit for up to `count` attempts, spread towards who has most; answers a session for each."""
-        candidates = [s for s in self._by_handler.get(handler, ()) if s.credit > 0 and not s.is_draining]
+        candidates = [s for s in self._by_handler.get(handler, ()) if s.credit > 0 and s.takes_work]
         reserved: list[ExecutorSession] = []
         while candidates and len(reserved) < count:
             candidates.sort(key=lambda s: -s.credit)

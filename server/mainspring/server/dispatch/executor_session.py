@@ -57,10 +57,17 @@ class ExecutorSession:
         """Monotonic seconds of the last frame."""
         self.credit = 0
         self.is_draining = False
+        self.is_quiet = False
+        """Whether it should have been heard of by now."""
         self.is_closed = False
         self._outbox = Outbox()
         self._ready = asyncio.Event()
         self._waiting_told = 0
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether new work may be reserved for it, as far as its credit goes."""
+        return not self.is_draining and not self.is_quiet
 
     def send_work(self, items: Iterable[WorkItem]) -> None:
         """Puts work whose credit was reserved on its way."""

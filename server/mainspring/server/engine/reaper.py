@@ -153,6 +153,8 @@ class Reaper:
         if has_stood_still or self.is_deaf():
             # Others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
+        if not has_stood_still:
+            self._executors.look_who_is_quiet(now_s)
         left = self._executors.left()
         for executor_id in self._executors.lapsed(now_s):
             attempts = self._attempts.at_executor(executor_id)
