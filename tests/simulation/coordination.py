@@ -131,6 +131,13 @@ class SimMembership(LocalMembership):
         delay_s = 0.0 if is_noticed else NOTICE_SHARE * 4.0
         self._zookeeper.loop.call_later(delay_s, lambda: self._notice(cut), context=self.context)
 
+    def die(self) -> None:
+        """Its process is killed: the session ends after a while, also when it was cut off before."""
+        if self.is_plugged:
+            self.unplug(is_noticed=True)
+        else:
+            self._zookeeper.unplugged(self)
+
     def _notice(self, cut: int) -> None:
         if not self.is_plugged and self.cut == cut and self._view.is_connected:
             self.disconnect()

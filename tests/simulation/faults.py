@@ -261,9 +261,8 @@ class Faults:
         if fault.variant < 0.5:
             zookeeper.expire_all()
         for node in self._around.nodes.values():
-            if node.is_gone:
-                zookeeper.unplugged(node.membership)  # a fresh time-out for the session of the dead, too
-            else:
+            zookeeper.unplugged(node.membership)  # a fresh time-out for every session, also of the dead
+            if not node.is_gone:
                 node.membership.plug(0.8 * self._rng.random())
 
     async def _database_down(self, fault: PlannedFault, done: _Done) -> None:

@@ -129,7 +129,7 @@ class NodeProcess(node_module.Node):
     def kill(self) -> None:
         """As SIGKILL."""
         if not self.is_gone:
-            self.membership.unplug(is_noticed=True)
+            self.membership.die()
             self._around.loop.kill(self.name)
             self.exited()
 
