@@ -102,12 +102,22 @@ class SimMembership(LocalMembership):
         holds: Mapping[int, int],
         prepared: frozenset[int] = frozenset(),
         is_new: bool = False,
+        away: frozenset[str] = frozenset(),
+        executors: int = 0,
     ) -> None:
         """See `Membership.publish`."""
         if self.is_plugged:
-            super().publish(ready, holds, prepared, is_new)
+            super().publish(ready, holds, prepared, is_new, away, executors)
         else:
-            self._own = replace(self._own, ready=ready, holds=dict(holds), prepared=prepared, is_new=is_new)
+            self._own = replace(
+                self._own,
+                ready=ready,
+                holds=dict(holds),
+                prepared=prepared,
+                is_new=is_new,
+                away=away,
+                executors=executors,
+            )
 
     def hear(self) -> None:
         """News arrive, in the node's process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -25,6 +25,7 @@ from mainspring.executor.job import Job
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.config import NodeConfig
 from mainspring.server.engine.engine import Engine
+from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.peers import GrpcPeers
@@ -57,6 +58,8 @@ class Surroundings:
         """By address: the process, its context, its servicer of executors' streams."""
         self.nodes: dict[str, NodeProcess] = {}
         self.executors: dict[str, ExecutorProcess] = {}
+        self.bugs: list[str] = []
+        """Processes that ended and should not have."""
         self.lost_hints = 0.0
         """Share of the hints between nodes that get lost."""
 
@@ -96,6 +99,7 @@ class NodeProcess(node_module.Node):
         self.tasks: TaskServicer | None = None
         self.node_servicer: NodeServicer | None = None
         self.is_gone = False
+        self.gone = asyncio.Event()
 
     @classmethod
     def begin(cls, around: Surroundings, name: str, config: NodeConfig, rng: Random) -> NodeProcess:
@@ -106,7 +110,7 @@ class NodeProcess(node_module.Node):
         node.task = around.loop.create_task(
             node.run(node.membership, node._stop), context=node.process_context.copy()
         )
-        node.task.add_done_callback(lambda _: node.exited())
+        node.task.add_done_callback(node.ended)
         return node
 
     def register_services(
@@ -119,7 +123,8 @@ class NodeProcess(node_module.Node):
         """Keeps what the simulated network calls."""
         self.engine, self.manager = engine, manager
         self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits)
-        self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced)
+        drainer = Drainer(self.node_id, manager, membership, self._peers)
+        self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced, drainer)
         self._around.listeners[self.address] = (self.name, self.process_context, executor_servicer)
 
     def terminate(self) -> None:
@@ -133,10 +138,17 @@ class NodeProcess(node_module.Node):
             self._around.loop.kill(self.name)
             self.exited()
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Its main task has ended: as it should, or by a bug."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._around.bugs.append(f"{self.name} ended: {error!r}")
+        self.exited()
+
     def exited(self) -> None:
         """The process is gone."""
         if not self.is_gone:
             self.is_gone = True
+            self.gone.set()
             self._around.loop.kill(self.name)
             self._around.network.died(self.name)
             self._around.listeners.pop(self.address, None)
@@ -148,6 +160,9 @@ class SimPeers(GrpcPeers):
     def __init__(self, around: Surroundings) -> None:
         super().__init__()
         self._around = around
+
+    def get_ready(self, addresses: Sequence[str]) -> None:
+        """There is nothing to connect."""
 
     def _stub(self, address: str) -> Any:
         return _PeerStub(self._around, address.partition(":")[0])

@@ -217,7 +217,7 @@ def run_seed(
         counts,
         time.process_time() - begun_s,
         simulation.trace.lines or [],
-        log.bugs,
+        [*log.bugs, *simulation.around.bugs],
     )
 
 
