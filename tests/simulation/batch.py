@@ -124,7 +124,7 @@ def summaries_of(seeds: Sequence[int]) -> Iterator[Summary]:
             result.digest,
             counts,
             result.cpu_s,
-            tuple(map(str, result.verdict.violations)),
+            (*map(str, result.verdict.violations), *result.verdict.vacuous),
             tuple(result.bugs),
         )
 

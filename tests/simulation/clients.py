@@ -90,6 +90,7 @@ class Clients:
                     anchor_at=None if plan.every_s is None else due_at,
                     cancel_sent_at=told.cancel_sent_at,
                     cancelled_at=told.cancelled_at,
+                    delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
                 )
             )
         return found
@@ -97,6 +98,8 @@ class Clients:
     async def _register(self, told: _Told) -> None:
         plan = told.plan
         task = task_pb2.Task(namespace=NAMESPACE, id=plan.task_id, handler=plan.handler, payload=plan.payload)
+        if plan.is_at_most_once:
+            task.delivery = task_pb2.DELIVERY_MODE_AT_MOST_ONCE
         due_us = EPOCH_AT + round(plan.due_s * 1_000_000)
         due = Timestamp(seconds=due_us // 1_000_000, nanos=due_us % 1_000_000 * 1_000)
         if plan.every_s is None:

@@ -108,6 +108,8 @@ class SimDatabase:
         self.context = process_context(DATABASE)
         self.weather = Weather()
         self.is_over = False
+        self.writer = ""
+        """Whose unit is carried out."""
         self._claims: list[tuple[_Call, set[Any]]] = []
         self._waiting: list[Callable[[], None]] = []
         self.moments: list[Moment] = []
@@ -123,6 +125,7 @@ class SimDatabase:
 
     def carry_out(self, call: _Call) -> Any:
         """Applies a unit, whole. Raises what the store raises."""
+        self.writer = call.process
         return run_at_once(getattr(self.store, call.unit)(*call.args, **call.kwargs))
 
     def reached(self, call: _Call, point: str) -> None:

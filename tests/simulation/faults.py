@@ -14,9 +14,22 @@ from simulation.members import ExecutorProcess, NodeProcess, Surroundings
 from simulation.network import OPEN
 from simulation.plan import PlannedFault
 
+from mainspring.shard_manager.membership import DRAINED
 from mainspring.testing.history import Fault
 from mainspring.testing.virtual_time import START_S, process_context
 
+RECORDED = (
+    ("kill", "kill"),
+    ("stop", "stop"),
+    ("drain", "drain"),
+    ("join", "join"),
+    ("freeze", "freeze"),
+    ("stuck", "freeze"),
+    ("cut", "cut"),
+    ("slow", "slow"),
+    ("", "outage"),
+)
+"""Kinds as the checker knows them, by how the plan's begin."""
 INFLUENCE_S = 10.0
 """What the promise gives one fault: when another comes within it, both count as one outage, from the first to the last."""
 OUTAGES = frozenset({"zookeeper_down", "database_down", "database_frozen"})
@@ -31,6 +44,8 @@ class _Done:
     from_s: float
     until_s: float
     is_outage: bool
+    peer: str = ""
+    """For a cut: the other side."""
 
     def begin(self, at_s: float, target: str) -> None:
         """It begins only now."""
@@ -82,11 +97,12 @@ class Faults:
         """What the checker is told: each fault, and an outage for each combination."""
         records = [
             Fault(
-                done.kind,
+                next(kind for begin, kind in RECORDED if done.kind.startswith(begin)),
                 target,
                 at_of(done.from_s),
                 at_of(max(done.until_s, done.from_s + 0.001)),
                 done.is_outage,
+                done.peer,
             )
             for done in self._done
             for target in done.targets
@@ -117,7 +133,7 @@ class Faults:
         await getattr(self, f"_{fault.kind}")(fault, done)
         if done.targets:
             self._done.append(done)
-        if done.until_s == done.from_s and not done.kind.startswith(("kill", "stop", "join")):
+        if done.until_s == done.from_s and not done.kind.startswith(("kill", "join")):
             done.until_s = around.loop.time()
         around.trace.note("healed", fault.kind)
 
@@ -159,7 +175,18 @@ class Faults:
             self._begin_node()  # a rolling restart: the new one first
             await asyncio.sleep(0.5)
         node.terminate()
+        await node.gone.wait()
+        done.until_s = self._around.loop.time()
+
+    async def _drain_node(self, fault: PlannedFault, done: _Done) -> None:
+        """Emptied, and given its share again."""
+        node = self._node(fault)
+        if node is None or node.manager is None:
+            return
+        done.targets.append(node.name)
+        self._around.loop.call_soon(node.manager.step_aside, DRAINED, context=node.process_context)
         await asyncio.sleep(fault.for_s)
+        self._around.loop.call_soon(node.manager.return_to_duty, DRAINED, context=node.process_context)
 
     async def _join_node(self, fault: PlannedFault, done: _Done) -> None:
         done.targets.append(self._begin_node().name)
@@ -212,6 +239,7 @@ class Faults:
         if node is None:
             return
         done.targets.append(node.name)
+        done.peer = "zookeeper"
         node.membership.unplug(is_noticed=fault.state != "silent")
         await asyncio.sleep(fault.for_s)
         node.membership.plug(0.5 * fault.variant)
@@ -219,13 +247,15 @@ class Faults:
     async def _cut_database(self, fault: PlannedFault, done: _Done) -> None:
         if (node := self._node(fault)) is not None:
             done.targets.append(node.name)
+            done.peer = DATABASE
             await self._cut([(node.name, DATABASE)], fault)
 
     async def _cut_executors(self, fault: PlannedFault, done: _Done) -> None:
         """One node hears no executor: to it they are all cut off."""
         if (node := self._node(fault)) is not None:
             executors = list(self._around.executors)
-            done.targets += [node.name, *executors]
+            done.targets.append(node.name)
+            done.peer = "executors"
             await self._cut([(node.name, executor) for executor in executors], fault)
 
     async def _cut_executor(self, fault: PlannedFault, done: _Done) -> None:
@@ -233,13 +263,16 @@ class Faults:
         if (executor := self._executor(fault)) is not None:
             done.targets.append(executor.name)
             nodes = list(self._around.nodes)
+            done.peer = "nodes"
             if fault.variant < 0.5:
-                nodes = nodes[:1]
+                nodes = [n.name for n in self._around.nodes.values() if not n.is_gone][:1]
+                done.peer = nodes[0] if nodes else "nodes"
             await self._cut([(node, executor.name) for node in nodes], fault)
 
     async def _cut_peers(self, fault: PlannedFault, done: _Done) -> None:
         if (node := self._node(fault)) is not None:
             done.targets.append(node.name)
+            done.peer = "nodes"
             await self._cut([(node.name, n) for n in self._around.nodes if n != node.name], fault)
 
     async def _slow_database(self, fault: PlannedFault, done: _Done) -> None:

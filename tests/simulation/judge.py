@@ -7,11 +7,13 @@ from dataclasses import replace
 from mainspring.testing.checker import Limits, Verdict, Violation, check
 from mainspring.testing.history import History, LedgerRow, Run
 
+NOTHING = ("no scheduled time had to run in the window", "no executor ran anything")
+"""What no seed may be: the rest of what a run should hold is asked of a batch."""
 RAN_TO_ITS_END = "CANCELLED, but it ran to its end"
 
 
 def judge(history: History, limits: Limits | None = None) -> Verdict:
-    """The verdict on a history; `vacuous` is left to the batch, for one short run need not hold everything."""
+    """The verdict on a history. Of `vacuous` the worst stays: a short run need not hold everything."""
     limits = limits or Limits()
     verdict = check(history, limits)
     violations = tuple(
@@ -19,7 +21,8 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
         for v in verdict.violations
         if not _is_lost_and_cancelled(v, history, limits) and not _is_sent_by_the_thawed(v, history)
     )
-    return replace(verdict, violations=violations, vacuous=())
+    vacuous = tuple(reason for reason in verdict.vacuous if reason in NOTHING)
+    return replace(verdict, violations=violations, vacuous=vacuous)
 
 
 def _is_lost_and_cancelled(violation: Violation, history: History, limits: Limits) -> bool:
@@ -42,9 +45,6 @@ def _is_lost_and_cancelled(violation: Violation, history: History, limits: Limit
     )
 
 
-STOPPED = frozenset({"freeze_node", "freeze_in_claim", "stuck_node"})
-
-
 def _is_sent_by_the_thawed(violation: Violation, history: History) -> bool:
     """A node stood still between its claim's commit and the send; the task was cancelled meanwhile over another node.
 
@@ -60,7 +60,7 @@ def _is_sent_by_the_thawed(violation: Violation, history: History) -> bool:
     }
     at = violation.scheduled_at or 0
     return any(
-        fault.kind in STOPPED
+        fault.kind == "freeze"
         and fault.target in names
         and fault.from_at <= at + 3_000_000
         and at <= fault.until_at

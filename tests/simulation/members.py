@@ -33,6 +33,7 @@ from mainspring.server.rpc.task_service import TaskServicer
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import Membership
 from mainspring.testing.virtual_time import SeededLoop, process_context
+from mainspring.v1 import node_service_pb2
 
 PORT = 7300
 HANDLERS = ("quick", "slow", "flaky")
@@ -178,7 +179,7 @@ class _PeerStub:
     def __getattr__(self, method: str) -> Callable[..., Any]:
         async def call(request: Any, timeout: float) -> Any:
             if method == "Hint" and self._around.loses_hint():
-                return None
+                return node_service_pb2.HintResponse()
             node = self._around.nodes.get(self._name)
             if node is None or node.node_servicer is None:
                 raise CallError(grpc.StatusCode.UNAVAILABLE, "nobody listens")

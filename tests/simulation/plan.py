@@ -22,6 +22,7 @@ KINDS = (
     ("freeze_in_claim", 3),
     ("kill_in_claim", 3),
     ("stop_node", 3),
+    ("drain_node", 2),
     ("join_node", 2),
     ("cut_zookeeper", 4),
     ("cut_database", 4),
@@ -51,6 +52,7 @@ class PlannedTask:
     """One-time: when. Interval: the anchor."""
     every_s: float | None
     cancel_s: float | None
+    is_at_most_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,11 @@ def _tasks(rng: Random, slow: float) -> tuple[PlannedTask, ...]:
         cancel_s = None
         if rng.random() < 0.12:
             cancel_s = round(rng.uniform(register_s + 0.3, due_s + 3.0 if every_s else due_s + 0.5), 3)
-        tasks.append(PlannedTask(f"t{number}", handler, payload, register_s, due_s, every_s, cancel_s))
+        tasks.append(
+            PlannedTask(
+                f"t{number}", handler, payload, register_s, due_s, every_s, cancel_s, rng.random() < 0.15
+            )
+        )
     return tuple(tasks)
 
 

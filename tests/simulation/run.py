@@ -66,7 +66,9 @@ class Simulation:
         self.trace = Trace(loop, is_kept=is_kept)
         self.network = Network(loop, self.rng("network"))
         self.database = SimDatabase(loop, self.network, self.trace, plan.partitions, self.rng("database"))
-        self.witness = Witness(self.database.connection)
+        self.witness = Witness(
+            self.database.connection, lambda: at_of(loop.time()), lambda: self.database.writer
+        )
         self.zookeeper = SimZooKeeper(loop, self.trace, self.rng("zookeeper"))
         self.around = Surroundings(loop, self.network, self.database, self.zookeeper, self.trace)
         self.clients = Clients(self.around, plan.tasks, self.rng("clients"))
@@ -148,6 +150,7 @@ class Simulation:
             ledger_read_at=at_of(self.loop.time()),
             earlier_ledger=self.witness.first_final(),
             listed_tasks=self.witness.tasks(),
+            audit=self.witness.audit(),
         )
 
     async def end(self) -> None:

@@ -1,11 +1,23 @@
-"""The ledger as it stands, and as it first said that something is final: read from the tables, past the product's code."""
+"""What the database itself saw: the ledger as it stands and as it first said that something is final, and an audit.
+
+Read from the tables and written by triggers, past the product's code. The triggers are those of `mainspring.testing.audit`,
+in SQLite's words.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from mainspring.server.core.model import ExecutionState
-from mainspring.testing.history import LedgerRow, TaskKey
+from mainspring.testing.history import (
+    AuditTrail,
+    LedgerRow,
+    OwnershipChange,
+    PartitionState,
+    StaleWrite,
+    TaskKey,
+)
 
 _COLUMNS = """t.namespace, t.task_id, e.scheduled_at, e.due_at, e.state, e.attempt, e.epoch, e.executor_id, e.node_id,
   e.claimed_at, e.dispatched_at, e.picked_up_at, e.finished_at, e.saved_at, e.gap_last_scheduled_at,
@@ -26,16 +38,72 @@ CREATE TEMP TRIGGER skipped AFTER INSERT ON main.executions WHEN NEW.state >= 4 
   WHERE partition_id = NEW.partition_id AND scheduled_at = NEW.scheduled_at AND task_key = NEW.task_key;
 END;
 """
+_AUDIT = """
+CREATE TEMP TABLE ownership_changes (partition_id, old_epoch, new_epoch, old_owner_id, new_owner_id, at);
+CREATE TEMP TABLE stale_writes (
+  statement, partition_id, task_key, scheduled_at, attempt, epoch, node_id, owner_epoch, owner_id, at, writer
+);
+CREATE TEMP TRIGGER owned AFTER UPDATE OF epoch, owner_id ON main.partitions BEGIN
+  INSERT INTO ownership_changes
+  VALUES (NEW.partition_id, OLD.epoch, NEW.epoch, OLD.owner_id, NEW.owner_id, sim_now());
+END;
+CREATE TEMP TRIGGER inserted_stale AFTER INSERT ON main.executions BEGIN
+  INSERT INTO stale_writes
+  SELECT 'INSERT', NEW.partition_id, NEW.task_key, NEW.scheduled_at, NEW.attempt, NEW.epoch, NEW.node_id, p.epoch,
+    p.owner_id, sim_now(), sim_writer()
+  FROM main.partitions p WHERE p.partition_id = NEW.partition_id
+    AND (p.epoch IS NOT NEW.epoch OR p.owner_id IS NOT NEW.node_id OR p.owner_id IS NOT sim_writer());
+END;
+CREATE TEMP TRIGGER updated_stale AFTER UPDATE ON main.executions BEGIN
+  INSERT INTO stale_writes
+  SELECT 'UPDATE', NEW.partition_id, NEW.task_key, NEW.scheduled_at, NEW.attempt, NEW.epoch, NEW.node_id, p.epoch,
+    p.owner_id, sim_now(), sim_writer()
+  FROM main.partitions p WHERE p.partition_id = NEW.partition_id
+    AND (p.owner_id IS NOT sim_writer() OR ((p.epoch IS NOT NEW.epoch OR p.owner_id IS NOT NEW.node_id)
+      AND (OLD.epoch, OLD.attempt) IS NOT (NEW.epoch, NEW.attempt)));
+END;
+"""
+_READ_STALE = """SELECT s.statement, s.partition_id, t.namespace, t.task_id, s.scheduled_at, s.attempt, s.epoch, s.node_id,
+  s.owner_epoch, s.owner_id, s.at, s.writer
+FROM stale_writes s JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key ORDER BY s.rowid"""
+_READ_PARTITIONS = "SELECT partition_id, epoch, owner_id FROM partitions ORDER BY partition_id"
 _UNFINISHED = """SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 1 AND due_at < :until_at)
   OR EXISTS (SELECT 1 FROM executions WHERE state < 4 AND due_at < :until_at)"""
 
 
 class Witness:
-    """Watches one database from its first row on."""
+    """Watches one database from its first row on.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        now: the database's clock, microseconds.
+        writer: whose unit is being carried out.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, now: Callable[[], int], writer: Callable[[], str]
+    ) -> None:
         self.connection = connection
-        connection.executescript(_WATCH)
+        self._now = now
+        connection.create_function("sim_now", 0, now)
+        connection.create_function("sim_writer", 0, writer)
+        connection.executescript(_WATCH + _AUDIT)
+        self._installed_at = now()
+        self._initial = self._partitions()
+
+    def audit(self) -> AuditTrail:
+        """What the triggers saw. A final row that was changed shows in `first_final`."""
+        changes = self.connection.execute("SELECT * FROM ownership_changes ORDER BY rowid")
+        return AuditTrail(
+            installed_at=self._installed_at,
+            read_at=self._now(),
+            initial_partitions=self._initial,
+            final_partitions=self._partitions(),
+            ownership_changes=tuple(OwnershipChange(*row) for row in changes),
+            stale_writes=tuple(StaleWrite(*row) for row in self.connection.execute(_READ_STALE)),
+        )
+
+    def _partitions(self) -> tuple[PartitionState, ...]:
+        return tuple(PartitionState(*row) for row in self.connection.execute(_READ_PARTITIONS))
 
     def is_unfinished(self, until_at: int) -> bool:
         """Whether anything that is due before this instant waits or is open."""
