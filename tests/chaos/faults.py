@@ -35,9 +35,11 @@ async def kill_node(run: Campaign) -> None:
     before = await run.epochs(node)
     must(before, f"{node.name} owns nothing")
     async with run.away(node):
-        async with run.fault("kill", node.name):
+        async with run.fault("kill", node.name) as facts:
+            facts["was_alive_before"] = node.is_running
             await asyncio.to_thread(node.kill)
             await run.moved_from(node, before)
+            facts["epochs_moved"] = len(before)
         await run.start_again(node)
 
 
@@ -48,7 +50,8 @@ async def kill_half_the_nodes(run: Campaign) -> None:
     before = {node.name: await run.epochs(node) for node in victims}
     async with run.away(*victims), contextlib.AsyncExitStack() as stack:
         for node in victims:
-            await stack.enter_async_context(run.fault("kill", node.name))
+            facts = {"was_alive_before": node.is_running}
+            await stack.enter_async_context(run.fault("kill", node.name, facts=facts))
         await asyncio.gather(*(asyncio.to_thread(node.kill) for node in victims))
         for node in victims:
             await run.moved_from(node, before[node.name])
@@ -59,7 +62,8 @@ async def kill_half_the_nodes(run: Campaign) -> None:
 async def kill_all_nodes(run: Campaign) -> None:
     """Nobody is left; then all are started again."""
     nodes = [node for node in run.cluster.nodes if node.is_running]
-    async with run.fault("kill", "nodes", is_outage=True):
+    async with run.fault("kill", "nodes", is_outage=True) as facts:
+        facts["was_alive_before"] = len(nodes) == len(run.cluster.nodes)
         await asyncio.gather(*(asyncio.to_thread(node.kill) for node in nodes))
         await asyncio.sleep(2.0)
         await run.start_again(*nodes)
@@ -75,9 +79,12 @@ async def kill_node_at_herd(run: Campaign) -> None:
     before = await run.epochs(node)
     await sleep_until(at + run.random.randrange(150_000))
     async with run.away(node):
-        async with run.fault("kill", node.name):
+        async with run.fault(
+            "kill", node.name, facts={"was_alive_before": node.is_running, "herd_at": at}
+        ) as facts:
             await asyncio.to_thread(node.kill)
             await run.moved_from(node, before)
+            facts["epochs_moved"] = len(before)
         await run.start_again(node)
 
 
@@ -181,9 +188,15 @@ async def _cut(run: Campaign, side: Side) -> None:
     must(before, f"{node.name} owns nothing")
     mode = run.random.choice([Mode.CUT, Mode.FREEZE])
     run.facts["how"] = mode.value
-    async with run.away(node), run.fault("cut", node.name), run.broken_link(node, side, mode):
+    peer = {Side.MYSQL: "MariaDB", Side.ZOOKEEPER: "ZooKeeper"}[side]
+    async with (
+        run.away(node),
+        run.fault("cut", node.name, peer=peer) as facts,
+        run.broken_link(node, side, mode),
+    ):
         until_s = time.monotonic() + NODE_CUT_S
         await run.moved_from(node, before)
+        facts["epochs_moved"] = len(before)
         await asyncio.sleep(max(0.0, until_s - time.monotonic()))
 
 
@@ -197,11 +210,12 @@ async def cut_from_executors(run: Campaign) -> None:
     executors = [executor for executor in run.cluster.executors if executor.is_running]
     async with (
         run.away(node),
-        run.fault("cut", node.name),
+        run.fault("cut", node.name, peer="executors") as facts,
         run.broken_link(node, Side.CALLERS, mode, only=executors),
     ):
         until_s = time.monotonic() + NODE_CUT_S
         await run.moved_from(node, before)
+        facts["epochs_moved"] = len(before)
         await asyncio.sleep(max(0.0, until_s - time.monotonic()))
 
 
@@ -239,7 +253,7 @@ async def zookeeper_expires_all(run: Campaign) -> None:
     assert run.cluster.zookeeper is not None
     nodes = [node for node in run.cluster.nodes if node.is_running]
     expired = {node.name: run.log_count(node, '"has_expired": true') for node in nodes}
-    async with run.fault("freeze", "ZooKeeper"):
+    async with run.fault("freeze", "ZooKeeper") as facts:
         run.cluster.zookeeper.pause()
         await asyncio.sleep(15.0)
         for node in nodes:
@@ -251,7 +265,7 @@ async def zookeeper_expires_all(run: Campaign) -> None:
             run.cluster.set_link(node, Side.ZOOKEEPER, Mode.PASS)
         await _until_coordinated(run)
     count = sum(run.log_count(node, '"has_expired": true') > expired[node.name] for node in nodes)
-    run.facts["sessions expired"] = count
+    facts["sessions_expired"] = run.facts["sessions expired"] = count
     must(count == len(nodes), f"{count} of {len(nodes)} sessions expired")
 
 
@@ -272,7 +286,8 @@ async def mysql_killed(run: Campaign) -> None:
     """kill -9, and started again at once."""
     server = run.cluster.mariadb
     assert server is not None
-    async with run.fault("kill", server.name, is_outage=True):
+    async with run.fault("kill", server.name, is_outage=True) as facts:
+        facts["was_alive_before"] = server.is_running
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
 
@@ -304,7 +319,7 @@ async def commit_replies_cut(run: Campaign) -> None:
     """The answers to some COMMITs of claims are lost: nobody knows whether they took effect. Some never arrive."""
     nodes = [node for node in run.cluster.nodes if node.is_running]
     before = {node.name: run.cluster.counts(node, Side.MYSQL).trapped for node in nodes}
-    async with run.fault("cut", "COMMIT"):
+    async with run.fault("cut", "COMMIT") as facts:
         for action in (CommitAction.CUT_REPLY, CommitAction.CUT_REQUEST):
             for node in nodes:
                 run.cluster.proxies.set_trap(f"{node.name}/{Side.MYSQL.value}", action, count=4)
@@ -312,7 +327,7 @@ async def commit_replies_cut(run: Campaign) -> None:
         for node in nodes:
             run.cluster.proxies.set_trap(f"{node.name}/{Side.MYSQL.value}", None)
     count = sum(run.cluster.counts(node, Side.MYSQL).trapped - before[node.name] for node in nodes)
-    run.facts["COMMITs cut"] = count
+    facts["commits_cut"] = run.facts["COMMITs cut"] = count
     must(count, "no COMMIT was cut")
 
 
