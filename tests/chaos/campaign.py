@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from chaos.traffic import NAMESPACE, Traffic, TrafficSettings
 from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.cluster import ClusterSettings
 from mainspring.testing.errors import ChildFailedError, TestingError
-from mainspring.testing.history import Fault, History
+from mainspring.testing.history import History
+from mainspring.testing.ledger import moment
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, member_name
 from mainspring.testing.member_process import MemberProcess
@@ -69,6 +71,7 @@ class Episode:
             outage.
         is_outage: Whether the promise of 10 s rests until `healed_at`.
         facts: What shows that it really happened, for people and for the table.
+        gaps_us: For how long nobody fired each partition that was handed over in order meanwhile, by the nodes' record.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Episode:
     bound_us: int
     is_outage: bool
     facts: Mapping[str, Any]
+    gaps_us: tuple[int, ...] = ()
 
 
 class Campaign(Scenario):
@@ -165,6 +169,7 @@ class Campaign(Scenario):
             f"== {step.name}: {(healed_at - from_at) / SECOND_US:.1f} s, recovered "
             f"{(settled_at - healed_at) / SECOND_US:.1f} s later; {self.facts}"
         )
+        await asyncio.sleep(CALM_S)  # hand-overs are recorded about a second after they happened
         self.episodes.append(
             Episode(
                 step.name,
@@ -174,9 +179,20 @@ class Campaign(Scenario):
                 int(step.bound_s * SECOND_US),
                 step.is_outage,
                 self.facts,
+                await self.gaps_since(from_at),
             )
         )
-        await asyncio.sleep(CALM_S)
+
+    async def gaps_since(self, from_at: int) -> tuple[int, ...]:
+        """Gaps of the orderly hand-overs that were recorded since an instant, microseconds."""
+        handovers = self.client.list_handovers(since=moment(from_at), page_size=1_000, timeout_s=10.0)
+        return tuple(
+            [
+                handover.gap // timedelta(microseconds=1)
+                async for handover in handovers
+                if handover.gap is not None and handover.release_time is not None
+            ]
+        )
 
     async def recovered(self, timeout_s: float = RECOVERY_S) -> None:
         """Wait until the cluster is as it should be: partitions spread over all nodes, every executor at every node.
@@ -377,6 +393,3 @@ class Step:
     bound_s: float = 10.0
     is_outage: bool = False
     takes_s: float = 20.0
-
-
-__all__ = ["Campaign", "CampaignSettings", "Episode", "Fault", "Step"]

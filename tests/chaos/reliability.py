@@ -9,6 +9,7 @@ from pathlib import Path
 from chaos.judgement import CampaignJudgement, EpisodeFigures
 
 from mainspring.testing.cache import repository_root
+from mainspring.testing.report import Spread
 from mainspring.testing.run_note import commit, machine, table
 
 BEGIN, END = "<!-- the table: written by `make chaos` -->", "<!-- end of the table -->"
@@ -22,6 +23,8 @@ _COLUMNS = (
     "ran again",
     "lost",
     "registered",
+    "hand-overs",
+    "gap p99 ms",
     "stale writes",
     "deadlocks",
     "verdict",
@@ -40,6 +43,7 @@ class Row:
         runs_again: Executions that ran more than once, each explained by the fault of its executor.
         lost: At-most-once executions that ended as LOST.
         registered: Tasks acknowledged meanwhile.
+        handovers: Partitions handed over in order; `gap_p99_ms`: for how long nobody fired them.
         deadlocks: Of the whole campaign: as the database counted them, and how many of them the nodes retried.
     """
 
@@ -52,6 +56,8 @@ class Row:
     runs_again: int
     lost: int
     registered: int
+    handovers: int
+    gap_p99_ms: float
     stale_writes: int
     deadlocks: str
     verdict: str
@@ -71,6 +77,8 @@ class Row:
             str(self.runs_again),
             str(self.lost),
             f"{self.registered:,}",
+            f"{self.handovers:,}",
+            f"{self.gap_p99_ms:,.0f}" if self.handovers else "",
             str(self.stale_writes),
             self.deadlocks,
             self.verdict,
@@ -89,6 +97,7 @@ def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> lis
     audit, deadlocks = judgement.history.audit, judgement.history.deadlocks
     rows: list[Row] = []
     for fault, occurrences in by_fault.items():
+        gaps = Spread.of(gap_us for figures in occurrences for gap_us in figures.episode.gaps_us)
         late = [*violations, *judgement.verdict.vacuous]
         if not all(figures.keeps_bound for figures in occurrences):
             late.append("late")
@@ -103,6 +112,8 @@ def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> lis
                 sum(figures.runs_again for figures in occurrences),
                 sum(figures.lost for figures in occurrences),
                 sum(figures.registered for figures in occurrences),
+                gaps.count,
+                gaps.p99_us / 1_000,
                 len(audit.stale_writes) if audit else 0,
                 "" if deadlocks is None else f"{deadlocks.on_server}/{deadlocks.retried}",
                 ", ".join(late) or "ok",
