@@ -144,7 +144,7 @@ class Reader:
             lambda: all(shows(line, child.log_text()) for line in shown), timeout_s=90, what=f"say {shown}"
         )
         if found := re.search(r"export MAINSPRING_ADDRESS=(\S+)", child.log_text()):
-            self.address = found[1]
+            self.address = self.environment["MAINSPRING_ADDRESS"] = found[1]  # as the reader exports it
 
     def stop(self, name: str) -> None:
         child = self.background.pop(name)
@@ -174,7 +174,7 @@ def test_the_commands_of_the_cluster(reader: Reader) -> None:
     _before, title, section = PAGE.partition(CLUSTER_SECTION)
     assert title, "the section has another name now"
     steps = [step for step in steps_of(section) if step.kind != "stop"]
-    assert [step.kind for step in steps] == ["background", "cluster"]
+    assert [step.kind for step in steps] == ["background", "cluster", "cluster"]
     try:
         reader.follow(steps)
     except ChildFailedError as error:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mainspring.server.core.next_fire import (
@@ -213,7 +213,9 @@ ZONES = [
 def test_agrees_with_cronsim(
     zone: str, minute: str, hour: str, day: str, month: str, weekday: str, change: int, minutes_later: int
 ) -> None:
-    # cronsim's policy is ours for expressions of five fields whose minute does not begin with a star.
+    # cronsim's policy is ours for expressions of five fields whose minute does not begin with a star. Where clocks change
+    # by half an hour it misses hours of a step: in 2000 "0 */3 * * *" has a 03:00 on 26 March in Lord Howe.
+    assume(not (zone == "Australia/Lord_Howe" and "/" in hour))
     expression = f"{minute} {hour} {day} {month} {weekday}"
     changes = clock_changes(zone) or [at(2024, 2, 29)]
     after_at = changes[change % len(changes)] + minutes_later * 60 * US
