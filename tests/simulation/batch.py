@@ -115,7 +115,12 @@ def run_batch(seeds: Sequence[int], workers: int | None = None) -> Batch:
 def summaries_of(seeds: Sequence[int]) -> Iterator[Summary]:
     """Runs these seeds here, one after the other."""
     for seed in seeds:
-        result = run_seed(seed)
+        try:
+            result = run_seed(seed)
+        except Exception as error:
+            # It would end the batch, and nobody would know the seed.
+            yield Summary(seed, "", Counter(), 0.0, (), (f"the simulation ended: {error!r}",))
+            continue
         counts = Counter(result.counts)
         counts["ran_again"] = result.verdict.counts["duplicated"]
         counts["scheduled_times"] = result.verdict.counts["scheduled"]

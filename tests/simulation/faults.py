@@ -115,6 +115,12 @@ class Faults:
             if index == len(done) or done[index].from_s > reach_s:
                 if len(group) > 1:
                     until_s = max(d.until_s for d in group)
+                    # Nobody else may have been there to ask the executors.
+                    records += [
+                        Fault("cut", "executors", at_of(d.from_s), at_of(d.until_s), peer="nodes")
+                        for d in group
+                        if d.peer == "executors"
+                    ]
                     records.append(
                         Fault(
                             "combination", "cluster", at_of(group[0].from_s), at_of(until_s), is_outage=True
@@ -251,12 +257,18 @@ class Faults:
             await self._cut([(node.name, DATABASE)], fault)
 
     async def _cut_executors(self, fault: PlannedFault, done: _Done) -> None:
-        """One node hears no executor: to it they are all cut off."""
+        """One node hears no executor, neither those that are there nor those that come."""
         if (node := self._node(fault)) is not None:
-            executors = list(self._around.executors)
             done.targets.append(node.name)
             done.peer = "executors"
-            await self._cut([(node.name, executor) for executor in executors], fault)
+            network = self._around.network
+            network.deaf[node.name] = fault.state
+            for executor in self._around.executors:
+                network.set(node.name, executor, fault.state)
+            await asyncio.sleep(fault.for_s)
+            network.deaf.pop(node.name, None)
+            for executor in self._around.executors:
+                network.set(node.name, executor, OPEN)
 
     async def _cut_executor(self, fault: PlannedFault, done: _Done) -> None:
         """One executor reaches no node, or one node only does not."""

@@ -1,4 +1,4 @@
-"""The checker's verdict, less what it does not excuse yet and should, and less what the product is known not to keep yet."""
+"""The checker's verdict, less what it does not excuse yet and should."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
     """The verdict on a history. Of `vacuous` the worst stays: a short run need not hold everything."""
     limits = limits or Limits()
     verdict = check(history, limits)
-    violations = tuple(
-        v
-        for v in verdict.violations
-        if not _is_lost_and_cancelled(v, history, limits) and not _is_sent_by_the_thawed(v, history)
-    )
+    violations = tuple(v for v in verdict.violations if not _is_lost_and_cancelled(v, history, limits))
     vacuous = tuple(reason for reason in verdict.vacuous if reason in NOTHING)
     return replace(verdict, violations=violations, vacuous=vacuous)
 
@@ -41,28 +37,5 @@ def _is_lost_and_cancelled(violation: Violation, history: History, limits: Limit
         for row in rows
         for run in runs
         if run.attempt == row.attempt
-        for fault in history.faults
-    )
-
-
-def _is_sent_by_the_thawed(violation: Violation, history: History) -> bool:
-    """A node stood still between its claim's commit and the send; the task was cancelled meanwhile over another node.
-
-    After a commit that took long the epochs are read again, and not whether the task is still wanted.
-    """
-    if violation.invariant != "I5" or "after its cancel was acknowledged" not in violation.message:
-        return False
-    # The record of the run does not tell the node.
-    names = {
-        row.node_id
-        for row in history.ledger
-        if "/".join(row.key) == violation.task and row.scheduled_at == violation.scheduled_at
-    }
-    at = violation.scheduled_at or 0
-    return any(
-        fault.kind == "freeze"
-        and fault.target in names
-        and fault.from_at <= at + 3_000_000
-        and at <= fault.until_at
         for fault in history.faults
     )

@@ -25,6 +25,8 @@ from mainspring.testing.virtual_time import SeededLoop, current_process, process
 ANY_NODE = "nodes:7300"
 """Where executors find a node when all those that they knew are gone, as behind a load balancer."""
 OPEN, SILENT, REFUSED = "open", "silent", "refused"
+EXECUTOR = "e"
+"""The first letter of executors' names."""
 IN_FLIGHT = 64
 """Frames of a stream's direction that are on their way or unread before its sender waits."""
 NOTICE_S = 0.003
@@ -62,6 +64,8 @@ class Network:
         self._context = process_context("network")
         self.is_over = False
         """The run is over: everything fails at once."""
+        self.deaf: dict[str, str] = {}
+        """Nodes whose links to executors, also to those that come, are cut, and how."""
 
     def link(self, a: str, b: str) -> Link:
         """The link between two processes."""
@@ -69,6 +73,9 @@ class Network:
         link = self._links.get(key)
         if link is None:
             link = self._links[key] = Link()
+            for node, state in self.deaf.items():
+                if node in key and EXECUTOR in (a[0], b[0]):
+                    link.state = state
         return link
 
     def delay_s(self, link: Link) -> float:
