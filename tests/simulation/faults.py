@@ -141,6 +141,9 @@ class Faults:
             self._done.append(done)
         if done.until_s == done.from_s and not done.kind.startswith(("kill", "join")):
             done.until_s = around.loop.time()
+        if self._is_nobody_left():  # the last one left, or died while it did
+            done.is_outage, done.until_s = True, around.loop.time()
+            self._begin_node()
         around.trace.note("healed", fault.kind)
 
     def _node(self, fault: PlannedFault) -> NodeProcess | None:
