@@ -135,7 +135,7 @@ class Node:
             on_fenced=self._fenced.set,
         )
         manager = PartitionManager(
-            self.node_id, membership, self._store, engine, self._peers, self._clock, rng=self._rng
+            self.node_id, membership, self._store, engine.host, self._peers, self._clock, rng=self._rng
         )
         duty = self._duty = DutyWatch(
             self.node_id, self._clock, self._store.database_time, executors, membership, manager, self.metrics
@@ -264,7 +264,7 @@ class Node:
             self._fenced.clear()
             async with self._clock.timeout(RECONCILE_S):
                 await manager.reconcile()
-        engine.adopt_missing(manager.holds)
+        engine.host.adopt_missing(manager.holds)
 
     async def _unowned_round(self, manager: PartitionManager) -> None:
         """Shows partitions that nobody fires; the manager alarms in the log."""

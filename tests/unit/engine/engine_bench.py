@@ -172,7 +172,7 @@ class EngineBench:
     async def adopt(self, *partition_ids: int) -> list[PartitionLease]:
         """Takes partitions and waits until they fire."""
         leases = await self.take(*partition_ids)
-        self.engine.adopt(leases)
+        self.engine.host.adopt(leases)
         await self.until(lambda: all(self.held.is_firing(p) for p in partition_ids))
         return leases
 
@@ -186,7 +186,7 @@ class EngineBench:
         """Another node takes these, and the engine is told."""
         leases = [self.lease(p) for p in partition_ids]
         await self.take(*partition_ids, owner=OTHER)
-        self.engine.revoke(leases)
+        self.engine.host.revoke(leases)
 
     # --- tasks and what becomes of them --------------------------------------------------------------------------
 

@@ -295,7 +295,7 @@ async def test_a_hand_over_waits_for_the_start_of_what_was_just_sent() -> None:
         await bench.pass_time(2 * bench.settings.heartbeat_interval_s)
         (ref,) = await bench.register(bench.task(delivery=ONCE))
         await bench.until_sent([ref])
-        handing_over = asyncio.create_task(bench.engine.surrender([bench.lease(0)]))
+        handing_over = asyncio.create_task(bench.engine.host.surrender([bench.lease(0)]))
         await bench.pass_time(0.1)
         assert not handing_over.done()
         executor.is_reading = True
@@ -315,7 +315,7 @@ async def test_a_hand_over_does_not_wait_for_long() -> None:
         await bench.adopt(0)
         refs = await bench.register(*pair(bench))
         await bench.until_sent(refs)
-        handing_over = asyncio.create_task(bench.engine.surrender([bench.lease(0)]))
+        handing_over = asyncio.create_task(bench.engine.host.surrender([bench.lease(0)]))
         await bench.pass_time(0.6)
         assert handing_over.done()
         assert executor.running
@@ -328,7 +328,7 @@ async def test_a_hand_over_waits_less_for_work_that_may_run_again() -> None:
         await bench.adopt(0)
         refs = await bench.register(bench.task())
         await bench.until_sent(refs)
-        handing_over = asyncio.create_task(bench.engine.surrender([bench.lease(0)]))
+        handing_over = asyncio.create_task(bench.engine.host.surrender([bench.lease(0)]))
         await bench.pass_time(0.08)
         assert not handing_over.done()
         await bench.pass_time(0.04)

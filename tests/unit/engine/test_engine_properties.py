@@ -234,8 +234,8 @@ class World:
         (lease,) = await self.bench.take(partition_id)
         if (epoch := self.bench.held.epoch_of(partition_id)) is not None:
             # As the shard manager does it: what was lost is dropped before it is taken again.
-            self.bench.engine.revoke([lease._replace(epoch=epoch)])
-        self.bench.engine.adopt([lease])
+            self.bench.engine.host.revoke([lease._replace(epoch=epoch)])
+        self.bench.engine.host.adopt([lease])
 
     async def calm_down(self) -> None:
         """Nothing fails any more, every partition is here; who is connected stays so, and credit as it is."""

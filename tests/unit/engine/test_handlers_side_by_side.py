@@ -95,7 +95,7 @@ async def test_partitions_that_do_not_fire_yet_block_no_handler() -> None:
         bench.executor(credit=2)
         await bench.adopt(1)
         gate = bench.store.hold("load_open_executions", when=lambda partitions, **_: list(partitions) == [0])
-        bench.engine.adopt(await bench.take(0))
+        bench.engine.host.adopt(await bench.take(0))
         async with asyncio.timeout(1):
             await gate.reached.wait()
         in_front = await bench.register(*(bench.task(0) for _ in range(3)))
@@ -118,7 +118,7 @@ async def test_a_surrender_under_way_and_its_end_leave_the_claimer_awake() -> No
         (under_way,) = await bench.register(bench.task(0))
         async with asyncio.timeout(1):
             await gate.reached.wait()
-        surrender = asyncio.create_task(bench.engine.surrender([bench.lease(0)]))
+        surrender = asyncio.create_task(bench.engine.host.surrender([bench.lease(0)]))
         await asyncio.sleep(0)
         in_front = await bench.register(*(bench.task(0) for _ in range(5)))
         await bench.pass_time(0.1)
@@ -145,7 +145,7 @@ async def test_tasks_that_may_not_fire_do_not_leave_those_behind_them_waiting(st
         if state == "being taken":
             await bench.adopt(1)
             bench.store.always("load_open_executions", StoreUnavailable(), when=lambda p, **_: list(p) == [0])
-            bench.engine.adopt(await bench.take(0))
+            bench.engine.host.adopt(await bench.take(0))
         else:
             await bench.adopt(0, 1)
             bench.held.stop_firing([0])

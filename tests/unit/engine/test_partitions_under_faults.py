@@ -26,7 +26,7 @@ async def test_an_error_in_an_adoption_delays_it_and_no_more() -> None:
             ("load_open_executions", LOST),
         ]:
             bench.store.once(unit, error, when=lambda partitions, **_: list(partitions) == [0])
-        bench.engine.adopt(await bench.take(0))
+        bench.engine.host.adopt(await bench.take(0))
         await bench.until_sent([ref], within_s=2)
 
 
@@ -36,7 +36,7 @@ async def test_an_adoption_that_hangs_is_left_when_the_partition_comes_back_unde
         bench.executor()
         (ref,) = await bench.store_tasks(bench.task(0))
         gate = bench.store.hold("load_open_executions", when=lambda partitions, **_: list(partitions) == [0])
-        bench.engine.adopt(await bench.take(0))
+        bench.engine.host.adopt(await bench.take(0))
         await reached(gate.reached)
         await bench.lose(0)
         await bench.adopt(0)
@@ -54,7 +54,7 @@ async def test_what_the_shard_manager_holds_and_the_engine_does_not_is_adopted_a
         (kept,) = await bench.adopt(1)
         (missing,) = await bench.take(0)
         (ref,) = await bench.store_tasks(bench.task(0))
-        bench.engine.adopt_missing({0: missing.epoch, 1: kept.epoch})
+        bench.engine.host.adopt_missing({0: missing.epoch, 1: kept.epoch})
         await bench.until_sent([ref], within_s=1)
         assert bench.held.firing() == [0, 1]
 

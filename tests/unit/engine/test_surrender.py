@@ -35,7 +35,7 @@ async def work_on_its_way(
 @in_virtual_time
 async def test_a_surrender_waits_for_the_start_of_what_is_on_its_way() -> None:
     async with work_on_its_way(is_reading=True) as (bench, executor, lease):
-        surrender = asyncio.create_task(bench.engine.surrender([lease]))
+        surrender = asyncio.create_task(bench.engine.host.surrender([lease]))
         await bench.pass_time(0.05)
         assert not surrender.done()
         executor.start()
@@ -48,7 +48,7 @@ async def test_a_surrender_waits_for_the_start_of_what_is_on_its_way() -> None:
 async def test_work_in_the_outbox_still_leaves_and_is_not_given_twice() -> None:
     """Dropped, it would be in the ledger as sent: the successor could not tell it from lost work."""
     async with work_on_its_way(is_reading=False) as (bench, executor, lease):
-        surrender = asyncio.create_task(bench.engine.surrender([lease]))
+        surrender = asyncio.create_task(bench.engine.host.surrender([lease]))
         await bench.pass_time(0.01)
         executor.is_reading = True
         await bench.until(lambda: executor.running, within_s=0.2)
@@ -64,7 +64,7 @@ async def test_a_result_is_as_good_as_a_start() -> None:
     async with work_on_its_way(is_reading=True) as (bench, executor, lease):
         executor.end(outcome=Outcome.SUCCEEDED)
         async with asyncio.timeout(0.05):
-            await bench.engine.surrender([lease])
+            await bench.engine.host.surrender([lease])
         (row,) = await bench.ledger()
         assert row.state.name == "SUCCEEDED"
 
@@ -73,7 +73,7 @@ async def test_a_result_is_as_good_as_a_start() -> None:
 async def test_the_wait_for_a_start_is_short() -> None:
     async with work_on_its_way(is_reading=False) as (bench, executor, lease):
         begun_s = bench.clock.monotonic()
-        await bench.engine.surrender([lease])
+        await bench.engine.host.surrender([lease])
         assert 0.1 <= bench.clock.monotonic() - begun_s < 0.12
         assert any(entry["event"] == "surrender_in_doubt" for entry in bench.log)
         assert executor.live_session.credit == 3
@@ -84,7 +84,7 @@ async def test_an_executor_that_is_gone_is_not_waited_for() -> None:
     async with work_on_its_way(is_reading=True) as (bench, executor, lease):
         executor.drop()
         async with asyncio.timeout(0.02):
-            await bench.engine.surrender([lease])
+            await bench.engine.host.surrender([lease])
 
 
 @in_virtual_time
@@ -99,7 +99,7 @@ async def test_nothing_waiting_is_sent_while_a_surrender_waits() -> None:
         (first, second) = list(executor.running)
         executor.end(first, outcome=Outcome.REFUSED)
         await bench.pass_time(0.02)
-        surrender = asyncio.create_task(bench.engine.surrender([lease]))
+        surrender = asyncio.create_task(bench.engine.host.surrender([lease]))
         await bench.pass_time(0.02)
         executor.grant(2)
         await bench.pass_time(0.02)
@@ -118,7 +118,7 @@ async def test_an_adoption_catches_up_with_a_frontier_that_moves_while_it_reads(
         (ref,) = await bench.store_tasks(bench.task(0, in_s=2.5))
         await bench.adopt(1)
         gate = bench.store.hold("load_open_executions", when=lambda partitions, **_: list(partitions) == [0])
-        bench.engine.adopt(await bench.take(0))
+        bench.engine.host.adopt(await bench.take(0))
         await bench.pass_time(2.0)
         assert bench.engine.window.frontier > bench.clock.now() + 500_000
         gate.release()
@@ -143,7 +143,7 @@ async def test_a_record_is_kept_of_what_fell_due_between_two_owners() -> None:
         )
         leases = await bench.take(0, 1)
         released_at = bench.clock.now() - 250_000
-        bench.engine.adopt(leases, [change(leases[0], released_at), change(leases[1], None)])
+        bench.engine.host.adopt(leases, [change(leases[0], released_at), change(leases[1], None)])
         await bench.pass_time(1)
         first, second = sorted(await records(bench))
         assert (first.from_node, first.to_node, first.reason) == (OTHER, ME, ChangeReason.REBALANCED)
@@ -160,7 +160,7 @@ async def test_records_are_written_later_and_together_and_again_when_that_fails(
         bench.store.once("record_handovers", StoreUnavailable("away"))
         for partition_id in range(4):
             (lease,) = await bench.take(partition_id)
-            bench.engine.adopt([lease], [change(lease, bench.clock.now())])
+            bench.engine.host.adopt([lease], [change(lease, bench.clock.now())])
         await bench.pass_time(0.4)
         assert len(bench.held.firing()) == 4
         assert not bench.store.calls["record_handovers"]

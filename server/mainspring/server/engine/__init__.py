@@ -4,5 +4,6 @@
          ^ hints                                                        │                       │ results
          └── sweep of what is overdue                                assigner <── waiting    completer ──> ledger
 
-`engine.Engine` builds the parts and is what the shard manager tells about partitions.
+`engine.Engine` builds the parts, connects them and runs their loops; the shard manager tells `partition_host` which
+partitions these are.
 """

@@ -1,14 +1,14 @@
-"""The engine: builds its parts, connects them, and is what the shard manager tells about partitions."""
+"""The engine: builds its parts, connects them, and runs their loops."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from mainspring.server.core.model import Delivery, DueTask, OpenExecution, Task, TaskState
+from mainspring.server.core.model import DueTask, OpenExecution, Task, TaskState
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult
@@ -23,6 +23,7 @@ from mainspring.server.engine.late_work import LateWork
 from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.owner_router import OwnerRouter
+from mainspring.server.engine.partition_host import EnginePartitionHost
 from mainspring.server.engine.peers import Hint, PeerClient
 from mainspring.server.engine.post import Post
 from mainspring.server.engine.reaper import Reaper
@@ -31,10 +32,8 @@ from mainspring.server.engine.sender import Sender
 from mainspring.server.engine.stillness import Stillness
 from mainspring.server.engine.supervision import keep_running
 from mainspring.server.engine.timer_driver import TimerDriver
-from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
-from mainspring.server.errors import StoreError
+from mainspring.server.engine.window_loader import WindowLoader
 from mainspring.server.persistence.store import Created
-from mainspring.shard_manager.handover import OwnerChange
 from mainspring.shard_manager.lease import PartitionLease
 
 log = structlog.get_logger(__name__)
@@ -43,15 +42,10 @@ DEMAND_ROUND_S = 0.02
 """How often the executors are told at most."""
 DEMAND_LOOK_S = 0.5
 """And how often it is looked at in any case, for the gauges."""
-SURRENDER_POLL_S = 0.005
-ACKNOWLEDGE_S = 0.1
-"""How long a surrender waits for the starts of what is on its way to executors. The gap grows by it at most."""
-LONGEST_DELIVERY_S = 0.5
-"""The same for at-most-once work: the next owner's question might overtake it, and what an executor disowns is lost."""
 
 
 class Engine:
-    """Fires the tasks of the partitions held. Implements the shard manager's `PartitionHost`.
+    """Fires the tasks of the partitions held; which those are, the shard manager tells its `host`.
 
     Args:
         on_fenced: told when the database gave a partition to somebody else; the shard manager looks at the rows then.
@@ -87,7 +81,9 @@ class Engine:
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
-        self._adoptions: set[asyncio.Task[None]] = set()
+        self.host = EnginePartitionHost(
+            context, self.window, self._loader, self._claimer, executors, self.attempts, self._handovers
+        )
         self._demand_changed = asyncio.Event()
         self.stillness = Stillness(
             context,
@@ -99,7 +95,7 @@ class Engine:
             self._completer,
             self._reaper,
             self._registrar,
-            self._adoptions,
+            self.host,
         )
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
@@ -129,16 +125,14 @@ class Engine:
                 for name, round_of in rounds.items():
                     group.create_task(keep_running(name, round_of, clock), name=name)
         finally:
-            for adoption in self._adoptions:
-                adoption.cancel()
             await asyncio.gather(
+                self.host.stop(),
                 self._claimer.stop(),
                 self._assigner.stop(),
                 self._completer.stop(),
                 self._post.stop(),
                 self._registrar.stop(),
                 self.late_work.stop(),
-                *self._adoptions,
                 return_exceptions=True,
             )
 
@@ -168,7 +162,7 @@ class Engine:
         if lost:
             log.warning("fenced", partitions=sorted(lease.partition_id for lease in lost))
             self._context.metrics.fenced.inc(len(lost))
-            self.revoke(lost)
+            self.host.revoke(lost)
         self._on_fenced()
 
     async def _demand_round(self) -> None:
@@ -270,139 +264,6 @@ class Engine:
         """Returns when every result and hint accepted so far is written, sent or given up."""
         await self._completer.flush()
         await self._post.flush()
-
-    # --- PartitionHost -------------------------------------------------------------------------------------------
-
-    async def prepare(self, partition_ids: Sequence[int]) -> None:
-        """Warms the database's memory with what is due soon; it is read again, in no time, once the row is taken."""
-        await self._loader.read(partition_ids, DISTANT_PAST, self.window.frontier)
-
-    def discard(self, partition_ids: Sequence[int]) -> None:
-        """Nothing to forget: `prepare` keeps nothing."""
-
-    def adopt(self, leases: Sequence[PartitionLease], changes: Sequence[OwnerChange] = ()) -> None:
-        """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
-        for lease in leases:
-            self._context.held.hold(lease)
-        adoption = asyncio.create_task(self._adopt(list(leases), changes), name="adopt")
-        self._adoptions.add(adoption)
-        adoption.add_done_callback(self._adoptions.discard)
-
-    def adopt_missing(self, holds: Mapping[int, int]) -> None:
-        """Adopts again what the shard manager holds and the engine does not: whatever went wrong, it does not stay so."""
-        held = self._context.held
-        missing = [PartitionLease(p, epoch) for p, epoch in holds.items() if held.epoch_of(p) is None]
-        if missing:
-            log.warning("partitions_missing", partitions=sorted(lease.partition_id for lease in missing))
-            self.adopt(missing)
-
-    async def _adopt(self, leases: list[PartitionLease], changes: Sequence[OwnerChange]) -> None:
-        held, clock = self._context.held, self._context.clock
-        pause_s = 0.05
-        while leases := [lease for lease in leases if held.epoch_of(lease.partition_id) == lease.epoch]:
-            try:
-                tasks = await self._read_for_adoption([lease.partition_id for lease in leases])
-            except Exception as error:
-                # Whatever it is: a partition that is held and does not fire would be nobody's.
-                is_bug = not isinstance(error, StoreError)
-                log.warning("adopt_failed", error=repr(error), partitions=len(leases), exc_info=is_bug)
-                await clock.sleep(pause_s)
-                pause_s = min(1.0, pause_s * 2)
-                continue
-            firing = {lease.partition_id for lease in leases if held.fire(lease)}
-            firing_at = clock.now()
-            self._loader.merge([task for task in tasks if task.partition_id in firing])
-            self._claimer.wake()
-            records = [
-                self._handovers.add(
-                    change,
-                    firing_at=firing_at,
-                    due_at=[t.due_at for t in tasks if t.partition_id == change.lease.partition_id],
-                )
-                for change in changes
-                if change.lease.partition_id in firing
-            ]
-            log.info(
-                "partitions_firing",
-                count=len(firing),
-                partitions=sorted(firing),
-                gap_ms=max((r.gap_us / 1000 for r in records if r.gap_us is not None), default=None),
-                late_executions=sum(record.late_count for record in records),
-            )
-            return
-
-    async def _read_for_adoption(self, partition_ids: Sequence[int]) -> list[DueTask]:
-        """Takes the open executions in and reads what is due up to the frontier, both at once.
-
-        A partition claims nothing before it knows what its last owner left open: it fires after both. The frontier may
-        move until the last statement is answered, and is caught up with.
-        """
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._loader.load_open(partition_ids, None), name="adopt-open")
-                reading = group.create_task(self._read_due(partition_ids, DISTANT_PAST), name="adopt-due")
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        tasks, read_until = reading.result()
-        while read_until < self.window.frontier:
-            more, read_until = await self._read_due(partition_ids, read_until)
-            tasks += more
-        return tasks
-
-    async def _read_due(self, partition_ids: Sequence[int], from_at: int) -> tuple[list[DueTask], int]:
-        """Reads what is due from an instant to the frontier; answers it and where the frontier was."""
-        until_at = self.window.frontier
-        tasks, is_complete = await self._loader.read(partition_ids, from_at, until_at)
-        if not is_complete:
-            # No room for all: what is due later is loaded again in its time, what is overdue the sweep brings.
-            self.window.frontier = until_at = min(self.window.frontier, self._context.clock.now())
-            self._loader.sweep_soon()
-        return tasks, until_at
-
-    async def surrender(self, leases: Sequence[PartitionLease]) -> None:
-        """Stops claiming at once; returns when no transaction is under way under these leases, and forgets them.
-
-        What was put on executors' streams has its start acknowledged by then, unless that takes too long: the successor
-        asks over another stream, and its question must not overtake the work.
-        """
-        partition_ids = {lease.partition_id for lease in leases}
-        self._context.held.stop_firing(partition_ids)
-        await self._until_idle(partition_ids)
-        await self._until_acknowledged(partition_ids)
-        await self._until_idle(partition_ids)
-        self.revoke(leases)
-
-    async def _until_idle(self, partition_ids: Collection[int]) -> None:
-        while self._context.held.has_work(partition_ids):
-            await self._context.clock.sleep(SURRENDER_POLL_S)
-
-    async def _until_acknowledged(self, partition_ids: Collection[int]) -> None:
-        """Waits for the starts of what is on its way; not for executors that are not connected: they answer nobody."""
-        clock = self._context.clock
-        begun_s = clock.monotonic()
-        sent = self.attempts.of_partitions(partition_ids)
-        while sent := [
-            attempt
-            for attempt in sent
-            if self.attempts.is_on_its_way(attempt)
-            and self.executors.get(attempt.executor_id or "") is not None
-        ]:
-            is_dear = any(attempt.delivery is Delivery.AT_MOST_ONCE for attempt in sent)
-            if clock.monotonic() - begun_s >= (LONGEST_DELIVERY_S if is_dear else ACKNOWLEDGE_S):
-                log.warning("surrender_in_doubt", executions=len(sent), partitions=sorted(partition_ids))
-                return
-            await clock.sleep(SURRENDER_POLL_S)
-
-    def revoke(self, leases: Sequence[PartitionLease]) -> None:
-        """Drops these at once, with everything in memory about them."""
-        dropped = {lease.partition_id for lease in leases if self._context.held.drop(lease)}
-        if dropped:
-            self.window.forget_partitions(dropped)
-            self.attempts.forget_partitions(dropped)
-            for session in self.executors.sessions():
-                session.drop_work(dropped)
-            self._claimer.wake()
-            self._demand_changed.set()
 
 
 def due_task_of(task: Task) -> DueTask | None:

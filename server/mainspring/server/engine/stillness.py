@@ -12,7 +12,7 @@ outside (a task whose handler no executor offers): neither holds time up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from mainspring.server.core.model import ExecutionRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
@@ -20,6 +20,7 @@ from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.partition_host import EnginePartitionHost
 from mainspring.server.engine.reaper import Reaper
 from mainspring.server.engine.registrar import Registrar
 from mainspring.server.engine.timer_driver import TimerDriver
@@ -43,7 +44,7 @@ class Stillness:
         completer: Completer,
         reaper: Reaper,
         registrar: Registrar,
-        adoptions: Collection[object],
+        host: EnginePartitionHost,
     ) -> None:
         self._context = context
         self._window = window
@@ -54,7 +55,7 @@ class Stillness:
         self._completer = completer
         self._reaper = reaper
         self._registrar = registrar
-        self._adoptions = adoptions
+        self._host = host
 
     @property
     def finished(self) -> int:
@@ -103,7 +104,7 @@ class Stillness:
         if self._loader.is_sweep_asked:
             return "what slipped is being looked for"
         if (
-            self._adoptions
+            self._host.is_adopting
             or len(held) < self._context.store.partition_count
             or held.firing_count < len(held)
         ):
