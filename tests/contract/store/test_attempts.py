@@ -11,6 +11,7 @@ from contract.store.builders import (
     claimed_tasks,
     completion,
     execution_of,
+    own_all,
     task_of,
 )
 
@@ -162,13 +163,38 @@ async def test_executions_of_a_cancelled_task_end_instead(store: Store) -> None:
     assert {r.ref for r in open_rows} == {stopped.ref, going.ref}
 
 
-async def _recurring_waiting(store: Store):  # type: ignore[no-untyped-def]
+async def test_an_execution_that_is_cancelled_after_an_attempt_still_tells_of_that_attempt(
+    store: Store,
+) -> None:
+    """Its executor died, another node took over and finds the task cancelled: attempt 1 was the first owner's."""
+    await own_all(store, "me")
+    sent = await _recurring_waiting(store, executor_id="executor-1")
+    await store.extend("me", [_extension(sent)])
+    await store.cancel_task(task_of(sent.ref), T0 + 4)
+    rows = {row.partition_id: row for row in await store.read_partitions()}
+    (lease,) = await store.take_partitions(
+        [(sent.ref.partition_id, rows[sent.ref.partition_id].epoch)], "other"
+    )
+    taken = replace(assignment(sent, "executor-2"), epoch=lease.epoch, expected_attempt=1)
+
+    assigned = await store.assign("other", [taken], now=T0 + 5, wake_at=T0 + 9)
+    again = await store.assign("other", [taken], now=T0 + 5, wake_at=T0 + 9)
+
+    assert (assigned.cancelled, assigned.dispatchable, assigned.refused) == ([sent.ref], [], frozenset())
+    assert again.cancelled == [sent.ref]
+    row = await execution_of(store, sent.ref)
+    assert (row.state, row.saved_at) == (ExecutionState.CANCELLED, T0 + 5)
+    assert (row.attempt, row.epoch, row.node_id, row.executor_id) == (1, sent.epoch, "me", "executor-1")
+    assert (row.dispatched_at, row.picked_up_at) == (T0 + 1, T0 + 2)
+
+
+async def _recurring_waiting(store: Store, executor_id: str | None = None):  # type: ignore[no-untyped-def]
     from contract.store.builders import claim, item, load_due, new_task
 
     await store.create_tasks([new_task("recurring", at=T0 - 1)])
     (due,) = await load_due(store, until_at=T0)
     epochs = {row.partition_id: row.epoch for row in await store.read_partitions()}
-    outcome = await claim(store, "me", epochs, [item(due, executor_id=None, next_at=T0 + 60 * SECOND)])
+    outcome = await claim(store, "me", epochs, [item(due, executor_id=executor_id, next_at=T0 + 60 * SECOND)])
     return outcome.claimed[0]
 
 

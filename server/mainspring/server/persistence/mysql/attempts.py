@@ -50,10 +50,11 @@ STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id A
 SET e.state = IF(t.state = 4, 6, 2),
   e.attempt = IF(t.state = 4, k.attempt, k.attempt + 1),
   e.executor_id = IF(t.state = 4, e.executor_id, k.executor_id),
-  e.node_id = %(owner_id)s, e.epoch = k.epoch, e.task_version = t.version,
+  e.node_id = IF(t.state = 4, e.node_id, %(owner_id)s), e.epoch = IF(t.state = 4, e.epoch, k.epoch),
+  e.task_version = IF(t.state = 4, e.task_version, t.version),
   e.wake_at = IF(t.state = 4, NULL, %(wake_at)s),
   e.reason = IF(t.state = 4, 'the task was cancelled', ''),
-  e.dispatched_at = NULL, e.picked_up_at = NULL,
+  e.dispatched_at = IF(t.state = 4, e.dispatched_at, NULL), e.picked_up_at = IF(t.state = 4, e.picked_up_at, NULL),
   e.finished_at = IF(t.state = 4, %(now)s, NULL), e.saved_at = IF(t.state = 4, %(now)s, NULL)
 WHERE e.state < 4 AND e.attempt = k.attempt"""
 
@@ -64,9 +65,9 @@ FROM {_ASSIGNED}
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
-WHERE e.node_id = %(owner_id)s AND e.epoch = k.epoch
-  AND ((e.state = 2 AND e.attempt = k.attempt + 1 AND e.executor_id = k.executor_id)
-    OR (e.state = 6 AND e.attempt = k.attempt AND e.saved_at = %(now)s))"""
+WHERE (e.state = 2 AND e.attempt = k.attempt + 1 AND e.executor_id = k.executor_id
+    AND e.node_id = %(owner_id)s AND e.epoch = k.epoch)
+  OR (e.state = 6 AND e.attempt = k.attempt AND e.saved_at = %(now)s)"""
 
 _COMPLETE = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.dispatched_at, j.picked_up_at, j.finished_at%(extra_fields)s
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]',

@@ -38,18 +38,17 @@ SET state = 2, attempt = :attempt + 1, executor_id = :executor_id, node_id = :ow
 {_LATEST_ATTEMPT}"""
 
 CANCEL = f"""UPDATE executions
-SET state = 6, node_id = :owner_id, epoch = :epoch, task_version = :version, wake_at = NULL,
-  reason = 'the task was cancelled', dispatched_at = NULL, picked_up_at = NULL, finished_at = :now, saved_at = :now
+SET state = 6, wake_at = NULL, reason = 'the task was cancelled', finished_at = :now, saved_at = :now
 {_LATEST_ATTEMPT}"""
 
-# What this owner recorded now or, when it asks again, before.
+# What this owner recorded now or, when it asks again, before. A cancelled one goes on telling of its last attempt.
 READ_ASSIGNED = """SELECT e.state, e.epoch, e.attempt, e.executor_id, t.namespace, t.task_id, t.handler,
   CASE WHEN e.state = 2 THEN t.payload ELSE x'' END, e.due_at, e.task_version, e.claimed_at,
   t.delivery
 FROM executions e CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id = :partition_id AND e.scheduled_at = :scheduled_at AND e.task_key = :task_key
-  AND e.node_id = :owner_id AND e.epoch = :epoch
-  AND ((e.state = 2 AND e.attempt = :attempt + 1 AND e.executor_id = :executor_id)
+  AND ((e.state = 2 AND e.attempt = :attempt + 1 AND e.executor_id = :executor_id
+      AND e.node_id = :owner_id AND e.epoch = :epoch)
     OR (e.state = 6 AND e.attempt = :attempt AND e.saved_at = :now))"""
 
 COMPLETE = f"""UPDATE executions
