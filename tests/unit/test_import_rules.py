@@ -67,8 +67,12 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"{S}.config", (f"{S}.engine.settings", f"{S}.errors", f"{S}.rpc.validation")),
     (f"{S}.clock_watch", (*CORE, *OBSERVED)),
     (f"{S}.duty_watch", (f"{S}.clock_watch", *ENGINE)),
+    (f"{S}.coordinator_watch", ENGINE),
     # The composition root: of these two only `app` knows which database and which coordinator there are.
-    (f"{S}.node", (S_VERSION, f"{S}.config", f"{S}.duty_watch", f"{S}.rpc", *ENGINE, *GRPC)),
+    (
+        f"{S}.node",
+        (S_VERSION, f"{S}.config", f"{S}.coordinator_watch", f"{S}.duty_watch", f"{S}.rpc", *ENGINE, *GRPC),
+    ),
     (f"{S}.app", (S, M, *GRPC, "prometheus_client", "structlog")),
     (f"{S}.__main__", (f"{S}.app", f"{S}.config", f"{S}.errors", "uvloop")),
     (S, ()),

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from mainspring.server import __version__
 from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
+from mainspring.server.coordinator_watch import CoordinatorWatch
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.duty_watch import DutyWatch
 from mainspring.server.engine.context import OwnerContext
@@ -158,6 +159,9 @@ class Node:
             "fenced": lambda: self._fenced_round(manager, engine),
             "lag": self._lag_round,
             "unowned": lambda: self._unowned_round(manager),
+            "coordinator": CoordinatorWatch(
+                self.node_id, self._clock, membership, self._peers.answers, manager, self.metrics
+            ).run_round,
         }
         await self._server.start()
         await membership.start()

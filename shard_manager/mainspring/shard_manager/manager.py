@@ -2,14 +2,14 @@
 
 A round reads the rows, takes the view as it is, decides (`ownership`), and starts the actions (`holdings`). Rounds
 come every 2 s, every 100 ms while a partition is on its way, and at once when the members change, a release is
-announced, the engine's sweep reads a row that contradicts us, or an action ends. Nothing is remembered that a round
+announced, or the engine finds itself fenced. Nothing is remembered that a round
 does not check against the rows again: whatever is missed or goes wrong is put right by the next one, so that no
 hiccup of ZooKeeper, the store or a peer keeps a partition or this node off for good.
 """
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence, Set
 
 import structlog
 
@@ -78,6 +78,7 @@ class PartitionManager:
         self._is_leaving = False
         self._picture = Picture(node_id, self._settings.rules)
         self._unowned = UnownedWatch(self._settings.unowned_alarm_s)
+        self._unreachable: Set[str] | None = None
         self._failed_in_row = 0
         self._reconcilers: list[asyncio.Future[None]] = []
         self._executors = 0
@@ -182,10 +183,9 @@ class PartitionManager:
             and release.epoch >= self._picture.highest_epoch(partition)
         )
 
-    def observe_rows(self, rows: Iterable[PartitionRow]) -> None:
-        """Take in rows that somebody else has read (the engine's sweep); a lost lease is revoked before return."""
-        if self._revoke_lost(rows):
-            self._wake.set()
+    def note_unreachable(self, node_ids: Set[str] | None) -> None:
+        """Take in which members do not answer, while the membership cannot be read; None: it can. For the alarm alone."""
+        self._unreachable = node_ids
 
     async def leave(self, deadline_s: float) -> None:
         """Hand everything over, then return; `run` ends then too. Takes `deadline_s` at most.
@@ -299,13 +299,19 @@ class PartitionManager:
         decisions = decide(situation, self._settings.rules)
         picture.moves = decisions.moves
         self._carry_out(decisions, view)
-        members = view.members.keys() | {self._node_id} if decisions.is_fresh else None
-        self._unowned.look(picture.rows, members, now)
+        self._unowned.look(picture.rows, self._living(view, decisions.is_fresh), now)
         self._publish()
         if self._is_leaving and not holdings.held and not holdings.busy and not decisions.clear:
             self._drained.set()
         is_calm = decisions.is_calm and not holdings.busy
         return self._settings.round_s if is_calm else self._settings.moving_round_s
+
+    def _living(self, view: MembershipView, is_fresh: bool) -> Set[str] | None:
+        """Who counts as a live owner; None when that cannot be said."""
+        known = view.members.keys() | {self._node_id}
+        if is_fresh:
+            return known
+        return None if self._unreachable is None else known - self._unreachable
 
     async def _read_rows(self) -> list[PartitionRow]:
         begun_at = self._timer.monotonic()
@@ -340,7 +346,7 @@ class PartitionManager:
             return not self._is_leaving
         now = self._timer.monotonic()
         return (
-            self.is_ready
+            (self.is_ready or self._picture.is_called_back)
             and is_fresh(
                 self._membership.view(),
                 self._node_id,

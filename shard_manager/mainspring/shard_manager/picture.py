@@ -8,7 +8,7 @@ import structlog
 from mainspring.shard_manager.assignment import assign
 from mainspring.shard_manager.handover import Release
 from mainspring.shard_manager.lease import PartitionRow
-from mainspring.shard_manager.membership import MembershipView
+from mainspring.shard_manager.membership import DRAINED, MembershipView
 from mainspring.shard_manager.ownership import Move, OwnershipRules, Situation
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -27,6 +27,8 @@ class Picture:
         self._ready_changed_at = -math.inf
         self.distrust_before = -math.inf
         """Views read before this instant (seconds of the timer) are void."""
+        self.is_called_back = False
+        """Whether this node is drained and has to own partitions all the same, for no other is ready."""
         self.store_steady_since = -math.inf
         """See `Situation.store_steady_since`."""
         self.desired: Mapping[int, str] = {}
@@ -75,6 +77,11 @@ class Picture:
         ready_ids = frozenset(member.node_id for member in view.members.values() if member.ready)
         if not is_ready:  # what we publish takes a moment to come back
             ready_ids -= {self._node_id}
+        self.is_called_back = False
+        if not ready_ids:
+            # Nobody else is left: better a drained node than none.
+            ready_ids = frozenset(m.node_id for m in view.members.values() if m.away == {DRAINED})
+            self.is_called_back = self._node_id in ready_ids
         if ready_ids != self._ready_ids:
             self._ready_ids, self._ready_changed_at = ready_ids, now
             log.info("ready_members_changed", node_ids=sorted(ready_ids), is_connected=view.is_connected)
@@ -96,7 +103,7 @@ class Picture:
             now=now,
             ready_changed_at=self._ready_changed_at,
             distrust_before=self.distrust_before,
-            is_ready=is_ready,
+            is_ready=is_ready or self.is_called_back,
             is_leaving=is_leaving,
             store_steady_since=self.store_steady_since,
             let_go_at=self._let_go_at,

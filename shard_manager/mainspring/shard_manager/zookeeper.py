@@ -223,6 +223,8 @@ class ZooKeeperMembership:
             except (KazooException, _NotConnectedError, TimeoutError) as error:
                 log.debug("zookeeper_away", error=repr(error))
                 self._must_read, pause_s = True, RETRY_S
+                if isinstance(error, NoNodeError):
+                    self._has_folder = False  # somebody has deleted the path: it is made again
             except ForeignCluster as error:
                 self._refuse(str(error))
                 self._must_read = True

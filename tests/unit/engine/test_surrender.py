@@ -60,6 +60,27 @@ async def test_work_in_the_outbox_still_leaves_and_is_not_given_twice() -> None:
 
 
 @in_virtual_time
+async def test_a_partition_that_goes_while_it_still_comes_never_fires() -> None:
+    """Its adoption is reading when it is handed over: what it finds is the successor's."""
+    async with EngineBench() as bench:
+        bench.executor(credit=3, is_automatic=True)
+        (ref,) = await bench.store_tasks(bench.task())
+        (lease,) = await bench.take(0)
+        gate = bench.store.hold("load_due_tasks")
+        bench.engine.host.adopt([lease])
+        await gate.reached.wait()
+        bench.held.stop_firing([0])
+        gate.release()
+        await bench.until(lambda: not bench.engine.host.is_adopting)
+        assert not bench.held.is_firing(0)
+        await bench.pass_time(1)
+        assert bench.sent_of(ref) == []
+        await bench.engine.host.surrender([lease])
+        await bench.adopt(0)
+        await bench.until_state([ref])
+
+
+@in_virtual_time
 async def test_a_result_is_as_good_as_a_start() -> None:
     async with work_on_its_way(is_reading=True) as (bench, executor, lease):
         executor.end(outcome=Outcome.SUCCEEDED)

@@ -9,6 +9,7 @@ from unit.shard_manager.fakes import Cluster, Node, cluster_of, held_by, in_virt
 
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 from mainspring.shard_manager.local import LocalMembership
+from mainspring.shard_manager.membership import DRAINED
 from mainspring.shard_manager.ownership import TakeReason
 
 
@@ -168,9 +169,7 @@ def test_stuck_owner_that_stays_a_member_is_overruled() -> None:
         assert len(stuck.host.firing) == 32
         await asyncio.sleep(1.5)
         assert other.manager.stats.taken[TakeReason.FORCED] == 32
-        stuck.manager.observe_rows(await cluster.table.read_partitions())
-        assert not stuck.host.firing
-        await cluster.settled(0.1)
+        assert {row.owner_id for row in cluster.table.rows.values()} == {other.node_id}
 
     with_cluster(2, test)
 
@@ -315,21 +314,6 @@ def test_all_aside_and_back_one_by_one_moves_nothing() -> None:
     with_cluster(3, test)
 
 
-def test_foreign_reading_revokes_before_it_returns() -> None:
-    async def test(cluster: Cluster, nodes: list[Node]) -> None:
-        held = nodes[0].manager.holds
-        rows = [PartitionRow(p, epoch + 1, "other") for p, epoch in list(held.items())[:3]]
-        rows += [
-            PartitionRow(p, epoch - 1, None) for p, epoch in list(held.items())[3:]
-        ]  # read before the take
-        nodes[0].manager.observe_rows(rows)
-        assert len(nodes[0].manager.holds) == len(held) - 3
-        assert nodes[0].host.revoked == [PartitionLease(row.partition_id, row.epoch - 1) for row in rows[:3]]
-        await cluster.settled(2)
-
-    with_cluster(2, test)
-
-
 def test_reconcile_waits_for_rows_read_after_the_call() -> None:
     async def test(cluster: Cluster, nodes: list[Node]) -> None:
         victim = nodes[0]
@@ -351,6 +335,44 @@ def test_gap_in_own_time_voids_the_view() -> None:
         assert frozen.manager.stats.time_gaps == 1
         assert len(frozen.host.firing) == 32  # keeps what it holds, takes nothing
         assert len(frozen.manager.unowned()) == 0
+
+    with_cluster(2, test)
+
+
+def test_who_dies_while_the_registry_is_away_is_alarmed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    async def test(cluster: Cluster, nodes: list[Node]) -> None:
+        dead, alive = nodes
+        for node in nodes:
+            local(node).disconnect()
+        await cluster.crash(dead)
+        alive.manager.note_unreachable(frozenset())
+        await asyncio.sleep(5)
+        assert alive.manager.unowned() == {}
+        alive.manager.note_unreachable(frozenset({dead.node_id}))
+        await asyncio.sleep(20)
+        assert len(alive.manager.unowned()) == 32
+        assert capsys.readouterr().out.count("partitions_unowned") == 1
+        local(alive).reconnect()
+        alive.manager.note_unreachable(None)
+        await cluster.settled(8)
+        await asyncio.sleep(2)
+        assert alive.manager.unowned() == {}
+
+    with_cluster(2, test)
+
+
+def test_the_last_ready_node_dies_and_a_drained_one_is_called_back() -> None:
+    async def test(cluster: Cluster, nodes: list[Node]) -> None:
+        drained, last = nodes
+        drained.manager.step_aside(DRAINED)
+        await cluster.settled(5)
+        assert held_by(nodes) == [0, 64]
+        await cluster.crash(last)
+        await asyncio.sleep(8)
+        assert held_by([drained]) == [64]
+        await cluster.add()  # somebody is ready again: the drained node gives everything away
+        await cluster.settled(10)
+        assert held_by([drained]) == [0]
 
     with_cluster(2, test)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import structlog
 
 from mainspring.server.engine.context import OwnerContext
-from mainspring.server.errors import StoreError
+from mainspring.server.errors import Contention, StoreError, StoreUnavailable, UnknownOutcome
 from mainspring.shard_manager.handover import Handover, OwnerChange, handover_of
 
 log = structlog.get_logger(__name__)
@@ -55,8 +55,11 @@ class HandoverLog:
             self._wake.clear()
         try:
             await self._context.store.record_handovers(batch, keep=KEEP)
-        except StoreError as error:
+        except (StoreUnavailable, UnknownOutcome, Contention) as error:
             log.warning("handovers_not_recorded", reason=error.reason, error=str(error), records=len(batch))
             self._queue.extendleft(reversed(batch))
             self._wake.set()
             await self._context.clock.sleep(RETRY_S)
+        except StoreError as error:
+            # Tried again it would be refused again, and hold up what comes after it.
+            log.error("handovers_refused", reason=error.reason, error=str(error), records=len(batch))

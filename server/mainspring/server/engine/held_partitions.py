@@ -29,8 +29,8 @@ class HeldPartitions:
         self._closing.discard(lease.partition_id)
 
     def fire(self, lease: PartitionLease) -> bool:
-        """Lets a partition fire if it is still held under this very epoch."""
-        if self._epochs.get(lease.partition_id) != lease.epoch:
+        """Lets a partition fire if it is still held under this very epoch, and not about to be handed over already."""
+        if self._epochs.get(lease.partition_id) != lease.epoch or lease.partition_id in self._closing:
             return False
         self._firing.add(lease.partition_id)
         return True

@@ -111,6 +111,11 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.coordinator_connected = Gauge(
+            "mainspring_coordinator_connected",
+            "1 while this node has a session with ZooKeeper; without one it fires on and nothing is rebalanced.",
+            registry=self.registry,
+        )
         self.partitions_unowned = Gauge(
             "mainspring_partitions_unowned",
             "Partitions of the cluster without a live owner, as this node sees it.",

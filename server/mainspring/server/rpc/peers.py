@@ -60,6 +60,14 @@ class GrpcPeers:
             raise PeerUnreachable(error.details() or error.code().name) from None
         return [convert.attempt_from_proto(m) for m in response.saved]
 
+    async def answers(self, address: str) -> bool:
+        """Whether the node at an address answers within a second."""
+        try:
+            await self._stub(address).Hint(node_service_pb2.HintRequest(), timeout=HINT_DEADLINE_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return True
+
     async def announce_release(self, node_id: str, address: str, releases: Sequence[Release]) -> None:
         """See `Peers.announce_release`."""
         request = node_service_pb2.AnnounceReleaseRequest(
@@ -69,7 +77,7 @@ class GrpcPeers:
         try:
             await self._stub(address).AnnounceRelease(request, timeout=HINT_DEADLINE_S)
         except grpc.aio.AioRpcError as error:
-            log.info("announce_failed", address=address, error=error.details() or error.code().name)
+            raise PeerUnreachable(error.details() or error.code().name) from None
 
     async def set_drained(self, address: str, node_id: str, *, is_drained: bool) -> None:
         """Drains the node at an address, or ends that.
