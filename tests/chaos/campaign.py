@@ -10,6 +10,7 @@ import contextlib
 import random
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from chaos.traffic import NAMESPACE, Traffic, TrafficSettings
 from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.cluster import ClusterSettings
 from mainspring.testing.errors import ChildFailedError, TestingError
-from mainspring.testing.history import History
+from mainspring.testing.history import Fault, History
 from mainspring.testing.ledger import moment
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, member_name
@@ -67,9 +68,9 @@ class Episode:
     Attributes:
         name: Of the fault.
         from_at: Its begin. `healed_at`: its end. `settled_at`: when all was as before. Microseconds.
-        bound_us: The greatest lateness promised; counted from the due time, or from `healed_at` for what was due in an
-            outage.
-        is_outage: Whether the promise of 10 s rests until `healed_at`.
+        bound_us: The greatest lateness promised; counted from the due time, or from the end of an outage.
+        outages: When the promise rested, because MySQL, ZooKeeper with every node, or every node was away.
+        registers_within_us: How long a registration may take meanwhile; None: that is not promised.
         facts: What shows that it really happened, for people and for the table.
         gaps_us: For how long nobody fired each partition that was handed over in order meanwhile, by the nodes' record.
     """
@@ -79,9 +80,10 @@ class Episode:
     healed_at: int
     settled_at: int
     bound_us: int
-    is_outage: bool
+    outages: tuple[Fault, ...]
     facts: Mapping[str, Any]
     gaps_us: tuple[int, ...] = ()
+    registers_within_us: int | None = None
 
 
 class Campaign(Scenario):
@@ -108,7 +110,8 @@ class Campaign(Scenario):
         self.episodes: list[Episode] = []
         self.facts: dict[str, Any] = {}
         """Filled by the fault under way."""
-        self._is_pair = False
+        self.is_pair = False
+        """Whether the fault under way meets another one."""
         self._namespaces.add(NAMESPACE)
         self._traffic: Traffic | None = None
 
@@ -177,9 +180,10 @@ class Campaign(Scenario):
                 healed_at,
                 settled_at,
                 int(step.bound_s * SECOND_US),
-                step.is_outage,
+                tuple(fault for fault in self.faults if fault.is_outage and fault.until_at > from_at),
                 self.facts,
                 await self.gaps_since(from_at),
+                None if step.registers_within_s is None else int(step.registers_within_s * SECOND_US),
             )
         )
 
@@ -288,29 +292,12 @@ class Campaign(Scenario):
 
     @contextlib.contextmanager
     def in_pair(self) -> Iterator[None]:
-        """For the length of the block faults meet each other: each is an outage in the sense of the promise."""
-        self._is_pair = True
+        """For the length of the block two faults meet each other."""
+        self.is_pair = True
         try:
             yield
         finally:
-            self._is_pair = False
-
-    @contextlib.asynccontextmanager
-    async def fault(
-        self,
-        kind: str,
-        target: str,
-        *,
-        is_outage: bool = False,
-        peer: str = "",
-        bound_us: int | None = None,
-        facts: dict[str, Any] | None = None,
-    ) -> AsyncIterator[dict[str, Any]]:
-        """See `LoadRun`."""
-        async with super().fault(
-            kind, target, is_outage=is_outage or self._is_pair, peer=peer, bound_us=bound_us, facts=facts
-        ) as noted:
-            yield noted
+            self.is_pair = False
 
     def some_node(self) -> MemberProcess:
         """A running node that no other fault has, by the seed."""
@@ -353,7 +340,7 @@ class Campaign(Scenario):
         Raises:
             ChildFailedError: they do not within 20 s (45 s in a pair).
         """
-        deadline = time.monotonic() + (45.0 if self._is_pair else 20.0)
+        deadline = time.monotonic() + (45.0 if self.is_pair else 20.0)
         while time.monotonic() < deadline:
             rows = await self.sql("SELECT partition_id, owner_id, epoch FROM partitions")
             now = {int(p): (member_name(owner or ""), int(epoch)) for p, owner, epoch in rows}
@@ -370,6 +357,23 @@ class Campaign(Scenario):
             f"{len(before) - len(moved)} of {len(before)} partitions of {node.name} did not move"
         )
 
+    async def metric(self, node: MemberProcess, name: str) -> float:
+        """A metric without labels of a node, as it tells it now.
+
+        Raises:
+            TestingError: it does not.
+        """
+
+        def read() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=5) as page:
+                return str(page.read().decode())
+
+        text = await asyncio.to_thread(read)
+        for line in text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        raise TestingError(f"{node.name} has no metric {name}")
+
     def log_count(self, node: MemberProcess, text: str) -> int:
         """How often a text stands in a node's log so far."""
         return node.child.log_text().count(text)
@@ -382,14 +386,13 @@ class Step:
     Attributes:
         name: For people, and the line of the table.
         script: Makes it, lets it last, heals it. Raises when it did not really happen.
-        bound_s: The greatest lateness promised.
-        is_outage: Whether MySQL, ZooKeeper with every node, every node or every executor was away: the bound then
-            counts from the heal.
+        bound_s: The greatest lateness promised: from the due time, or from the end of what the script notes as an outage.
+        registers_within_s: How long a registration may take meanwhile; None: that is not promised.
         takes_s: About how long, for plans of bounded length.
     """
 
     name: str
     script: Callable[[Campaign], Awaitable[None]]
     bound_s: float = 10.0
-    is_outage: bool = False
+    registers_within_s: float | None = None
     takes_s: float = 20.0

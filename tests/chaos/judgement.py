@@ -9,6 +9,7 @@ from mainspring.testing.checker import Verdict, check
 from mainspring.testing.history import History, Run, TaskKey
 
 SECOND_US = 1_000_000
+NEVER_TO_START = ("LOST", "CANCELLED", "SKIPPED", "EXPIRED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class EpisodeFigures:
         lost: Those that ended as LOST.
         late_us: The greatest lateness of a first start, as the bound counts it.
         late_from_due_us: The same counted from the due time, whatever was away.
-        registered: Tasks that were acknowledged in it.
+        registered: Tasks that were acknowledged in it; `slowest_registration_us`: the longest that any sent in it took.
     """
 
     episode: Episode
@@ -31,6 +32,7 @@ class EpisodeFigures:
     late_us: int
     late_from_due_us: int
     registered: int
+    slowest_registration_us: int
 
     @property
     def keeps_bound(self) -> bool:
@@ -56,8 +58,14 @@ class CampaignJudgement:
         for figures in self.figures:
             if not figures.due:
                 found.append(f"{figures.episode.name}: nothing was due")
-            if not figures.registered and not figures.episode.is_outage:
+            if not figures.registered and not figures.episode.outages:
                 found.append(f"{figures.episode.name}: no registration was acknowledged")
+            bound_us = figures.episode.registers_within_us
+            if bound_us is not None and figures.slowest_registration_us > bound_us:
+                found.append(
+                    f"{figures.episode.name}: a registration took {figures.slowest_registration_us / SECOND_US:.2f} s, "
+                    f"promised are {bound_us / SECOND_US:g} s"
+                )
             if not figures.keeps_bound:
                 found.append(
                     f"{figures.episode.name}: {figures.late_us / SECOND_US:.2f} s late, "
@@ -74,7 +82,10 @@ def judge(history: History, episodes: Sequence[Episode]) -> CampaignJudgement:
 
 
 def figures_of(history: History, episode: Episode) -> EpisodeFigures:
-    """The figures of what was due from the fault's begin until all had settled."""
+    """The figures of what was due from the fault's begin until all had settled.
+
+    What nothing had started when the ledger was read counts as late until then.
+    """
     runs: dict[tuple[TaskKey, int], list[Run]] = {}
     for run in history.runs:
         runs.setdefault((run.key, run.scheduled_at), []).append(run)
@@ -85,11 +96,11 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
         due += 1
         lost += row.state == "LOST"
         started = runs.get((row.key, row.scheduled_at), [])
-        if started:
-            first_at = min(run.started_at for run in started)
-            late_from_due_us = max(late_from_due_us, first_at - row.due_at)
-            base_at = max(row.due_at, episode.healed_at) if episode.is_outage else row.due_at
-            late_us = max(late_us, first_at - base_at)
+        if not started and row.state in NEVER_TO_START:
+            continue
+        first_at = min((run.started_at for run in started), default=history.ledger_read_at)
+        late_from_due_us = max(late_from_due_us, first_at - row.due_at)
+        late_us = max(late_us, first_at - min(first_at, counted_from(row.due_at, episode)))
     again = sum(
         len(started) > 1 and any(episode.from_at <= r.started_at < episode.settled_at for r in started)
         for started in runs.values()
@@ -98,4 +109,21 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
         task.acknowledged_at is not None and episode.from_at <= task.acknowledged_at < episode.settled_at
         for task in history.tasks
     )
-    return EpisodeFigures(episode, due, again, lost, late_us, late_from_due_us, registered)
+    slowest_us = max(
+        (
+            (task.acknowledged_at or history.ledger_read_at) - task.sent_at
+            for task in history.tasks
+            if episode.from_at <= task.sent_at < episode.settled_at
+        ),
+        default=0,
+    )
+    return EpisodeFigures(episode, due, again, lost, late_us, late_from_due_us, registered, slowest_us)
+
+
+def counted_from(due_at: int, episode: Episode) -> int:
+    """From when lateness counts: the due time, or the end of the last outage that reaches into its bound."""
+    base_at = due_at
+    for outage in sorted(episode.outages, key=lambda fault: fault.from_at):
+        if outage.from_at <= base_at + episode.bound_us and outage.until_at > base_at:
+            base_at = outage.until_at
+    return base_at

@@ -1,6 +1,6 @@
 """The table of docs/reliability.md: written between its marks, the rest of the page stays."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from chaos.campaign import Episode
@@ -36,8 +36,8 @@ def history(*, late_us: int, faults: tuple[Fault, ...] = ()) -> History:
     return History((task,), (run,), (row,), faults, AT - 10 * SECOND_US, AT + SECOND_US, AT + 60 * SECOND_US)
 
 
-def episode(*, is_outage: bool = False, bound_us: int = 10 * SECOND_US) -> Episode:
-    return Episode("a fault", AT - SECOND_US, AT + 4 * SECOND_US, AT + 9 * SECOND_US, bound_us, is_outage, {})
+def episode(*outages: Fault, bound_us: int = 10 * SECOND_US) -> Episode:
+    return Episode("a fault", AT - SECOND_US, AT + 4 * SECOND_US, AT + 9 * SECOND_US, bound_us, outages, {})
 
 
 def row_of(taken: History, of: Episode) -> Row:
@@ -58,12 +58,12 @@ def test_what_is_later_than_promised_for_this_fault_is_late() -> None:
 
 def test_lateness_counts_from_the_heal_of_an_outage() -> None:
     away = Fault("stop", "MariaDB", AT - SECOND_US, AT + 4 * SECOND_US, is_outage=True)
-    row = row_of(history(late_us=5 * SECOND_US, faults=(away,)), episode(is_outage=True))
+    row = row_of(history(late_us=5 * SECOND_US, faults=(away,)), episode(away))
     assert (row.late_ms, row.late_from_due_ms, row.verdict) == (1_000.0, 5_000.0, "ok")
 
 
 def test_an_episode_in_which_nothing_was_due_proves_nothing() -> None:
-    empty = Episode("early", AT - 9 * SECOND_US, AT - 8 * SECOND_US, AT - 7 * SECOND_US, SECOND_US, False, {})
+    empty = Episode("early", AT - 9 * SECOND_US, AT - 8 * SECOND_US, AT - 7 * SECOND_US, SECOND_US, (), {})
     complaints = judge(history(late_us=1_000), [empty]).complaints
     assert "early: nothing was due" in complaints
     assert "early: no registration was acknowledged" not in complaints
@@ -72,8 +72,8 @@ def test_an_episode_in_which_nothing_was_due_proves_nothing() -> None:
 def test_registrations_have_to_go_on_unless_the_database_is_away() -> None:
     deaf = episode()
     assert "a fault: no registration was acknowledged" in judge(history(late_us=1_000), [deaf]).complaints
-    away = episode(is_outage=True)
-    assert judge(history(late_us=1_000), [away]).complaints == ()
+    away = Fault("stop", "MariaDB", AT - SECOND_US, AT + 4 * SECOND_US, is_outage=True)
+    assert judge(history(late_us=1_000), [episode(away)]).complaints == ()
 
 
 def test_the_table_stands_between_its_marks_and_the_rest_of_the_page_stays(tmp_path: Path) -> None:
@@ -87,3 +87,17 @@ def test_the_table_stands_between_its_marks_and_the_rest_of_the_page_stays(tmp_p
     assert text.endswith(f"{END}\n\nwords\n")
     assert text.count("| a fault |") == 1
     assert "old" not in text
+
+
+def test_what_never_started_is_late_until_the_ledger_was_read() -> None:
+    taken = history(late_us=1_000)
+    stuck = replace(taken, runs=(), ledger=(replace(taken.ledger[0], state="DISPATCHED"),))
+    (figures,) = judge(stuck, [episode()]).figures
+    assert figures.late_us == 60 * SECOND_US
+
+
+def test_a_registration_that_took_too_long_is_a_complaint_where_that_is_promised() -> None:
+    promised = replace(episode(), from_at=AT - 10 * SECOND_US, registers_within_us=SECOND_US // 2)
+    assert any(
+        "a registration took 1.00 s" in c for c in judge(history(late_us=1_000), [promised]).complaints
+    )
