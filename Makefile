@@ -113,6 +113,7 @@ lint: install-dev ## Style, formatting, protos, import rules
 .PHONY: types
 types: install-dev ## mypy --strict
 	@$(VENV)/bin/mypy
+	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos
 
 .PHONY: test-unit
 test-unit: install-dev ## Tests without servers, in seconds

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -392,7 +392,7 @@ class Step:
     """
 
     name: str
-    script: Callable[[Campaign], Awaitable[None]]
+    script: Callable[[Campaign], Coroutine[Any, Any, None]]
     bound_s: float = 10.0
     registers_within_s: float | None = None
     takes_s: float = 20.0
