@@ -78,6 +78,7 @@ PLANTED: dict[str, tuple[str, History]] = {
     "never_early": ("I1", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT, started_at=ONCE_AT - S))),
     "ran_as_told": ("I1", with_runs(AUDITED, ONCE, ONCE_AT)),
     "state_fits_the_run": ("I2", with_row(AUDITED, ONCE, ONCE_AT, state="FAILED")),
+    "saved_after_its_run": ("I2", with_row(AUDITED, ONCE, ONCE_AT, saved_at=ONCE_AT - S)),
     "attempts_rise": ("I6", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT), run(ONCE, ONCE_AT))),
     "epochs_rise": ("I3", with_row(AUDITED, ONCE, ONCE_AT, epoch=3)),
     "doubles_are_explained": (

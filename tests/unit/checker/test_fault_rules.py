@@ -33,6 +33,8 @@ from mainspring.testing.history import Deadlocks, Fault, History
 
 HERE = "default/once", ONCE_AT
 CRON_HERE = "default/cron", CRON_AT
+# Without the database's own witness, which would miss the next owner when that node goes.
+FROM_NODE_1 = replace(AUDITED, audit=None)
 
 
 def fault(kind: str, target: str, **fields: object) -> Fault:
@@ -107,6 +109,14 @@ def test_any_other_fault_explains_no_second_run(excuse: Fault) -> None:
     assert ("I7", *HERE) in found(with_faults(ran_twice(), excuse))
 
 
+def test_a_run_that_began_after_the_heal_is_no_victim_of_the_fault() -> None:
+    healed_at = ONCE_AT - S // 4
+    frozen = fault("freeze", "executor-0", from_at=ONCE_AT - 8 * S, until_at=healed_at)
+    # The run began at 20 ms after ONCE was due; the giving up, 4 s later, lies in the tail.
+    assert found(with_faults(ran_twice(), frozen)) == {("I7", *HERE)}
+    assert found(with_faults(ran_twice(), replace(frozen, until_at=healed_at + 20_000))) == set()
+
+
 def test_a_cut_of_a_pair_counts_for_work_of_that_node_without_an_audit_too() -> None:
     # The ledger's node is that of the second attempt, under the same epoch.
     history = replace(ran_twice(), audit=None)
@@ -165,12 +175,66 @@ def test_lost_with_a_run_needs_a_fault_of_the_executor_that_had_it() -> None:
         assert found(with_faults(lost(), other)) == {("I7", *HERE)}
 
 
-def test_lost_without_a_run_needs_some_fault() -> None:
-    assert found(lost(has_run=False)) == {("I7", *HERE)}
-    assert found(with_faults(lost(has_run=False), fault("kill", "node-0"))) == set()
-    assert found(with_faults(lost(has_run=False), fault("kill", "executor-0"))) == set()
-    long_ago = fault("kill", "node-0", from_at=ONCE_AT - 20 * S, until_at=ONCE_AT - 11 * S)
-    assert found(with_faults(lost(has_run=False), long_ago)) == {("I7", *HERE)}
+@pytest.mark.parametrize(
+    "excuse",
+    [
+        fault("kill -9", "executor-0"),
+        fault("freeze", "executor-0"),
+        fault("kill -9", "node-1"),
+        fault("kill", "nodes", is_outage=True),
+        fault("freeze", "node-1"),
+        fault("stall", "node-1"),
+        fault("cut", "node-1", peer="executors"),
+        fault("cut", "node-1", peer="zookeeper"),
+        fault("cut", "node-2", peer="executor-0"),
+        fault("cut", "executors", peer="nodes"),
+        fault("cut", "COMMIT"),
+        fault("stop", "MariaDB", is_outage=True),
+        fault("freeze", "ZooKeeper"),
+    ],
+)
+def test_who_sends_or_runs_taken_out_explains_lost_without_a_run(excuse: Fault) -> None:
+    history = lost(FROM_NODE_1, has_run=False)
+    assert found(history) == {("I7", *HERE)}
+    assert found(with_faults(history, excuse)) == set()
+    before = replace(excuse, from_at=ONCE_AT - 9 * S, until_at=ONCE_AT - S // 2)
+    after = replace(excuse, from_at=ONCE_AT + 5 * S, until_at=ONCE_AT + 6 * S)
+    for at_another_time in (before, after):
+        assert found(with_faults(history, at_another_time)) == {("I7", *HERE)}
+
+
+ORDERLY = [
+    fault("stop", "node-1"),
+    fault("stop", "node-1", is_outage=True),
+    fault("stop", "executor-0"),
+    fault("join", "node-4"),
+    fault("join", "executor-0"),
+    fault("slow", "executor-0"),
+    fault("slow", "MariaDB"),
+    fault("clock", "node-1"),
+    fault("drain", "node-1"),
+]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [*ORDERLY, fault("kill", "node-2"), fault("kill", "executor-1"), fault("cut", "node-2", peer="executors")],
+)
+def test_orderly_changes_and_faults_of_others_lose_nothing(other: Fault) -> None:
+    history = lost(FROM_NODE_1, has_run=False)
+    assert found(with_faults(history, other)) == {("I7", *HERE)}
+
+
+@pytest.mark.parametrize("orderly", ORDERLY)
+def test_an_orderly_change_may_give_an_attempt_back_when_the_next_one_runs(orderly: Fault) -> None:
+    twice = ran_twice(FROM_NODE_1)
+    given_back = replace(twice, runs=tuple(each for each in twice.runs if each.ended_at is not None))
+    assert found(given_back) == {("I1", *HERE)}
+    assert found(with_faults(given_back, orderly)) == set()
+    failed = with_runs(FROM_NODE_1, ONCE, ONCE_AT)
+    failed = with_row(failed, ONCE, ONCE_AT, state="FAILED", picked_up_at=None)
+    assert ("I1", *HERE) in found(with_faults(failed, orderly))
+    assert ("I1", *HERE) not in found(with_faults(failed, fault("kill", "executor-0")))
 
 
 def test_at_least_once_is_never_lost() -> None:
@@ -204,6 +268,22 @@ def test_a_cancelled_row_from_before_the_cancel_is_i5() -> None:
     assert found(early) == {("I5", *CRON_HERE)}
     assert "before a client asked for it" in messages(early)[0]
     assert found(with_task(cancelled_row(saved_at=CRON_AT + 800_000), CRON, **sent)) == set()
+
+
+def test_a_run_that_ended_may_be_cancelled_when_its_executor_was_lost_meanwhile() -> None:
+    sent = {"cancel_sent_at": ONCE_AT + S, "cancelled_at": ONCE_AT + 2 * S}
+    ended = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, ended_at=ONCE_AT + 5 * S))
+    history = with_task(ended, ONCE, **sent)
+    history = with_row(history, ONCE, ONCE_AT, state="CANCELLED", saved_at=ONCE_AT + 4 * S, reason="cancelled")
+    assert found(history) == {("I5", *HERE)}
+    for excuse in (fault("freeze", "executor-0"), fault("cut", "executor-0"), fault("kill", "executors")):
+        assert found(with_faults(history, excuse)) == set()
+        before = replace(excuse, from_at=ONCE_AT - 9 * S, until_at=ONCE_AT - S)
+        after = replace(excuse, from_at=ONCE_AT + 5 * S, until_at=ONCE_AT + 6 * S)
+        for at_another_time in (before, after):
+            assert found(with_faults(history, at_another_time)) == {("I5", *HERE)}
+    for other in (fault("freeze", "executor-1"), fault("slow", "executor-0"), fault("kill", "node-0")):
+        assert found(with_faults(history, other)) == {("I5", *HERE)}
 
 
 @pytest.mark.parametrize("cancelled_at", [CRON_AT + 30 * S, None], ids=["acknowledged", "unknown"])
@@ -335,7 +415,18 @@ def test_what_never_started_counts_until_the_ledger_was_read() -> None:
     )
     [figures] = lateness_by_fault(history)
     assert figures.never == 1
-    assert figures.late_us == history.ledger_read_at - ONCE_AT
+    assert figures.late_us == figures.late_from_due_us == history.ledger_read_at - ONCE_AT
+    # Whatever came next, and when nothing recorded it at all.
+    following = fault("kill", "node-1", from_at=ONCE_AT + 4 * S, until_at=ONCE_AT + 5 * S)
+    never_recorded = without_row(history, ONCE, ONCE_AT)
+    for each in (history, never_recorded):
+        first, second = lateness_by_fault(with_faults(each, *history.faults, following))
+        assert (first.never, first.late_us) == (1, history.ledger_read_at - ONCE_AT)
+        assert first.latest is not None
+        assert first.latest.key == ONCE.key
+        assert second.never == 0
+    bounded = with_faults(never_recorded, fault("kill", "node-0", bound_us=S))
+    assert ("I10", "fault/kill of node-0", None) in found(bounded)
 
 
 def test_the_later_of_both_witnesses_counts_and_only_for_the_first_start() -> None:

@@ -99,6 +99,7 @@ def test_a_time_that_had_passed_at_registration_is_due_at_the_call() -> None:
     past = replace(ONCE, at=NOW - 3_600 * S, sent_at=NOW + 2 * S, acknowledged_at=NOW + 3 * S)
     at = NOW - 3_600 * S
     times = {"due_at": NOW + 2 * S + 5_000, "claimed_at": NOW + 3 * S, "picked_up_at": NOW + 3 * S + 10_000}
+    times["saved_at"] = NOW + 4 * S
     base = with_row(TINY, ONCE, ONCE_AT, scheduled_at=at, **times)
     base = replace(base, tasks=(past, EVERY, CRON))
     started = {"started_at": NOW + 3 * S, "ended_at": NOW + 4 * S}

@@ -121,7 +121,10 @@ def test_an_attempt_beyond_the_ledgers_is_i6() -> None:
 def test_attempts_out_of_order_are_i6_unless_their_executor_was_frozen() -> None:
     history = again({"started_at": ONCE_AT + 5 * S, "ended_at": ONCE_AT + 6 * S}, {})
     assert ("I6", *HERE) in found(history)
-    assert found(with_faults(history, EXECUTOR_KILLED)) == set()
+    frozen = replace(EXECUTOR_KILLED, kind="freeze", until_at=ONCE_AT + 5 * S)
+    assert found(with_faults(history, frozen)) == set()
+    # Long after it went on, it would not have begun with it only then.
+    assert found(with_faults(history, EXECUTOR_KILLED)) == {("I7", *HERE)}
 
 
 def test_epochs_that_fall_with_the_attempts_are_i3() -> None:
@@ -176,6 +179,21 @@ def test_a_final_state_that_the_executor_contradicts_is_i2(state: str, outcome: 
     assert found(history) == {("I2", *HERE)}
     is_excused = outcome is None
     assert (found(with_faults(history, EXECUTOR_KILLED)) == set()) == is_excused
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
+def test_a_result_saved_before_its_run_ended_is_that_of_another_attempt(state: str) -> None:
+    ended_at = ONCE_AT + 3 * S
+    outcome = state.lower()
+    ran = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, ended_at=ended_at, outcome=outcome))
+    for early_us, expected in ((100_000, set()), (100_001, {("I2", *HERE)})):
+        history = with_row(ran, ONCE, ONCE_AT, state=state, reason="x", saved_at=ended_at - early_us)
+        assert found(history) == expected
+    assert "100001 us before the run of attempt 1 ended" in messages(history)[0]
+    # Nobody's result: it may end before the executor does.
+    sent = {"cancel_sent_at": ONCE_AT, "cancelled_at": ONCE_AT + S, "cancels_running": True}
+    cancelled = with_row(with_task(ran, ONCE, **sent), ONCE, ONCE_AT, state="CANCELLED", saved_at=ONCE_AT + S)
+    assert found(cancelled) == set()
 
 
 def test_failed_and_stopped_runs_are_fine() -> None:

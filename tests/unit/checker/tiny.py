@@ -92,9 +92,16 @@ def without_row(history: History, task: AcknowledgedTask, at: int) -> History:
 
 
 def with_runs(history: History, task: AcknowledgedTask, at: int, *runs: Run) -> History:
-    """The history with the runs of one scheduled time replaced."""
+    """The history with the runs of one scheduled time replaced; a result in its row is saved when they have ended."""
     kept = tuple(each for each in history.runs if (each.key, each.scheduled_at) != (task.key, at))
-    return replace(history, runs=(*kept, *runs))
+    ended_at = max((each.ended_at or 0 for each in runs), default=0)
+    ledger = tuple(
+        replace(each, saved_at=max(each.saved_at, ended_at))
+        if (each.key, each.scheduled_at) == (task.key, at) and each.saved_at and each.state in ("SUCCEEDED", "FAILED")
+        else each
+        for each in history.ledger
+    )
+    return replace(history, runs=(*kept, *runs), ledger=ledger)
 
 
 def with_faults(history: History, *faults: Fault) -> History:

@@ -1,7 +1,7 @@
 """What the faults of a history excuse, and what they do not."""
 
 from mainspring.testing.checker.verdict import Limits
-from mainspring.testing.history import Fault, History, Run, member_name
+from mainspring.testing.history import Fault, History, LedgerRow, Run, member_name
 
 EVERY_EXECUTOR = "executors"
 EVERY_NODE = "nodes"
@@ -9,6 +9,11 @@ COORDINATOR = "zookeeper"
 _DEADLY = ("kill", "stop")
 # The executor lives and says so, or leaves in order: whoever gives its work to another one has not waited for its lease.
 _KEEPS_ITS_WORK = frozenset({"slow", "join", "stop"})
+# What takes a process out of its work without a word, as a kind begins; and what does so to a server alone: a member that is
+# told to stop leaves in order.
+_BREAKING = ("kill", "freeze", "stall", "cut")
+_BREAKING_A_SERVER = (*_BREAKING, "stop", "read-only", "outage")
+_SERVERS = frozenset({"commit", "database", "mariadb", "mysql", COORDINATOR})
 
 
 def ends_process(fault: Fault) -> bool:
@@ -79,7 +84,8 @@ class Excuses:
         """Faults for which an executor that had this run had to be given up: it was dead, frozen or cut off.
 
         A cut between one node and this executor alone counts for what that node had sent. A cut between one node and
-        all executors counts for nothing: the node is replaced as owner, and the new one asks the executor first.
+        all executors counts for nothing: the node is replaced as owner, and the new one asks the executor first. What
+        began when the fault was healed is not its victim: the tail after the heal is there for the giving up alone.
 
         Args:
             run: the run that another one followed, or that was lost.
@@ -90,7 +96,7 @@ class Excuses:
         silences: list[Fault] = []
         for fault in self.faults_during(run.started_at, until_at):
             sides = {fault.target, fault.peer}
-            if fault.kind in _KEEPS_ITS_WORK:
+            if fault.kind in _KEEPS_ITS_WORK or run.started_at > fault.until_at + self.limits.clock_margin_us:
                 continue
             if not fault.peer or fault.peer == EVERY_NODE or fault.target == EVERY_NODE:
                 is_silent = bool(sides & {run.executor_id, EVERY_EXECUTOR})
@@ -99,6 +105,23 @@ class Excuses:
             if is_silent:
                 silences.append(fault)
         return silences
+
+    def breaks(self, row: LedgerRow, until_at: int) -> list[Fault]:
+        """Faults for which an attempt that was recorded may never have started: they hit who sent it, who was to run it,
+        or a server, between the record and `until_at`.
+
+        Orderly changes (a stop, a join, a drain) and what only slows down or lies about the time break nothing.
+        """
+        sent_at = max(row.due_at, row.claimed_at or 0, row.dispatched_at or 0)
+        until_at, margin_us = max(until_at, sent_at), self.limits.clock_margin_us
+        sides = {row.executor_id, None if row.node_id is None else member_name(row.node_id)}
+        return [
+            fault
+            for fault in self.history.faults
+            if fault.from_at - margin_us <= until_at
+            and sent_at <= fault.until_at + margin_us
+            and _breaks(fault, sides)
+        ]
 
     def deaths(self, name: str) -> list[tuple[int, int]]:
         """When processes of a node's name ended: (seen alive until, gone from), in order.
@@ -110,6 +133,16 @@ class Excuses:
             for fault in self.history.faults
             if ends_process(fault) and fault.target in (name, EVERY_NODE)
         )
+
+
+def _breaks(fault: Fault, names: set[str | None]) -> bool:
+    """Whether a fault takes a server, or one of these members, out of its work."""
+    if not fault.peer and fault.target.lower() in _SERVERS:
+        return fault.kind.startswith(_BREAKING_A_SERVER)
+    # Of a cut between one member and many the one is meant.
+    sides = {fault.target, fault.peer} - {""}
+    members = sides - {EVERY_EXECUTOR, EVERY_NODE}
+    return fault.kind.startswith(_BREAKING) and (not members or bool(members & names))
 
 
 def _after(pauses: list[Fault], at: int, bound_us: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mainspring.testing.checker.case import Case, Evidence
 from mainspring.testing.checker.verdict import Limits, Violation, violation_of
 from mainspring.testing.expected import FOR_EVER_AT
-from mainspring.testing.history import Fault, History, LedgerRow
+from mainspring.testing.history import Fault, History
 
 SECOND_US = 1_000_000
 
@@ -16,15 +16,15 @@ SECOND_US = 1_000_000
 class FaultLateness:
     """What was due from a fault's begin until it was healed and had settled, or the next one began. In microseconds.
 
-    What still waits when the next fault begins is late because of this one only until then.
+    What starts after the next fault begins is late because of this one only until then.
 
     Attributes:
-        due: Executions that fell due then and were to run.
+        due: Executions that fell due then and were to run; without a row too, when they must exist.
         late_us: The greatest lateness, by the later of both witnesses; what was due while an outage lasted counts from
             its heal. 0 when nothing was late or due.
         late_from_due_us: The same, counted from the due time whatever was away.
-        never: Those that nothing had started when the ledger was read; they count as late until then.
-        latest: The row with the greatest lateness.
+        never: Those that nothing had started when the ledger was read; they count as late until then, whatever came next.
+        latest: The scheduled time with the greatest lateness.
     """
 
     fault: Fault
@@ -32,7 +32,7 @@ class FaultLateness:
     late_us: int
     late_from_due_us: int
     never: int
-    latest: LedgerRow | None
+    latest: Case | None
 
 
 def lateness_by_fault(history: History, limits: Limits | None = None) -> tuple[FaultLateness, ...]:
@@ -57,36 +57,37 @@ def lateness_of_faults(evidence: Evidence) -> tuple[FaultLateness, ...]:
 
 
 def _counts(case: Case) -> bool:
-    if case.row is None or case.is_skipped:
+    if case.is_skipped:
         return False
+    if case.row is None:
+        return case.is_must
     return bool(case.runs) or case.row.state not in ("CANCELLED", "LOST")
 
 
 def _figures(evidence: Evidence, fault: Fault, cases: list[Case], next_at: int) -> FaultLateness:
-    worst: tuple[int, LedgerRow | None] = (0, None)
+    worst: tuple[int, Case | None] = (0, None)
     late_from_due_us = never = 0
     for case in cases:
-        row = case.row
-        assert row is not None
-        started_at = _started_at(case, row)
+        due_at, started_at = case.due_at, _started_at(case)
         if started_at is None:
             never += 1
-            started_at = max(evidence.history.ledger_read_at, row.due_at)
-        started_at = min(started_at, next_at)
-        late_from_due_us = max(late_from_due_us, started_at - row.due_at)
+            started_at = max(evidence.history.ledger_read_at, due_at)
+        else:
+            started_at = min(started_at, next_at)
+        late_from_due_us = max(late_from_due_us, started_at - due_at)
         # What was started before an outage has nothing to do with it.
-        base_at = min(evidence.counted_from(row.due_at), max(started_at, row.due_at))
+        base_at = min(evidence.counted_from(due_at), max(started_at, due_at))
         if started_at - base_at > worst[0]:
-            worst = (started_at - base_at, row)
+            worst = (started_at - base_at, case)
     return FaultLateness(fault, len(cases), worst[0], late_from_due_us, never, worst[1])
 
 
-def _started_at(case: Case, row: LedgerRow) -> int | None:
+def _started_at(case: Case) -> int | None:
     """The first start, by the later word of executor and owner."""
-    first = min(case.runs, key=lambda run: run.started_at, default=None)
+    row, first = case.row, min(case.runs, key=lambda run: run.started_at, default=None)
     if first is None:
-        return row.picked_up_at
-    if first.attempt == row.attempt and row.picked_up_at is not None:
+        return None if row is None else row.picked_up_at
+    if row is not None and first.attempt == row.attempt and row.picked_up_at is not None:
         return max(first.started_at, row.picked_up_at)
     return first.started_at
 
@@ -104,7 +105,8 @@ def bounds_of_faults_hold(evidence: Evidence) -> Iterator[Violation]:
             f"{'/'.join(latest.key)} at {latest.scheduled_at} was {figures.late_us / SECOND_US:.3f} s late, "
             f"{fault.bound_us / SECOND_US:g} s are promised"
         )
-        yield violation_of("I10", ("fault", name), None, message, fault, latest)
+        evidence_of_it = [record for record in (latest.row or latest.task,) if record is not None]
+        yield violation_of("I10", ("fault", name), None, message, fault, *evidence_of_it)
 
 
 WHOLE_RULES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (bounds_of_faults_hold,)

@@ -54,7 +54,10 @@ def skipped_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
 
 
 def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]:
-    """I5: a row is CANCELLED only when a client cancelled, and not over a run that ended by itself."""
+    """I5: a row is CANCELLED only when a client cancelled, and not over a run that ended by itself.
+
+    Unless the run's executor was lost meanwhile: then nobody could know that it would end, and nothing follows it.
+    """
     if case.row is None or case.row.state != "CANCELLED" or case.task is None:
         return
     versions = evidence.expected.versions[case.key]
@@ -64,7 +67,7 @@ def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]
         yield case.violation("I5", "CANCELLED, but no client cancelled the task")
     elif saved_at is not None and saved_at < min(sent) - evidence.limits.clock_margin_us:
         yield case.violation("I5", f"CANCELLED {min(sent) - saved_at} us before a client asked for it")
-    elif not any(task.cancels_running for task in versions) and _is_settled_by_a_run(case):
+    elif not any(task.cancels_running for task in versions) and _is_settled_by_a_run(case, evidence):
         yield case.violation(
             "I5", "CANCELLED, but it ran to its end and the cancel did not ask for running ones"
         )
@@ -121,9 +124,13 @@ def nothing_stuck(case: Case, evidence: Evidence) -> Iterator[Violation]:
         yield case.violation("I9", f"still {row.state} {idle_us} us after its last sign of life")
 
 
-def _is_settled_by_a_run(case: Case) -> bool:
-    run = case.run_of(case.rows[0].attempt)
+def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
+    row = case.rows[0]
+    run = case.run_of(row.attempt)
     if run is None or case.task is None:
+        return False
+    until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
+    if evidence.silences(run, until_at, evidence.sender_of(case, run)):
         return False
     has_retries = run.attempt < case.task.max_attempts
     return run.outcome == "succeeded" or (run.outcome == "failed" and not has_retries)

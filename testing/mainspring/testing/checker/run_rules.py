@@ -27,12 +27,17 @@ def never_early(case: Case, evidence: Evidence) -> Iterator[Violation]:
 
 
 def ran_as_told(case: Case, evidence: Evidence) -> Iterator[Violation]:
-    """I1, I6: every attempt that the row tells of has a run, unless a fault explains why it never started."""
+    """I1, I6: every attempt that the row tells of has a run, unless a fault explains why it never started.
+
+    One that another followed may have been given back by any fault, an orderly change too. For the last one, which nothing
+    followed, somebody must have been taken out of his work.
+    """
     row = case.row
     if row is None:
         return
     seen = {run.attempt for run in case.runs}
-    faults = evidence.faults_during(row.due_at, max(row.saved_at or 0, row.dispatched_at or 0, row.due_at))
+    until_at = max(row.saved_at or 0, row.dispatched_at or 0, row.due_at)
+    faults = evidence.faults_during(row.due_at, until_at)
     for attempt in range(1, row.attempt):
         if attempt not in seen and not faults:
             message = f"attempt {attempt} of {row.attempt} never ran, and no fault explains it"
@@ -43,7 +48,7 @@ def ran_as_told(case: Case, evidence: Evidence) -> Iterator[Violation]:
         yield case.violation(
             "I1", f"{row.state} in attempt {row.attempt}, but no executor ran that", row, *case.runs
         )
-    elif row.state == "FAILED" and not faults:
+    elif row.state == "FAILED" and not evidence.breaks(row, until_at):
         message = f"FAILED in attempt {row.attempt} without a run, and no fault explains it"
         yield case.violation("I1", message, row, *case.runs)
 
@@ -65,6 +70,20 @@ def state_fits_the_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
     if not is_fine:
         outcome = run.outcome or "no end"
         yield case.violation("I2", f"the ledger says {row.state}, the executor says {outcome}", row, run)
+
+
+def saved_after_its_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
+    """I2, I6: a result is saved when the run of its attempt has ended: an earlier one is the result of another attempt."""
+    row = case.row
+    run = None if row is None else case.run_of(row.attempt)
+    if row is None or run is None or row.state not in ("SUCCEEDED", "FAILED"):
+        return
+    if row.saved_at is None or run.ended_at is None:
+        return
+    early_us = run.ended_at - row.saved_at
+    if early_us > evidence.limits.executor_clock_margin_us:
+        message = f"{row.state} was saved {early_us} us before the run of attempt {row.attempt} ended"
+        yield case.violation("I2", message, row, run)
 
 
 def _log_was_cut(run: Run, until_at: int, evidence: Evidence) -> bool:
@@ -126,8 +145,8 @@ def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]
 def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
     """I7: only an at-most-once execution ends as LOST, and only when nobody could tell any more whether it ran.
 
-    That is when the executor that had it was dead, frozen or cut off; or, for one that never started, when any fault came
-    between the commit that assigned it and its start.
+    That is when the executor that had it was dead, frozen or cut off; or, for one that never started, when its sender, its
+    executor or a server was, after the commit that assigned it. Orderly changes lose nothing.
     """
     row = case.row
     if row is None or row.state != "LOST":
@@ -137,7 +156,7 @@ def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
         return
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
     run = case.run_of(row.attempt)
-    if run is None and not evidence.faults_during(row.due_at, until_at):
+    if run is None and not evidence.breaks(row, until_at):
         yield case.violation("I7", "LOST without a run, and no fault explains it", row)
     elif run is not None and not evidence.silences(run, until_at, evidence.sender_of(case, run)):
         message = f"LOST, and no fault of {run.executor_id}, which had it, explains it"
@@ -208,6 +227,7 @@ CASE_RULES: tuple[Callable[[Case, Evidence], Iterator[Violation]], ...] = (
     never_early,
     ran_as_told,
     state_fits_the_run,
+    saved_after_its_run,
     attempts_rise,
     epochs_rise,
     doubles_are_explained,
