@@ -31,6 +31,7 @@ from mainspring.testing.member_process import (
 )
 from mainspring.testing.ports import LOOPBACK, free_ports
 from mainspring.testing.run_folder import RunFolder
+from mainspring.testing.sql_server import ServerReading
 from mainspring.testing.zookeeper import ZooKeeperServer
 
 MIGRATE_TIMEOUT_S = 60.0
@@ -156,14 +157,14 @@ class Cluster:
         """What the triggers wrote down so far. Raises as `audit.read_audit`."""
         return read_audit(self._administrator_url)
 
-    def server_deadlocks(self) -> int | None:
+    def server_deadlocks(self) -> ServerReading | None:
         """Deadlocks (error 1213) that the database server counted since its start; None on one that does not tell.
 
         Raises:
             pymysql.Error: the server is away.
         """
         server = self.mariadb or external_sql_server()
-        return None if server is None else server.deadlocks(timeout_s=2.0)
+        return None if server is None else server.read_deadlocks(timeout_s=2.0)
 
     @property
     def mysql_url(self) -> str:

@@ -12,8 +12,9 @@ class Fault:
     A fault excuses little. One whose `target` is an executor's id, or "executors", excuses a second run of
     what that executor had, and a missing end in its log. One with `is_outage` (it left no MySQL, ZooKeeper,
     node or executor) excuses skipped times and lets lateness count from the heal. Any fault excuses an
-    attempt that was assigned and never started. A planned join or stop is listed too: it excuses no double
-    run, but the checker sees to it that something was due meanwhile.
+    attempt that was assigned and never started when another one followed; when none did (LOST, FAILED), only one that
+    killed, froze, stalled or cut off its sender, its executor or a server, or stopped a server. A planned join or
+    stop is listed too: it excuses no double run and no loss, but the checker sees to it that something was due.
 
     Attributes:
         target: Name of the member or server, or "executors" for all of them.
@@ -45,10 +46,17 @@ class Deadlocks:
     Attributes:
         on_server: By the database server.
         retried: By the nodes, which retried the whole unit each time.
-        has_gaps: Whether a count may lack something: a node was killed before it was asked, or the server
-            began anew.
+        has_gaps: Whether a count lacks something: the server began anew, or it counted some between the last two
+            readings of a node that has gone.
+        unretried: How many of `on_server` no node retried, of those counted while nothing was missed; None: only the totals
+            are known.
     """
 
     on_server: int
     retried: int
     has_gaps: bool = False
+    unretried: int | None = None
+
+    def __str__(self) -> str:
+        """For a column: those of the server, those retried, and whether there are gaps."""
+        return f"{self.on_server}/{self.retried}{' with gaps' if self.has_gaps else ''}"

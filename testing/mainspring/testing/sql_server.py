@@ -4,7 +4,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import pymysql
@@ -23,6 +23,15 @@ ACCOUNTS_SQL = (
     f"GRANT ALL PRIVILEGES ON `mainspring`.* TO '{USER}'@'%';",
     rf"GRANT ALL PRIVILEGES ON `mainspring\_%`.* TO '{USER}'@'%';",
 )
+
+_READ_STATUS = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_deadlocks', 'Uptime')"
+
+
+class ServerReading(NamedTuple):
+    """What a server counted since it started, and for how many seconds it runs."""
+
+    deadlocks: int
+    uptime_s: int
 
 
 def sql_url(host: str, port: int, user: str, password: str, database: str = "") -> str:
@@ -124,15 +133,22 @@ class SqlServer(ABC):
 
     def deadlocks(self, *, timeout_s: float = 30.0) -> int | None:
         """Deadlocks (error 1213) since the server started; None when it does not tell. Raises `pymysql.Error`."""
-        rows = self.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'", timeout_s=timeout_s)
-        if not rows:
+        reading = self.read_deadlocks(timeout_s=timeout_s)
+        return None if reading is None else reading.deadlocks
+
+    def read_deadlocks(self, *, timeout_s: float = 30.0) -> ServerReading | None:
+        """The same, with the age of the process that counted; None when it does not tell. Raises `pymysql.Error`."""
+        status = dict(self.execute(_READ_STATUS, timeout_s=timeout_s))
+        deadlocks = status.get("Innodb_deadlocks")
+        if deadlocks is None:
             rows = self.execute(
                 "SELECT name, count FROM information_schema.INNODB_METRICS "
                 "WHERE name = 'lock_deadlocks' AND status = 'enabled'",
                 administrator=True,
                 timeout_s=timeout_s,
             )
-        return int(rows[0][1]) if rows else None
+            deadlocks = rows[0][1] if rows else None
+        return None if deadlocks is None else ServerReading(int(deadlocks), int(status["Uptime"]))
 
     @contextmanager
     def fresh_database(self) -> Iterator[str]:

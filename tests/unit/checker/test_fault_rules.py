@@ -218,7 +218,12 @@ ORDERLY = [
 
 @pytest.mark.parametrize(
     "other",
-    [*ORDERLY, fault("kill", "node-2"), fault("kill", "executor-1"), fault("cut", "node-2", peer="executors")],
+    [
+        *ORDERLY,
+        fault("kill", "node-2"),
+        fault("kill", "executor-1"),
+        fault("cut", "node-2", peer="executors"),
+    ],
 )
 def test_orderly_changes_and_faults_of_others_lose_nothing(other: Fault) -> None:
     history = lost(FROM_NODE_1, has_run=False)
@@ -274,7 +279,9 @@ def test_a_run_that_ended_may_be_cancelled_when_its_executor_was_lost_meanwhile(
     sent = {"cancel_sent_at": ONCE_AT + S, "cancelled_at": ONCE_AT + 2 * S}
     ended = with_runs(TINY, ONCE, ONCE_AT, run(ONCE, ONCE_AT, ended_at=ONCE_AT + 5 * S))
     history = with_task(ended, ONCE, **sent)
-    history = with_row(history, ONCE, ONCE_AT, state="CANCELLED", saved_at=ONCE_AT + 4 * S, reason="cancelled")
+    history = with_row(
+        history, ONCE, ONCE_AT, state="CANCELLED", saved_at=ONCE_AT + 4 * S, reason="cancelled"
+    )
     assert found(history) == {("I5", *HERE)}
     for excuse in (fault("freeze", "executor-0"), fault("cut", "executor-0"), fault("kill", "executors")):
         assert found(with_faults(history, excuse)) == set()

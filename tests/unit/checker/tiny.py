@@ -97,7 +97,9 @@ def with_runs(history: History, task: AcknowledgedTask, at: int, *runs: Run) -> 
     ended_at = max((each.ended_at or 0 for each in runs), default=0)
     ledger = tuple(
         replace(each, saved_at=max(each.saved_at, ended_at))
-        if (each.key, each.scheduled_at) == (task.key, at) and each.saved_at and each.state in ("SUCCEEDED", "FAILED")
+        if (each.key, each.scheduled_at) == (task.key, at)
+        and each.saved_at
+        and each.state in ("SUCCEEDED", "FAILED")
         else each
         for each in history.ledger
     )

@@ -97,6 +97,7 @@ def _counts(evidence: Evidence, violations: list[Violation]) -> dict[str, int]:
     if history.deadlocks is not None:
         counts["deadlocks"] = history.deadlocks.on_server
         counts["deadlocks_retried"] = history.deadlocks.retried
+        counts["deadlocks_with_gaps"] = int(history.deadlocks.has_gaps)
     for invariant, number in sorted(Counter(violation.invariant for violation in violations).items()):
         counts[f"violations_{invariant}"] = number
     return counts
