@@ -115,7 +115,7 @@ def rows_of(judgement: CampaignJudgement, seed: int, *, suffix: str = "") -> lis
                 gaps.count,
                 gaps.p99_us / 1_000,
                 len(audit.stale_writes) if audit else 0,
-                "" if deadlocks is None else f"{deadlocks.on_server}/{deadlocks.retried}",
+                "" if deadlocks is None else str(deadlocks),
                 ", ".join(late) or "ok",
                 (seed,),
                 datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),

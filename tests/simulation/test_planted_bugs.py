@@ -16,9 +16,9 @@ def test_the_checker_catches(bug: PlantedBug) -> None:
         planted = run_seed(seed, wanted=bug.wanted, plant=bug.plant)
         # By the verdict and nothing else: a bug that crashes would be found without a checker.
         assert planted.bugs == []
-        if planted.verdict.violations:
-            invariants = {violation.invariant for violation in planted.verdict.violations}
-            assert invariants & bug.invariants, [str(v) for v in planted.verdict.violations]
-            print(f"{bug.name}: seed {seed}: {planted.verdict.violations[0]}")
+        # A bug may first show by what follows from it, such as work that is late.
+        seen = [v for v in planted.verdict.violations if v.invariant in bug.invariants]
+        if seen:
+            print(f"{bug.name}: seed {seed}: {seen[0]}")
             return
     pytest.fail(f"{bug.seeds} seeds and nothing was seen of it")
