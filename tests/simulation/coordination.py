@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextvars import Context
 from dataclasses import replace
 from random import Random
@@ -11,7 +10,7 @@ from simulation.clock import SimClock
 from simulation.trace import Trace
 
 from mainspring.shard_manager.local import LocalMembership, LocalRegistry
-from mainspring.shard_manager.membership import MembershipView
+from mainspring.shard_manager.membership import MembershipView, Publication
 from mainspring.testing.virtual_time import SeededLoop, process_context
 
 NOTICE_SHARE = 2 / 3
@@ -96,28 +95,12 @@ class SimMembership(LocalMembership):
             return super().view()
         return replace(self._view, read_at=self._blind_since_s)
 
-    def publish(
-        self,
-        ready: bool,
-        holds: Mapping[int, int],
-        prepared: frozenset[int] = frozenset(),
-        is_new: bool = False,
-        away: frozenset[str] = frozenset(),
-        executors: int = 0,
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """See `Membership.publish`."""
         if self.is_plugged:
-            super().publish(ready, holds, prepared, is_new, away, executors)
+            super().publish(publication)
         else:
-            self._own = replace(
-                self._own,
-                ready=ready,
-                holds=dict(holds),
-                prepared=prepared,
-                is_new=is_new,
-                away=away,
-                executors=executors,
-            )
+            self._own = publication.by(self._own)
 
     def hear(self) -> None:
         """News arrive, in the node's process."""

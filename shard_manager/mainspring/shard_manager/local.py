@@ -10,6 +10,7 @@ from mainspring.shard_manager.membership import (
     Member,
     MembershipView,
     ProtocolRange,
+    Publication,
     SessionState,
     Timer,
 )
@@ -97,25 +98,9 @@ class LocalMembership:
         except TimeoutError:
             pass
 
-    def publish(
-        self,
-        ready: bool,
-        holds: Mapping[int, int],
-        prepared: frozenset[int] = frozenset(),
-        is_new: bool = False,
-        away: frozenset[str] = frozenset(),
-        executors: int = 0,
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """See `Membership.publish`."""
-        self._own = replace(
-            self._own,
-            ready=ready,
-            holds=dict(holds),
-            prepared=prepared,
-            is_new=is_new,
-            away=away,
-            executors=executors,
-        )
+        self._own = publication.by(self._own)
         if self._view.is_connected:
             self._registry.put(self._own)
 

@@ -25,6 +25,7 @@ from mainspring.shard_manager.membership import (
     OwnershipStore,
     PartitionHost,
     Peers,
+    Publication,
 )
 from mainspring.shard_manager.ownership import (
     Decisions,
@@ -391,12 +392,9 @@ class PartitionManager:
         is_new = self._picture.is_new(self._membership.view(), self._timer.monotonic())
         away = self._away_reasons | ({LEAVING} if self._is_leaving else set())
         self._membership.publish(
-            self.is_ready,
-            dict(holdings.held),
-            holdings.prepared,
-            is_new,
-            frozenset(away),
-            self._executors,
+            Publication(
+                self.is_ready, holdings.held, holdings.prepared, is_new, frozenset(away), self._executors
+            )
         )
 
     def _spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

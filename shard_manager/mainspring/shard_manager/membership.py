@@ -6,7 +6,7 @@ Everything here is used from one asyncio loop; nothing needs to be thread-safe u
 import enum
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from mainspring.shard_manager.handover import OwnerChange, Release
@@ -59,6 +59,30 @@ class Member:
     protocol: ProtocolRange = FIRST_PROTOCOL
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a node says of itself and may change while it lives; the fields are those of `Member`."""
+
+    ready: bool
+    holds: Mapping[int, int] = field(default_factory=dict)
+    prepared: frozenset[int] = frozenset()
+    is_new: bool = False
+    away: frozenset[str] = frozenset()
+    executors: int = 0
+
+    def by(self, member: Member) -> Member:
+        """Return the member that says this."""
+        return replace(
+            member,
+            ready=self.ready,
+            holds=dict(self.holds),
+            prepared=self.prepared,
+            is_new=self.is_new,
+            away=self.away,
+            executors=self.executors,
+        )
+
+
 class SessionState(enum.Enum):
     """The node's own membership session."""
 
@@ -105,15 +129,7 @@ class Membership(Protocol):
     async def wait_for_change(self, seen_generation: int, timeout_s: float) -> None:
         """Return when the view's generation differs from `seen_generation`, or after `timeout_s`."""
 
-    def publish(
-        self,
-        ready: bool,
-        holds: Mapping[int, int],
-        prepared: frozenset[int] = frozenset(),
-        is_new: bool = False,
-        away: frozenset[str] = frozenset(),
-        executors: int = 0,
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """Set what this node tells the others. Never blocks; calls are coalesced, the last one wins, and it is
         written again until it sticks and in each new session."""
 

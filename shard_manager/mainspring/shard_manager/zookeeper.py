@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from mainspring.shard_manager.membership import (
     Member,
     MembershipView,
     ProtocolRange,
+    Publication,
     SessionState,
     Timer,
 )
@@ -153,25 +154,9 @@ class ZooKeeperMembership:
                     self._changed.clear()
                     await self._changed.wait()
 
-    def publish(
-        self,
-        ready: bool,
-        holds: Mapping[int, int],
-        prepared: frozenset[int] = frozenset(),
-        is_new: bool = False,
-        away: frozenset[str] = frozenset(),
-        executors: int = 0,
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """See `Membership.publish`. Written at most every 200 ms."""
-        wanted = replace(
-            self._own,
-            ready=ready,
-            holds=dict(holds),
-            prepared=prepared,
-            is_new=is_new,
-            away=away,
-            executors=executors,
-        )
+        wanted = publication.by(self._own)
         if wanted != self._own:
             self._own = wanted
             self._wake.set()

@@ -180,11 +180,6 @@ class Cluster:
         """The run's database, by an account that may do everything; on a server of the user's own the nodes' account."""
         return self._administrator_url
 
-    @property
-    def zookeeper_hosts(self) -> str:
-        """The run's own path in ZooKeeper, as nodes are told."""
-        return self._zookeeper_hosts
-
     # --- members --------------------------------------------------------------------------------------------------
 
     def add_node(

@@ -15,7 +15,13 @@ import pytest
 from kazoo.client import KazooClient
 
 from mainspring.shard_manager.local import LocalMembership, LocalRegistry
-from mainspring.shard_manager.membership import Member, Membership, MembershipView, SessionState
+from mainspring.shard_manager.membership import (
+    Member,
+    Membership,
+    MembershipView,
+    Publication,
+    SessionState,
+)
 from mainspring.shard_manager.system_timer import SystemTimer
 from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 from mainspring.testing.zookeeper import ZooKeeperServer
@@ -25,12 +31,13 @@ SESSION_S = 1.2
 
 CRASHING_NODE = """
 import asyncio, sys
+from mainspring.shard_manager.membership import Publication
 from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 
 async def main():
     membership = ZooKeeperMembership(sys.argv[1], sys.argv[2], sys.argv[2] + ":1", "1", float(sys.argv[3]))
     await membership.start()
-    membership.publish(True, {1: 1})
+    membership.publish(Publication(True, {1: 1}))
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -95,7 +102,7 @@ class Local(Registry):
 
     async def node_that_crashes(self, node_id: str) -> Callable[[], None]:
         membership = await self.node(node_id)
-        membership.publish(True, {1: 1})
+        membership.publish(Publication(True, {1: 1}))
         assert isinstance(membership, LocalMembership)
         return membership.vanish
 
@@ -174,7 +181,7 @@ async def test_join_publish_and_leave(registry: Registry) -> None:
 
     second = await registry.node("second")
     holds = {partition: partition % 7 + 1 for partition in range(256)}
-    second.publish(True, holds, frozenset({3, 4}), True)
+    second.publish(Publication(True, holds, frozenset({3, 4}), True))
     expected = Member("second", "second:1", "1", True, holds, frozenset({3, 4}), True)
     for membership in (first, second):
         await until(membership, lambda view: view.members.get("second") == expected)
@@ -194,7 +201,7 @@ async def test_crash_is_seen_after_the_session_timeout(registry: Registry) -> No
 
 async def test_expired_session_is_replaced_and_published_again(registry: Registry) -> None:
     victim, other = await registry.node("victim"), await registry.node("other")
-    victim.publish(True, {5: 2})
+    victim.publish(Publication(True, {5: 2}))
     for membership in (victim, other):
         await until(
             membership, lambda view: view.members.get("victim", Member("", "", "", False)).holds == {5: 2}
@@ -224,7 +231,7 @@ async def test_outage_keeps_the_last_view_and_ends_by_itself(registry: Registry)
     view = await until(first, lambda view: not view.is_connected)
     assert view.session is SessionState.SUSPENDED
     assert set(view.members) == {"first", "second"}
-    first.publish(True, {9: 9})  # must not block, and must arrive later
+    first.publish(Publication(True, {9: 9}))  # must not block, and must arrive later
     await registry.come_back()
     for membership in (first, second):
         view = await until(membership, lambda view: view.is_connected and holds_of(view, "first") == {9: 9})

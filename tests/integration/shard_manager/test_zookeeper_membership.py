@@ -10,7 +10,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from mainspring.shard_manager.cluster_entry import ClusterIdentity
-from mainspring.shard_manager.membership import MembershipView, SessionState
+from mainspring.shard_manager.membership import MembershipView, Publication, SessionState
 from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 from mainspring.testing.zookeeper import ZooKeeperServer
 
@@ -52,7 +52,7 @@ async def test_comes_up_without_a_server(
     await asyncio.to_thread(own_zookeeper.kill)
     begun_at = time.monotonic()
     await memberships[0].start()
-    memberships[0].publish(True, {1: 1})
+    memberships[0].publish(Publication(True, {1: 1}))
     assert time.monotonic() - begun_at < 0.5
     await memberships[0].wait_for_change(memberships[0].view().generation, 1.0)
     assert memberships[0].view().session is SessionState.STARTING
@@ -162,7 +162,7 @@ async def test_writes_are_coalesced(raw: KazooClient, memberships: list[ZooKeepe
     await until_connected(memberships[0])
     begun_at = time.monotonic()
     for epoch in range(1, 101):
-        memberships[0].publish(True, dict.fromkeys(range(256), epoch))
+        memberships[0].publish(Publication(True, dict.fromkeys(range(256), epoch)))
         await asyncio.sleep(0.01)
     async with asyncio.timeout(3):
         while memberships[0].view().members["node-0"].holds.get(0) != 100:
@@ -267,7 +267,7 @@ async def test_path_of_another_cluster(raw: KazooClient, own_zookeeper: ZooKeepe
         await until_connected(membership)
     stranger = member("b-1", "b" * 32, 64)
     await stranger.start()
-    stranger.publish(True, {})
+    stranger.publish(Publication(True, {}))
     async with asyncio.timeout(8):
         await stranger.refused.wait()
     assert "a" * 32 in stranger.refusal

@@ -60,11 +60,6 @@ class OffsetEstimator:
         self.refused_steps = 0
         """How often the database's clock stepped by more than 1 s and this node's wall clock did not agree: an alarm."""
 
-    @property
-    def has_sample(self) -> bool:
-        """Whether the database's clock was ever read."""
-        return self._applied_at_s is not None
-
     def add(self, sample: OffsetSample, wall_offset_us: float) -> ClockReading:
         """Takes a sample in; answers what it showed.
 
