@@ -110,6 +110,7 @@ class Campaign(Scenario):
         self.episodes: list[Episode] = []
         self.facts: dict[str, Any] = {}
         """Filled by the fault under way."""
+        self._victims: set[str] = set()
         self.is_pair = False
         """Whether the fault under way meets another one."""
         self._namespaces.add(NAMESPACE)
@@ -162,6 +163,7 @@ class Campaign(Scenario):
     async def play(self, step: "Step") -> None:
         """One episode."""
         self.facts = {}
+        self._victims.clear()
         self.progress.event(f"== {step.name}")
         from_at = now_us()
         await step.script(self)
@@ -299,10 +301,19 @@ class Campaign(Scenario):
         finally:
             self.is_pair = False
 
-    def some_node(self) -> MemberProcess:
-        """A running node that no other fault has, by the seed."""
-        free = [n for n in self.cluster.nodes if n.is_running and n.name not in self._leaving]
-        return self.random.choice(free)
+    async def some_node(self) -> tuple[MemberProcess, dict[int, int]]:
+        """A node that owns partitions and that no other fault of the episode has, by the seed; and epochs by partition."""
+        async with asyncio.timeout(RECOVERY_S):
+            while True:
+                taken = self._victims | self._leaving
+                free = [n for n in self.cluster.nodes if n.is_running and n.name not in taken]
+                if free:
+                    node = self.random.choice(free)
+                    self._victims.add(node.name)
+                    if owned := await self.epochs(node):
+                        return node, owned
+                    self._victims.remove(node.name)  # it has just come and has nothing yet
+                await asyncio.sleep(0.2)
 
     def some_executor(self) -> MemberProcess:
         """A running executor, by the seed."""

@@ -32,9 +32,7 @@ def must(holds: object, what: str) -> None:
 
 async def kill_node(run: Campaign) -> None:
     """kill -9; its partitions move; it is started again."""
-    node = run.some_node()
-    before = await run.epochs(node)
-    must(before, f"{node.name} owns nothing")
+    node, before = await run.some_node()
     async with run.away(node):
         async with run.fault("kill", node.name) as facts:
             facts["was_alive_before"] = node.is_running
@@ -75,8 +73,7 @@ async def kill_node_at_herd(run: Campaign) -> None:
     at = now_us() + 8 * SECOND_US
     await run.traffic.herd(HERD, at)
     must(now_us() < at, "the herd was registered too late")
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     await sleep_until(at + run.random.randrange(150_000))
     async with run.away(node):
         async with run.fault(
@@ -90,8 +87,7 @@ async def kill_node_at_herd(run: Campaign) -> None:
 
 async def stop_node(run: Campaign) -> None:
     """SIGTERM; the others have its partitions when it ends; it is started again."""
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     async with run.away(node):
         async with run.fault("stop", node.name):
             code = await asyncio.to_thread(node.stop)
@@ -124,8 +120,7 @@ async def rolling_restart(run: Campaign) -> None:
 
 async def zombie(run: Campaign) -> None:
     """SIGSTOP for 15 s, then SIGCONT: it does not know that time has passed."""
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     async with run.away(node), run.fault("freeze", node.name):
         until_s = time.monotonic() + FROZEN_S
         node.pause()
@@ -138,8 +133,7 @@ async def zombie(run: Campaign) -> None:
 
 async def zombie_in_claim(run: Campaign) -> None:
     """Stopped between the locks and the COMMIT of a claim; the COMMIT arrives when the world has moved on."""
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     link = f"{node.name}/{Side.MYSQL.value}"
     seen = run.cluster.counts(node, Side.MYSQL).trapped
     async with run.away(node), run.fault("freeze", node.name):
@@ -159,8 +153,7 @@ async def zombie_in_claim(run: Campaign) -> None:
 
 async def stuck_loop(run: Campaign) -> None:
     """The event loop stands still for 8 s while the other threads go on."""
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     stuck = run.log_count(node, '"event_loop_stuck"')
     async with run.away(node), run.fault("stall", node.name):
         node.child.send_signal(signal.SIGUSR2)
@@ -183,9 +176,7 @@ async def cut_from_mysql(run: Campaign) -> None:
 
 
 async def _cut(run: Campaign, side: Side) -> None:
-    node = run.some_node()
-    before = await run.epochs(node)
-    must(before, f"{node.name} owns nothing")
+    node, before = await run.some_node()
     mode = run.random.choice([Mode.CUT, Mode.FREEZE])
     run.facts["how"] = mode.value
     peer = {Side.MYSQL: "MariaDB", Side.ZOOKEEPER: "ZooKeeper"}[side]
@@ -202,9 +193,7 @@ async def _cut(run: Campaign, side: Side) -> None:
 
 async def cut_from_executors(run: Campaign) -> None:
     """One node alone; clients and other nodes still reach it."""
-    node = run.some_node()
-    before = await run.epochs(node)
-    must(before, f"{node.name} owns nothing")
+    node, before = await run.some_node()
     mode = run.random.choice([Mode.CUT, Mode.FREEZE])
     run.facts["how"] = mode.value
     executors = [executor for executor in run.cluster.executors if executor.is_running]
@@ -221,9 +210,7 @@ async def cut_from_executors(run: Campaign) -> None:
 
 async def wrong_clock(run: Campaign) -> None:
     """The wall clock of one node is 30 s ahead for 10 s, then 30 s behind for 10 s, then right again."""
-    node = run.some_node()
-    before = await run.epochs(node)
-    must(before, f"{node.name} owns nothing")
+    node, before = await run.some_node()
     async with run.fault("clock", node.name):
         try:
             for seconds in (30.0, -30.0):
@@ -253,8 +240,7 @@ async def zookeeper_stopped(run: Campaign, seconds: float = 60.0) -> None:
 async def kill_node_without_zookeeper(run: Campaign) -> None:
     """Its partitions wait for ZooKeeper; the others say so: a metric, and an error in the log."""
     assert run.cluster.zookeeper is not None
-    node = run.some_node()
-    before = await run.epochs(node)
+    node, before = await run.some_node()
     others = [other for other in run.cluster.nodes if other.is_running and other is not node]
     alarms = sum(run.log_count(other, '"partitions_unowned"') for other in others)
     async with run.away(node):
