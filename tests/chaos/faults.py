@@ -19,6 +19,7 @@ from mainspring.testing.proxy.link import Mode
 NODE_CUT_S = 15.0
 FROZEN_S = 15.0
 HERD = 5_000
+LEASE_S = 3.0
 
 
 def must(holds: object, what: str) -> None:
@@ -358,6 +359,7 @@ async def commit_replies_cut(run: Campaign) -> None:
 async def kill_executor(run: Campaign) -> None:
     """kill -9; another one is started in its place."""
     await run.kill_executor(run.some_executor())
+    await asyncio.sleep(LEASE_S)  # only then its attempts are given up
 
 
 async def freeze_executor(run: Campaign) -> None:
