@@ -19,7 +19,7 @@ class EpisodeFigures:
     Attributes:
         due: Executions that fell due in it.
         runs_again: Executions with a run in it that ran more than once.
-        lost: Those that ended as LOST.
+        lost: Executions that ended as LOST in it.
         late_us: The greatest lateness of a first start, as the bound counts it.
         late_from_due_us: The same counted from the due time, whatever was away.
         registered: Tasks that were acknowledged in it; `slowest_registration_us`: the longest that any sent in it took.
@@ -91,10 +91,10 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
         runs.setdefault((run.key, run.scheduled_at), []).append(run)
     due = lost = late_us = late_from_due_us = 0
     for row in history.ledger:
+        lost += row.state == "LOST" and episode.from_at <= (row.saved_at or 0) < episode.settled_at
         if row.gap_until is not None or not episode.from_at <= row.due_at < episode.settled_at:
             continue
         due += 1
-        lost += row.state == "LOST"
         started = runs.get((row.key, row.scheduled_at), [])
         if not started and row.state in NEVER_TO_START:
             continue
