@@ -456,6 +456,9 @@ PAIRABLE: tuple[Step, ...] = tuple(
 )
 """Faults of which two may be played at once."""
 
+OF_EXECUTORS = frozenset({"kill -9 of an executor", "executor frozen for 8 s", "slow executor"})
+"""There are two executors, and one has to work."""
+
 MINUTE: tuple[Step, ...] = tuple(
     _single(name)
     for name in (

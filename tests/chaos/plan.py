@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.campaign import Step
-from chaos.faults import MINUTE, PAIRABLE, SINGLES, pair_of
+from chaos.faults import MINUTE, OF_EXECUTORS, PAIRABLE, SINGLES, pair_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def pairs(seed: int, count: int) -> Plan:
     drawn: list[frozenset[str]] = []
     while len(drawn) < count:
         pair = frozenset(step.name for step in rng.sample(PAIRABLE, 2))
-        if pair not in drawn:
+        if pair not in drawn and not pair <= OF_EXECUTORS:
             drawn.append(pair)
     by_name = {step.name: step for step in PAIRABLE}
     steps = (

@@ -1,6 +1,6 @@
 """Plans of faults: one seed, one plan; every fault of the matrix is in it."""
 
-from chaos.faults import MINUTE, PAIRABLE, SINGLES
+from chaos.faults import MINUTE, OF_EXECUTORS, PAIRABLE, SINGLES
 from chaos.plan import excerpt, only, pairs, singles
 
 
@@ -20,6 +20,9 @@ def test_pairs_are_of_two_different_faults_and_none_comes_twice() -> None:
         names = [step.name for step in pairs(seed, 8).steps]
         assert len(names) == len(set(names)) == 8
         assert all(len(set(name.split(" + "))) == 2 for name in names)
+        assert not any(OF_EXECUTORS.issuperset(name.split(" + ")) for name in names), (
+            "no executor would be left"
+        )
 
 
 def test_a_pair_promises_ten_seconds() -> None:
