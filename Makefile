@@ -155,7 +155,7 @@ simulation-seed: install-dev ## One of them again, with everything that happened
 	@PYTHONPATH=tests $(PY) -m simulation --seed $(SEED)
 
 .PHONY: chaos
-chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clusters, judged; half an hour (SEED=1 ONLY="kill -9")
+chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clusters, judged; a quarter of an hour (SEED=1 ONLY="kill -9")
 	@$(CHAOS)
 
 .PHONY: chaos-long
