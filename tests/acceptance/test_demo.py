@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mainspring.testing.audit_trail import member_name
 from mainspring.testing.cluster import ClusterSettings
 from mainspring.testing.demo import DemoSettings, Judgement, judge, run_demo
 from mainspring.testing.errors import ServerUnavailableError
@@ -59,9 +60,7 @@ def test_the_database_saw_ownership_move_and_nothing_that_must_not_be(history: H
     if history.audit is None:
         pytest.skip("needs an account that may create triggers")
     owners = {
-        change.new_owner_id.rsplit("-", 2)[0]
-        for change in history.audit.ownership_changes
-        if change.new_owner_id
+        member_name(change.new_owner_id) for change in history.audit.ownership_changes if change.new_owner_id
     }
     assert owners == {"node-1", "node-2", "node-3", "node-4"}
     assert len(history.audit.final_partitions) == SMALL.cluster.partitions
@@ -71,7 +70,7 @@ def test_the_database_saw_ownership_move_and_nothing_that_must_not_be(history: H
 
 
 def test_the_node_that_joined_and_the_one_that_left_both_did_their_part(history: History) -> None:
-    names = {node_id.rsplit("-", 2)[0] for node_id in judge(history).report.nodes}
+    names = {member_name(node_id) for node_id in judge(history).report.nodes}
     assert names == {"node-1", "node-2", "node-3", "node-4"}
     assert [(fault.kind, fault.target) for fault in history.faults] == [
         ("join", "node-4"),

@@ -1,11 +1,12 @@
 """What a campaign showed: the checker's verdict on the whole, and figures of each episode held against its promise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.campaign import Episode
 
 from mainspring.testing.checker import Verdict, check
+from mainspring.testing.checker.excuses import after_pauses
 from mainspring.testing.history import History, Run, TaskKey
 
 SECOND_US = 1_000_000
@@ -76,19 +77,21 @@ class CampaignJudgement:
 
 def judge(history: History, episodes: Sequence[Episode]) -> CampaignJudgement:
     """Judge a campaign."""
-    return CampaignJudgement(
-        history, check(history), tuple(figures_of(history, episode) for episode in episodes)
-    )
+    runs: dict[tuple[TaskKey, int], list[Run]] = {}
+    for run in history.runs:
+        runs.setdefault((run.key, run.scheduled_at), []).append(run)
+    figures = tuple(figures_of(history, runs, episode) for episode in episodes)
+    return CampaignJudgement(history, check(history), figures)
 
 
-def figures_of(history: History, episode: Episode) -> EpisodeFigures:
+def figures_of(
+    history: History, runs: Mapping[tuple[TaskKey, int], Sequence[Run]], episode: Episode
+) -> EpisodeFigures:
     """The figures of what was due from the fault's begin until all had settled.
 
     What nothing had started when the ledger was read counts as late until then.
     """
-    runs: dict[tuple[TaskKey, int], list[Run]] = {}
-    for run in history.runs:
-        runs.setdefault((run.key, run.scheduled_at), []).append(run)
+    outages = sorted(episode.outages, key=lambda fault: fault.from_at)
     due = lost = late_us = late_from_due_us = 0
     for row in history.ledger:
         lost += row.state == "LOST" and episode.from_at <= (row.saved_at or 0) < episode.settled_at
@@ -100,7 +103,7 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
             continue
         first_at = min((run.started_at for run in started), default=history.ledger_read_at)
         late_from_due_us = max(late_from_due_us, first_at - row.due_at)
-        late_us = max(late_us, first_at - min(first_at, counted_from(row.due_at, episode)))
+        late_us = max(late_us, first_at - min(first_at, after_pauses(outages, row.due_at, episode.bound_us)))
     again = sum(
         len(started) > 1 and any(episode.from_at <= r.started_at < episode.settled_at for r in started)
         for started in runs.values()
@@ -118,12 +121,3 @@ def figures_of(history: History, episode: Episode) -> EpisodeFigures:
         default=0,
     )
     return EpisodeFigures(episode, due, again, lost, late_us, late_from_due_us, registered, slowest_us)
-
-
-def counted_from(due_at: int, episode: Episode) -> int:
-    """From when lateness counts: the due time, or the end of the last outage that reaches into its bound."""
-    base_at = due_at
-    for outage in sorted(episode.outages, key=lambda fault: fault.from_at):
-        if outage.from_at <= base_at + episode.bound_us and outage.until_at > base_at:
-            base_at = outage.until_at
-    return base_at

@@ -219,13 +219,13 @@ class Cluster:
     def _make_node(
         self, name: str, environment: Mapping[str, str], program: Sequence[str] | None
     ) -> MemberProcess:
-        """Describe a node; what its address is and how it reaches the servers may differ in a subclass."""
+        """Describe a node."""
         port, metrics_port = free_ports(2)
-        address = f"{LOOPBACK}:{port}"
+        address, ways = self._ways(name, port)
         told = {
             **self._environment(),
-            "MAINSPRING_MYSQL_URL": self.node_mysql_url(name),
-            "MAINSPRING_LISTEN": address,
+            **ways,
+            "MAINSPRING_LISTEN": f"{LOOPBACK}:{port}",
             "MAINSPRING_NAME": name,
             "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
             **environment,
@@ -239,6 +239,10 @@ class Cluster:
             metrics_port=metrics_port,
             program=program,
         )
+
+    def _ways(self, name: str, listen_port: int) -> tuple[str, dict[str, str]]:
+        """Where others reach a node that listens on this port, and how it reaches the servers; may differ in a subclass."""
+        return f"{LOOPBACK}:{listen_port}", {"MAINSPRING_MYSQL_URL": self.node_mysql_url(name)}
 
     def _node_arguments(self) -> list[str]:
         return ["server", "--zookeeper-session", f"{self.settings.zookeeper_session_s:g}s"]

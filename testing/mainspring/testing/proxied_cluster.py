@@ -11,7 +11,7 @@ from mainspring.testing.clock_shim import ClockShim, clock_library
 from mainspring.testing.cluster import Cluster, ClusterSettings
 from mainspring.testing.errors import ServerUnavailableError
 from mainspring.testing.member_process import MemberProcess
-from mainspring.testing.ports import LOOPBACK, free_ports
+from mainspring.testing.ports import LOOPBACK
 from mainspring.testing.proxy.link import Counts, Mode
 from mainspring.testing.proxy.proxies import Proxies
 from mainspring.testing.run_folder import RunFolder
@@ -107,7 +107,9 @@ class ProxiedCluster(Cluster):
     def _make_node(
         self, name: str, environment: Mapping[str, str], program: Sequence[str] | None
     ) -> MemberProcess:
-        listen_port, metrics_port = free_ports(2)
+        return super()._make_node(name, environment, program or self._program)
+
+    def _ways(self, name: str, listen_port: int) -> tuple[str, dict[str, str]]:
         zookeeper, _, path = self._zookeeper_hosts.partition("/")
         zookeeper_port = int(zookeeper.partition(",")[0].rpartition(":")[2])
         targets = {
@@ -119,26 +121,13 @@ class ProxiedCluster(Cluster):
         parts = urlsplit(self.node_mysql_url(name))
         account = parts.netloc.rpartition("@")[0]
         address = f"{LOOPBACK}:{ports[Side.CALLERS]}"
-        told = {
+        return address, {
             **self._extra_environment,
             **self._clock_environment(name),
             "MAINSPRING_MYSQL_URL": f"mysql://{account}@{LOOPBACK}:{ports[Side.MYSQL]}{parts.path}",
             "MAINSPRING_ZOOKEEPER": f"{LOOPBACK}:{ports[Side.ZOOKEEPER]}/{path}",
-            "MAINSPRING_LISTEN": f"{LOOPBACK}:{listen_port}",
             "MAINSPRING_ADVERTISE": address,
-            "MAINSPRING_NAME": name,
-            "MAINSPRING_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
-            **environment,
         }
-        return MemberProcess(
-            name,
-            self._node_arguments(),
-            told,
-            self.folder.logs,
-            address=address,
-            metrics_port=metrics_port,
-            program=program or self._program,
-        )
 
     def _wait_until_listening(self, node: MemberProcess) -> None:
         # The link listens from the beginning; the metrics' port opens after the server's own.

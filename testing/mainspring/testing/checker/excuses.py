@@ -47,12 +47,12 @@ class Excuses:
 
     def counted_from(self, due_at: int) -> int:
         """Where lateness counts from: the due time, or the heal of the last outage that reaches into the bound."""
-        return _after(self._outages, due_at, self.limits.lateness_us)
+        return after_pauses(self._outages, due_at, self.limits.lateness_us)
 
     def owned_by(self, from_at: int) -> int:
         """Latest instant at which a partition that lost its owner at `from_at` must have one again."""
         bound_us = self.limits.ownerless_us
-        return _after(self._standstills, from_at, bound_us) + bound_us
+        return after_pauses(self._standstills, from_at, bound_us) + bound_us
 
     def outages_at(self, due_at: int) -> list[Fault]:
         """Outages that excuse skipping a time due then: they lasted while it could have been picked up in time."""
@@ -145,7 +145,7 @@ def _breaks(fault: Fault, names: set[str | None]) -> bool:
     return fault.kind.startswith(_BREAKING) and (not members or bool(members & names))
 
 
-def _after(pauses: list[Fault], at: int, bound_us: int) -> int:
+def after_pauses(pauses: list[Fault], at: int, bound_us: int) -> int:
     """`at`, or the end of the last pause that begins within the bound after it or after an earlier such pause."""
     for pause in pauses:
         if pause.from_at > at + bound_us:
