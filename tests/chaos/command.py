@@ -12,7 +12,7 @@ from chaos.campaign import Campaign, CampaignSettings
 from chaos.faults import SINGLES
 from chaos.judgement import CampaignJudgement, judge
 from chaos.plan import Plan
-from chaos.reliability import Row, note, rows_of
+from chaos.reliability import note, rows_of
 from chaos.traffic import TrafficSettings
 
 from mainspring.testing.cluster import ClusterSettings
@@ -68,17 +68,15 @@ def run_plan(
         print(f"NOT OK: campaign {plan.name}, seed {plan.seed}: {error}", flush=True)
         return False
     tell(judgement)
-    rows: list[Row] = rows_of(judgement, plan.seed, suffix=suffix)
-    note(rows)
+    note(rows_of(judgement, plan.seed, suffix=suffix))
     return not judgement.complaints
 
 
 def kills(seed: int) -> list[bool]:
     """A node killed again and again at 300 executions a second, with ZooKeeper's default ticks and with those of 1 s."""
-    kill = replace(SINGLES["nodes"][0])
     return [
         run_plan(
-            Plan(name, seed, (replace(kill, bound_s=bound_s),) * KILLS),
+            Plan(name, seed, (replace(SINGLES["nodes"][0], bound_s=bound_s),) * KILLS),
             suffix=f", {words}",
             traffic=BUSY,
             cluster=ClusterSettings(zookeeper_tick_ms=tick_ms, zookeeper_session_s=session_s, has_audit=True),

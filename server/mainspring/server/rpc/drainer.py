@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import structlog
-
 from mainspring.server.errors import FailedPrecondition, InvalidField, NotFound
 from mainspring.server.rpc.peers import GrpcPeers
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import DRAINED, Member, Membership
-
-log = structlog.get_logger(__name__)
 
 
 class NoSuchNode(NotFound):

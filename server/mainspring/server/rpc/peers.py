@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-import structlog
 
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult
 from mainspring.server.engine.peers import Hint, PeerUnreachable
@@ -15,8 +14,6 @@ from mainspring.server.rpc import convert
 from mainspring.server.rpc.channel_options import CHANNEL_OPTIONS
 from mainspring.shard_manager.handover import Release
 from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
-
-log = structlog.get_logger(__name__)
 
 HINT_DEADLINE_S = 1.0
 FORWARD_DEADLINE_S = 2.5
