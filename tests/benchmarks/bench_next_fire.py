@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from mainspring.server.core.cron_fields import parse_cron
+from mainspring.server.core.new_schedule import validate_cron
 from mainspring.server.core.next_fire import count_fires, fires_between, next_fire
-from mainspring.server.core.schedule import Cron, validate_cron
+from mainspring.server.core.schedule import Schedule
 
 US = 1_000_000
 DAY_US = 86_400 * US
@@ -43,7 +44,7 @@ def per_call_us(call: Callable[[], object], repeat: int = 1) -> float:
     return (perf_counter() - begin) / repeat * 1e6
 
 
-def cold(schedule: Cron, start_at: int, span_us: int, calls: int) -> float:
+def cold(schedule: Schedule, start_at: int, span_us: int, calls: int) -> float:
     instants = [start_at + i * span_us // calls for i in range(calls)]
     begin = perf_counter()
     for instant in instants:
@@ -57,7 +58,7 @@ def main() -> None:
         f"{'us a call':>20} {'parse':>8} {'cold walk':>10} {'at a change':>12} {'remembered':>11} {'count 1 year':>13}"
     )
     for expression in EXPRESSIONS:
-        schedule = validate_cron(expression, "Europe/Berlin")
+        schedule = Schedule(validate_cron([expression], "Europe/Berlin"))
         parse = min(per_call_us(lambda: parse_cron.__wrapped__(expression)) for _ in range(5))  # noqa: B023
         walk = min(cold(schedule, START_AT, 365 * DAY_US, 2_000) for _ in range(3))
         change = min(cold(schedule, CHANGE_AT, DAY_US // 6, 500) for _ in range(3))

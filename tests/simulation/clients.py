@@ -106,7 +106,7 @@ class Clients:
             task.schedule.at.CopyFrom(due)
         else:
             task.schedule.interval.every.FromMicroseconds(round(plan.every_s * 1_000_000))
-            task.schedule.interval.start_time.CopyFrom(due)
+            task.schedule.start_time.CopyFrom(due)
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()
         try:

@@ -18,7 +18,8 @@ from simulation.run import Plant, Simulation
 
 import mainspring.server.engine.claimer as claimer_module
 from mainspring.server.core.model import AssignOutcome, ClaimOutcome, Dispatchable, ExecutionRef, TaskRef
-from mainspring.server.core.schedule import Interval, decode
+from mainspring.server.core.schedule import Interval
+from mainspring.server.core.schedule_text import decode
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult
 from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
@@ -310,7 +311,7 @@ def _next_from_now(simulation: Simulation) -> None:
     def drifting_plan(task: Any, now: int, settings: Any) -> Any:
         plan = plan_of(task, now, settings)
         schedule = decode(task.schedule)
-        if isinstance(schedule, Interval) and now - task.due_at > late_us:
+        if isinstance(schedule.timing, Interval) and now - task.due_at > late_us:
             plan = replace(plan, next_at=now + schedule.every_us)
         return plan
 

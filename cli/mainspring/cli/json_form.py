@@ -157,10 +157,10 @@ def _schedule(schedule: Schedule | None) -> JsonObject | None:
             return {"at": _instant(time)}
         case Delay(delay=delay):
             return {"delay": _duration(delay)}
-        case Cron(expression=expression, time_zone=time_zone):
-            return {"cron": {"expression": expression, "time_zone": time_zone}}
+        case Cron(expressions=expressions, time_zone=time_zone):
+            return {"cron": {"expressions": list(expressions), "time_zone": time_zone}}
         case Every(every=every, start=start):
-            return {"interval": {"every": _duration(every), "start_time": _instant(start)}}
+            return {"interval": {"every": _duration(every)}, "start_time": _instant(start)}
     return None
 
 

@@ -190,8 +190,8 @@ def schedule_words(schedule: Schedule | None, *, utc: bool) -> str:
             return f"at {instant_words(time, utc=utc)}"
         case Delay(delay=delay):
             return f"in {format_duration(delay)}"
-        case Cron(expression=expression, time_zone=time_zone):
-            return f"cron {visible(expression)} ({visible(time_zone)})"
+        case Cron(expressions=expressions, time_zone=time_zone):
+            return f"cron {visible(' | '.join(expressions))} ({visible(time_zone)})"
         case Every(every=every, start=start):
             words = f"every {format_duration(every)}"
             return words if start is None else f"{words} from {instant_words(start, utc=utc)}"

@@ -245,7 +245,7 @@ def _schedule(
     if cron is not None:
         kinds.append(Cron(cron, time_zone or "UTC"))
     if every is not None:
-        kinds.append(Every(every, start))
+        kinds.append(Every(every, start=start))
     if len(kinds) != 1:
         raise typer.BadParameter("say when: exactly one of --at, --delay, --cron and --every")
     if time_zone is not None and cron is None:

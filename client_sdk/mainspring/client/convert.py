@@ -36,15 +36,15 @@ def schedule_to_proto(schedule: Schedule) -> schedule_pb2.Schedule:
             return schedule_pb2.Schedule(at=to_timestamp("time", time))
         case Delay(delay=delay):
             return schedule_pb2.Schedule(delay=to_duration(delay))
-        case Cron(expression=expression, time_zone=time_zone):
+        case Cron(expressions=expressions, time_zone=time_zone):
             return schedule_pb2.Schedule(
-                cron=schedule_pb2.CronSchedule(expression=expression, time_zone=time_zone)
+                cron=schedule_pb2.CronSchedule(expressions=expressions, time_zone=time_zone)
             )
         case Every(every=every, start=start):
-            interval = schedule_pb2.IntervalSchedule(every=to_duration(every))
+            message = schedule_pb2.Schedule(interval=schedule_pb2.IntervalSchedule(every=to_duration(every)))
             if start is not None:
-                interval.start_time.CopyFrom(to_timestamp("start", start))
-            return schedule_pb2.Schedule(interval=interval)
+                message.start_time.CopyFrom(to_timestamp("start", start))
+            return message
     raise TypeError(f"a schedule is At, Delay, Cron or Every; got {type(schedule).__name__}")
 
 
@@ -56,10 +56,10 @@ def schedule_from_proto(schedule: schedule_pb2.Schedule) -> Schedule | None:
         case "delay":
             return Delay(from_duration(schedule.delay))
         case "cron":
-            return Cron(schedule.cron.expression, schedule.cron.time_zone or "UTC")
+            return Cron(schedule.cron.expressions, schedule.cron.time_zone or "UTC")
         case "interval":
-            start = _instant(schedule.interval, "start_time", schedule.interval.start_time)
-            return Every(from_duration(schedule.interval.every), start)
+            start = _instant(schedule, "start_time", schedule.start_time)
+            return Every(from_duration(schedule.interval.every), start=start)
     return None
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from mainspring.dev.virtual_clock import Sleeper, VirtualClock
 from mainspring.server.core.model import DueCursor, ExecutionRef
-from mainspring.server.core.schedule import OneTime, decode
+from mainspring.server.core.schedule import OneTime
+from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.stillness import Stillness
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc.validation import task_ref
@@ -182,7 +183,7 @@ class TimeMover:
             )
             left.rows_read += len(page)
             for task in page:
-                if isinstance(decode(task.schedule), OneTime):
+                if isinstance(decode(task.schedule).timing, OneTime):
                     left.count += 1
                     left.last_at = max(left.last_at, task.due_at)
                     if task.due_at <= self.clock.now():

@@ -26,43 +26,43 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!mainspring/v1/admin_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10ListNodesRequest\"\xd9\x01\n\x11ListNodesResponse\x12\"\n\x05nodes\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Node\x12\x33\n\texecutors\x18\x02 \x03(\x0b\x32 .mainspring.v1.ConnectedExecutor\x12\x17\n\x0fpartition_count\x18\x03 \x01(\x05\x12 \n\x18is_coordinator_connected\x18\x04 \x01(\x08\x12\x30\n\x0c\x63luster_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08is_ready\x18\x04 \x01(\x08\x12\x17\n\x0fpartition_count\x18\x05 \x01(\x05\x12\x0f\n\x07is_self\x18\x06 \x01(\x08\x12\x14\n\x0c\x61way_reasons\x18\x07 \x03(\t\"\xba\x01\n\x11\x43onnectedExecutor\x12\x13\n\x0b\x65xecutor_id\x18\x01 \x01(\t\x12\x10\n\x08handlers\x18\x02 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x05\x12\x15\n\ropen_attempts\x18\x05 \x01(\x05\x12\x13\n\x0bis_draining\x18\x06 \x01(\x08\x12\x30\n\x0c\x63onnect_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15ListPartitionsRequest\"F\n\x16ListPartitionsResponse\x12,\n\npartitions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Partition\"Y\n\tPartition\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x15\n\rowner_address\x18\x04 \x01(\t\"~\n\x14ListHandoversRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x15ListHandoversResponse\x12*\n\thandovers\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.Handover\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x91\x03\n\x08Handover\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.mainspring.v1.HandoverReason\x12\x14\n\x0c\x66rom_node_id\x18\x04 \x01(\t\x12\x12\n\nto_node_id\x18\x05 \x01(\t\x12\x30\n\x0crelease_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bnotice_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03gap\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14late_execution_count\x18\n \x01(\x03\x12/\n\x0cmax_lateness\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"#\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"$\n\x11\x44rainNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"%\n\x12UndrainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"&\n\x13UndrainNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t*\xc1\x02\n\x0eHandoverReason\x12\x1f\n\x1bHANDOVER_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14HANDOVER_REASON_FREE\x10\x01\x12\x1e\n\x1aHANDOVER_REASON_REBALANCED\x10\x02\x12\x1b\n\x17HANDOVER_REASON_LEAVING\x10\x03\x12\x1b\n\x17HANDOVER_REASON_DRAINED\x10\x04\x12!\n\x1dHANDOVER_REASON_STEPPED_ASIDE\x10\x05\x12\x1e\n\x1aHANDOVER_REASON_OWNER_GONE\x10\x06\x12\x1a\n\x16HANDOVER_REASON_FORCED\x10\x07\x12\x1b\n\x17HANDOVER_REASON_RETAKEN\x10\x08\x12\x1e\n\x1aHANDOVER_REASON_REASSERTED\x10\t2\xbf\x03\n\x0c\x41\x64minService\x12N\n\tListNodes\x12\x1f.mainspring.v1.ListNodesRequest\x1a .mainspring.v1.ListNodesResponse\x12]\n\x0eListPartitions\x12$.mainspring.v1.ListPartitionsRequest\x1a%.mainspring.v1.ListPartitionsResponse\x12Z\n\rListHandovers\x12#.mainspring.v1.ListHandoversRequest\x1a$.mainspring.v1.ListHandoversResponse\x12N\n\tDrainNode\x12\x1f.mainspring.v1.DrainNodeRequest\x1a .mainspring.v1.DrainNodeResponse\x12T\n\x0bUndrainNode\x12!.mainspring.v1.UndrainNodeRequest\x1a\".mainspring.v1.UndrainNodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!mainspring/v1/admin_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10ListNodesRequest\"\xd9\x01\n\x11ListNodesResponse\x12\"\n\x05nodes\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Node\x12\x33\n\texecutors\x18\x02 \x03(\x0b\x32 .mainspring.v1.ConnectedExecutor\x12\x17\n\x0fpartition_count\x18\x03 \x01(\x05\x12 \n\x18is_coordinator_connected\x18\x04 \x01(\x08\x12\x30\n\x0c\x63luster_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08is_ready\x18\x04 \x01(\x08\x12\x17\n\x0fpartition_count\x18\x05 \x01(\x05\x12\x0f\n\x07is_self\x18\x06 \x01(\x08\x12\x14\n\x0c\x61way_reasons\x18\x07 \x03(\t\x12\x1a\n\x12time_zone_database\x18\x08 \x01(\t\"\xba\x01\n\x11\x43onnectedExecutor\x12\x13\n\x0b\x65xecutor_id\x18\x01 \x01(\t\x12\x10\n\x08handlers\x18\x02 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0e\n\x06\x63redit\x18\x04 \x01(\x05\x12\x15\n\ropen_attempts\x18\x05 \x01(\x05\x12\x13\n\x0bis_draining\x18\x06 \x01(\x08\x12\x30\n\x0c\x63onnect_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15ListPartitionsRequest\"F\n\x16ListPartitionsResponse\x12,\n\npartitions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Partition\"Y\n\tPartition\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x15\n\rowner_address\x18\x04 \x01(\t\"~\n\x14ListHandoversRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x15ListHandoversResponse\x12*\n\thandovers\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.Handover\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x91\x03\n\x08Handover\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.mainspring.v1.HandoverReason\x12\x14\n\x0c\x66rom_node_id\x18\x04 \x01(\t\x12\x12\n\nto_node_id\x18\x05 \x01(\t\x12\x30\n\x0crelease_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bnotice_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03gap\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x14late_execution_count\x18\n \x01(\x03\x12/\n\x0cmax_lateness\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"#\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"$\n\x11\x44rainNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"%\n\x12UndrainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"&\n\x13UndrainNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t*\xc1\x02\n\x0eHandoverReason\x12\x1f\n\x1bHANDOVER_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14HANDOVER_REASON_FREE\x10\x01\x12\x1e\n\x1aHANDOVER_REASON_REBALANCED\x10\x02\x12\x1b\n\x17HANDOVER_REASON_LEAVING\x10\x03\x12\x1b\n\x17HANDOVER_REASON_DRAINED\x10\x04\x12!\n\x1dHANDOVER_REASON_STEPPED_ASIDE\x10\x05\x12\x1e\n\x1aHANDOVER_REASON_OWNER_GONE\x10\x06\x12\x1a\n\x16HANDOVER_REASON_FORCED\x10\x07\x12\x1b\n\x17HANDOVER_REASON_RETAKEN\x10\x08\x12\x1e\n\x1aHANDOVER_REASON_REASSERTED\x10\t2\xbf\x03\n\x0c\x41\x64minService\x12N\n\tListNodes\x12\x1f.mainspring.v1.ListNodesRequest\x1a .mainspring.v1.ListNodesResponse\x12]\n\x0eListPartitions\x12$.mainspring.v1.ListPartitionsRequest\x1a%.mainspring.v1.ListPartitionsResponse\x12Z\n\rListHandovers\x12#.mainspring.v1.ListHandoversRequest\x1a$.mainspring.v1.ListHandoversResponse\x12N\n\tDrainNode\x12\x1f.mainspring.v1.DrainNodeRequest\x1a .mainspring.v1.DrainNodeResponse\x12T\n\x0bUndrainNode\x12!.mainspring.v1.UndrainNodeRequest\x1a\".mainspring.v1.UndrainNodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HANDOVERREASON']._serialized_start=1657
-  _globals['_HANDOVERREASON']._serialized_end=1978
+  _globals['_HANDOVERREASON']._serialized_start=1685
+  _globals['_HANDOVERREASON']._serialized_end=2006
   _globals['_LISTNODESREQUEST']._serialized_start=117
   _globals['_LISTNODESREQUEST']._serialized_end=135
   _globals['_LISTNODESRESPONSE']._serialized_start=138
   _globals['_LISTNODESRESPONSE']._serialized_end=355
   _globals['_NODE']._serialized_start=358
-  _globals['_NODE']._serialized_end=497
-  _globals['_CONNECTEDEXECUTOR']._serialized_start=500
-  _globals['_CONNECTEDEXECUTOR']._serialized_end=686
-  _globals['_LISTPARTITIONSREQUEST']._serialized_start=688
-  _globals['_LISTPARTITIONSREQUEST']._serialized_end=711
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=713
-  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=783
-  _globals['_PARTITION']._serialized_start=785
-  _globals['_PARTITION']._serialized_end=874
-  _globals['_LISTHANDOVERSREQUEST']._serialized_start=876
-  _globals['_LISTHANDOVERSREQUEST']._serialized_end=1002
-  _globals['_LISTHANDOVERSRESPONSE']._serialized_start=1004
-  _globals['_LISTHANDOVERSRESPONSE']._serialized_end=1096
-  _globals['_HANDOVER']._serialized_start=1099
-  _globals['_HANDOVER']._serialized_end=1500
-  _globals['_DRAINNODEREQUEST']._serialized_start=1502
-  _globals['_DRAINNODEREQUEST']._serialized_end=1537
-  _globals['_DRAINNODERESPONSE']._serialized_start=1539
-  _globals['_DRAINNODERESPONSE']._serialized_end=1575
-  _globals['_UNDRAINNODEREQUEST']._serialized_start=1577
-  _globals['_UNDRAINNODEREQUEST']._serialized_end=1614
-  _globals['_UNDRAINNODERESPONSE']._serialized_start=1616
-  _globals['_UNDRAINNODERESPONSE']._serialized_end=1654
-  _globals['_ADMINSERVICE']._serialized_start=1981
-  _globals['_ADMINSERVICE']._serialized_end=2428
+  _globals['_NODE']._serialized_end=525
+  _globals['_CONNECTEDEXECUTOR']._serialized_start=528
+  _globals['_CONNECTEDEXECUTOR']._serialized_end=714
+  _globals['_LISTPARTITIONSREQUEST']._serialized_start=716
+  _globals['_LISTPARTITIONSREQUEST']._serialized_end=739
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_start=741
+  _globals['_LISTPARTITIONSRESPONSE']._serialized_end=811
+  _globals['_PARTITION']._serialized_start=813
+  _globals['_PARTITION']._serialized_end=902
+  _globals['_LISTHANDOVERSREQUEST']._serialized_start=904
+  _globals['_LISTHANDOVERSREQUEST']._serialized_end=1030
+  _globals['_LISTHANDOVERSRESPONSE']._serialized_start=1032
+  _globals['_LISTHANDOVERSRESPONSE']._serialized_end=1124
+  _globals['_HANDOVER']._serialized_start=1127
+  _globals['_HANDOVER']._serialized_end=1528
+  _globals['_DRAINNODEREQUEST']._serialized_start=1530
+  _globals['_DRAINNODEREQUEST']._serialized_end=1565
+  _globals['_DRAINNODERESPONSE']._serialized_start=1567
+  _globals['_DRAINNODERESPONSE']._serialized_end=1603
+  _globals['_UNDRAINNODEREQUEST']._serialized_start=1605
+  _globals['_UNDRAINNODEREQUEST']._serialized_end=1642
+  _globals['_UNDRAINNODERESPONSE']._serialized_start=1644
+  _globals['_UNDRAINNODERESPONSE']._serialized_end=1682
+  _globals['_ADMINSERVICE']._serialized_start=2009
+  _globals['_ADMINSERVICE']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

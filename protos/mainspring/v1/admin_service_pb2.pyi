@@ -53,7 +53,7 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., executors: _Optional[_Iterable[_Union[ConnectedExecutor, _Mapping]]] = ..., partition_count: _Optional[int] = ..., is_coordinator_connected: _Optional[bool] = ..., cluster_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "address", "version", "is_ready", "partition_count", "is_self", "away_reasons")
+    __slots__ = ("node_id", "address", "version", "is_ready", "partition_count", "is_self", "away_reasons", "time_zone_database")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class Node(_message.Message):
     PARTITION_COUNT_FIELD_NUMBER: _ClassVar[int]
     IS_SELF_FIELD_NUMBER: _ClassVar[int]
     AWAY_REASONS_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_DATABASE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     version: str
@@ -68,7 +69,8 @@ class Node(_message.Message):
     partition_count: int
     is_self: bool
     away_reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., is_ready: _Optional[bool] = ..., partition_count: _Optional[int] = ..., is_self: _Optional[bool] = ..., away_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    time_zone_database: str
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., is_ready: _Optional[bool] = ..., partition_count: _Optional[int] = ..., is_self: _Optional[bool] = ..., away_reasons: _Optional[_Iterable[str]] = ..., time_zone_database: _Optional[str] = ...) -> None: ...
 
 class ConnectedExecutor(_message.Message):
     __slots__ = ("executor_id", "handlers", "capacity", "credit", "open_attempts", "is_draining", "connect_time")

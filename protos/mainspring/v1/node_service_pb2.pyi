@@ -14,7 +14,7 @@ class HintRequest(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[TaskHint, _Mapping]]] = ...) -> None: ...
 
 class TaskHint(_message.Message):
-    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled")
+    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled", "execution_count")
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_KEY_FIELD_NUMBER: _ClassVar[int]
     DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class TaskHint(_message.Message):
     HANDLER_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
     partition_id: int
     task_key: bytes
     due_at_us: int
@@ -31,7 +32,8 @@ class TaskHint(_message.Message):
     handler: str
     schedule: str
     cancelled: bool
-    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ...) -> None: ...
+    execution_count: int
+    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ..., execution_count: _Optional[int] = ...) -> None: ...
 
 class HintResponse(_message.Message):
     __slots__ = ("not_mine",)

@@ -26,17 +26,35 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmainspring/v1/schedule.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n\x08Schedule\x12(\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12*\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12+\n\x04\x63ron\x18\x03 \x01(\x0b\x32\x1b.mainspring.v1.CronScheduleH\x00\x12\x33\n\x08interval\x18\x04 \x01(\x0b\x32\x1f.mainspring.v1.IntervalScheduleH\x00\x42\x06\n\x04kind\"5\n\x0c\x43ronSchedule\x12\x12\n\nexpression\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\"l\n\x10IntervalSchedule\x12(\n\x05\x65very\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmainspring/v1/schedule.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x03\n\x08Schedule\x12(\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12*\n\x05\x64\x65lay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12+\n\x04\x63ron\x18\x03 \x01(\x0b\x32\x1b.mainspring.v1.CronScheduleH\x00\x12\x33\n\x08interval\x18\x04 \x01(\x0b\x32\x1f.mainspring.v1.IntervalScheduleH\x00\x12\x44\n\x11\x63\x61lendar_interval\x18\x05 \x01(\x0b\x32\'.mainspring.v1.CalendarIntervalScheduleH\x00\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0emax_executions\x18\x08 \x01(\x03\x12)\n\x06jitter\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nexclusions\x18\n \x01(\x0b\x32\x19.mainspring.v1.ExclusionsB\x06\n\x04kind\"\x98\x01\n\x0c\x43ronSchedule\x12\x13\n\x0b\x65xpressions\x18\x01 \x03(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12,\n\ngap_policy\x18\x03 \x01(\x0e\x32\x18.mainspring.v1.GapPolicy\x12\x32\n\rrepeat_policy\x18\x04 \x01(\x0e\x32\x1b.mainspring.v1.RepeatPolicy\"x\n\x10IntervalSchedule\x12(\n\x05\x65very\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05phase\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationJ\x04\x08\x02\x10\x03R\nstart_time\"\xad\x02\n\x18\x43\x61lendarIntervalSchedule\x12\r\n\x05\x65very\x18\x01 \x01(\x05\x12)\n\x04unit\x18\x02 \x01(\x0e\x32\x1b.mainspring.v1.CalendarUnit\x12(\n\x08weekdays\x18\x03 \x03(\x0e\x32\x16.mainspring.v1.Weekday\x12\x15\n\rdays_of_month\x18\x04 \x03(\x05\x12\r\n\x05times\x18\x05 \x03(\t\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x12\n\nstart_date\x18\x07 \x01(\t\x12,\n\ngap_policy\x18\x08 \x01(\x0e\x32\x18.mainspring.v1.GapPolicy\x12\x32\n\rrepeat_policy\x18\t \x01(\x0e\x32\x1b.mainspring.v1.RepeatPolicy\"C\n\nExclusions\x12\r\n\x05\x64\x61tes\x18\x01 \x03(\t\x12\x13\n\x0b\x65xpressions\x18\x02 \x03(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\"\xaf\x01\n\x08\x46ireTime\x12\x32\n\x0escheduled_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlocal_time\x18\x03 \x01(\t\x12-\n\x05notes\x18\x04 \x03(\x0b\x32\x1e.mainspring.v1.ClockChangeNote\"s\n\x0f\x43lockChangeNote\x12\x30\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32 .mainspring.v1.ClockChangeEffect\x12\x11\n\twall_time\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t*W\n\tGapPolicy\x12\x1a\n\x16GAP_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15GAP_POLICY_FIRE_AFTER\x10\x01\x12\x13\n\x0fGAP_POLICY_SKIP\x10\x02*v\n\x0cRepeatPolicy\x12\x1d\n\x19REPEAT_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13REPEAT_POLICY_FIRST\x10\x01\x12\x16\n\x12REPEAT_POLICY_LAST\x10\x02\x12\x16\n\x12REPEAT_POLICY_BOTH\x10\x03*u\n\x0c\x43\x61lendarUnit\x12\x1d\n\x19\x43\x41LENDAR_UNIT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41LENDAR_UNIT_DAY\x10\x01\x12\x16\n\x12\x43\x41LENDAR_UNIT_WEEK\x10\x02\x12\x17\n\x13\x43\x41LENDAR_UNIT_MONTH\x10\x03*\xb6\x01\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07*\x8d\x02\n\x11\x43lockChangeEffect\x12#\n\x1f\x43LOCK_CHANGE_EFFECT_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43LOCK_CHANGE_EFFECT_MOVED\x10\x01\x12 \n\x1c\x43LOCK_CHANGE_EFFECT_LEFT_OUT\x10\x02\x12\"\n\x1e\x43LOCK_CHANGE_EFFECT_FIRST_ONLY\x10\x03\x12!\n\x1d\x43LOCK_CHANGE_EFFECT_LAST_ONLY\x10\x04\x12$\n CLOCK_CHANGE_EFFECT_FIRST_OF_TWO\x10\x05\x12%\n!CLOCK_CHANGE_EFFECT_SECOND_OF_TWO\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.schedule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GAPPOLICY']._serialized_start=1540
+  _globals['_GAPPOLICY']._serialized_end=1627
+  _globals['_REPEATPOLICY']._serialized_start=1629
+  _globals['_REPEATPOLICY']._serialized_end=1747
+  _globals['_CALENDARUNIT']._serialized_start=1749
+  _globals['_CALENDARUNIT']._serialized_end=1866
+  _globals['_WEEKDAY']._serialized_start=1869
+  _globals['_WEEKDAY']._serialized_end=2051
+  _globals['_CLOCKCHANGEEFFECT']._serialized_start=2054
+  _globals['_CLOCKCHANGEEFFECT']._serialized_end=2323
   _globals['_SCHEDULE']._serialized_start=113
-  _globals['_SCHEDULE']._serialized_end=315
-  _globals['_CRONSCHEDULE']._serialized_start=317
-  _globals['_CRONSCHEDULE']._serialized_end=370
-  _globals['_INTERVALSCHEDULE']._serialized_start=372
-  _globals['_INTERVALSCHEDULE']._serialized_end=480
+  _globals['_SCHEDULE']._serialized_end=593
+  _globals['_CRONSCHEDULE']._serialized_start=596
+  _globals['_CRONSCHEDULE']._serialized_end=748
+  _globals['_INTERVALSCHEDULE']._serialized_start=750
+  _globals['_INTERVALSCHEDULE']._serialized_end=870
+  _globals['_CALENDARINTERVALSCHEDULE']._serialized_start=873
+  _globals['_CALENDARINTERVALSCHEDULE']._serialized_end=1174
+  _globals['_EXCLUSIONS']._serialized_start=1176
+  _globals['_EXCLUSIONS']._serialized_end=1243
+  _globals['_FIRETIME']._serialized_start=1246
+  _globals['_FIRETIME']._serialized_end=1421
+  _globals['_CLOCKCHANGENOTE']._serialized_start=1423
+  _globals['_CLOCKCHANGENOTE']._serialized_end=1538
 # @@protoc_insertion_point(module_scope)

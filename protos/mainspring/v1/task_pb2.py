@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mainspring.v1 import schedule_pb2 as mainspring_dot_v1_dot_schedule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mainspring/v1/task.proto\x12\rmainspring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmainspring/v1/schedule.proto\"\xc5\x03\n\x04Task\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12)\n\x08schedule\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.mainspring.v1.DeliveryMode\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13next_scheduled_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13last_scheduled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpartition_id\x18\x0c \x01(\x05*n\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45LIVERY_MODE_AT_LEAST_ONCE\x10\x01\x12\x1e\n\x1a\x44\x45LIVERY_MODE_AT_MOST_ONCE\x10\x02*\x89\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_STATE_ACTIVE\x10\x01\x12\x15\n\x11TASK_STATE_PAUSED\x10\x02\x12\x18\n\x14TASK_STATE_COMPLETED\x10\x03\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mainspring/v1/task.proto\x12\rmainspring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmainspring/v1/schedule.proto\"\xde\x03\n\x04Task\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12)\n\x08schedule\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.mainspring.v1.DeliveryMode\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13next_scheduled_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13last_scheduled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpartition_id\x18\x0c \x01(\x05\x12\x17\n\x0f\x65xecution_count\x18\x0e \x01(\x03*n\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45LIVERY_MODE_AT_LEAST_ONCE\x10\x01\x12\x1e\n\x1a\x44\x45LIVERY_MODE_AT_MOST_ONCE\x10\x02*\x89\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_STATE_ACTIVE\x10\x01\x12\x15\n\x11TASK_STATE_PAUSED\x10\x02\x12\x18\n\x14TASK_STATE_COMPLETED\x10\x03\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DELIVERYMODE']._serialized_start=562
-  _globals['_DELIVERYMODE']._serialized_end=672
-  _globals['_TASKSTATE']._serialized_start=675
-  _globals['_TASKSTATE']._serialized_end=812
+  _globals['_DELIVERYMODE']._serialized_start=587
+  _globals['_DELIVERYMODE']._serialized_end=697
+  _globals['_TASKSTATE']._serialized_start=700
+  _globals['_TASKSTATE']._serialized_end=837
   _globals['_TASK']._serialized_start=107
-  _globals['_TASK']._serialized_end=560
+  _globals['_TASK']._serialized_end=585
 # @@protoc_insertion_point(module_scope)

@@ -33,7 +33,7 @@ TASK_STATE_COMPLETED: TaskState
 TASK_STATE_CANCELLED: TaskState
 
 class Task(_message.Message):
-    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "delivery", "state", "version", "create_time", "update_time", "next_scheduled_time", "last_scheduled_time", "partition_id")
+    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "delivery", "state", "version", "create_time", "update_time", "next_scheduled_time", "last_scheduled_time", "partition_id", "execution_count")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     HANDLER_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class Task(_message.Message):
     NEXT_SCHEDULED_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_SCHEDULED_TIME_FIELD_NUMBER: _ClassVar[int]
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     id: str
     handler: str
@@ -60,4 +61,5 @@ class Task(_message.Message):
     next_scheduled_time: _timestamp_pb2.Timestamp
     last_scheduled_time: _timestamp_pb2.Timestamp
     partition_id: int
-    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryMode, str]] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ...) -> None: ...
+    execution_count: int
+    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryMode, str]] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ..., execution_count: _Optional[int] = ...) -> None: ...

@@ -23,40 +23,46 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from mainspring.v1 import schedule_pb2 as mainspring_dot_v1_dot_schedule__pb2
 from mainspring.v1 import task_pb2 as mainspring_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/task_service.proto\x12\rmainspring.v1\x1a\x19google/protobuf/any.proto\x1a\x18mainspring/v1/task.proto\"6\n\x11\x43reateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"7\n\x12\x43reateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"=\n\x17\x42\x61tchCreateTasksRequest\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\"R\n\x18\x42\x61tchCreateTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.mainspring.v1.BatchCreateTasksResult\"s\n\x16\x42\x61tchCreateTasksResult\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.TaskH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x42\t\n\x07outcome\"Q\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"/\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"b\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0comit_payload\x18\x04 \x01(\x08\"P\n\x11ListTasksResponse\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x11\x43\x61ncelTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"7\n\x12\x43\x61ncelTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task2\xb2\x03\n\x0bTaskService\x12Q\n\nCreateTask\x12 .mainspring.v1.CreateTaskRequest\x1a!.mainspring.v1.CreateTaskResponse\x12\x63\n\x10\x42\x61tchCreateTasks\x12&.mainspring.v1.BatchCreateTasksRequest\x1a\'.mainspring.v1.BatchCreateTasksResponse\x12H\n\x07GetTask\x12\x1d.mainspring.v1.GetTaskRequest\x1a\x1e.mainspring.v1.GetTaskResponse\x12N\n\tListTasks\x12\x1f.mainspring.v1.ListTasksRequest\x1a .mainspring.v1.ListTasksResponse\x12Q\n\nCancelTask\x12 .mainspring.v1.CancelTaskRequest\x1a!.mainspring.v1.CancelTaskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/task_service.proto\x12\rmainspring.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmainspring/v1/schedule.proto\x1a\x18mainspring/v1/task.proto\"6\n\x11\x43reateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"u\n\x12\x43reateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12+\n\nnext_fires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\"\xa1\x01\n\x16PreviewScheduleRequest\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12.\n\nafter_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\"\x92\x01\n\x17PreviewScheduleResponse\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12&\n\x05\x66ires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\x12\x13\n\x0bis_complete\x18\x04 \x01(\x08\"=\n\x17\x42\x61tchCreateTasksRequest\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\"R\n\x18\x42\x61tchCreateTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.mainspring.v1.BatchCreateTasksResult\"s\n\x16\x42\x61tchCreateTasksResult\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.TaskH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x42\t\n\x07outcome\"Q\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"/\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"b\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0comit_payload\x18\x04 \x01(\x08\"P\n\x11ListTasksResponse\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x11\x43\x61ncelTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"7\n\x12\x43\x61ncelTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task2\x94\x04\n\x0bTaskService\x12Q\n\nCreateTask\x12 .mainspring.v1.CreateTaskRequest\x1a!.mainspring.v1.CreateTaskResponse\x12\x63\n\x10\x42\x61tchCreateTasks\x12&.mainspring.v1.BatchCreateTasksRequest\x1a\'.mainspring.v1.BatchCreateTasksResponse\x12`\n\x0fPreviewSchedule\x12%.mainspring.v1.PreviewScheduleRequest\x1a&.mainspring.v1.PreviewScheduleResponse\x12H\n\x07GetTask\x12\x1d.mainspring.v1.GetTaskRequest\x1a\x1e.mainspring.v1.GetTaskResponse\x12N\n\tListTasks\x12\x1f.mainspring.v1.ListTasksRequest\x1a .mainspring.v1.ListTasksResponse\x12Q\n\nCancelTask\x12 .mainspring.v1.CancelTaskRequest\x1a!.mainspring.v1.CancelTaskResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.task_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATETASKREQUEST']._serialized_start=104
-  _globals['_CREATETASKREQUEST']._serialized_end=158
-  _globals['_CREATETASKRESPONSE']._serialized_start=160
-  _globals['_CREATETASKRESPONSE']._serialized_end=215
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=217
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=278
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=280
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=362
-  _globals['_BATCHCREATETASKSRESULT']._serialized_start=364
-  _globals['_BATCHCREATETASKSRESULT']._serialized_end=479
-  _globals['_ITEMERROR']._serialized_start=481
-  _globals['_ITEMERROR']._serialized_end=562
-  _globals['_GETTASKREQUEST']._serialized_start=564
-  _globals['_GETTASKREQUEST']._serialized_end=611
-  _globals['_GETTASKRESPONSE']._serialized_start=613
-  _globals['_GETTASKRESPONSE']._serialized_end=665
-  _globals['_LISTTASKSREQUEST']._serialized_start=667
-  _globals['_LISTTASKSREQUEST']._serialized_end=765
-  _globals['_LISTTASKSRESPONSE']._serialized_start=767
-  _globals['_LISTTASKSRESPONSE']._serialized_end=847
-  _globals['_CANCELTASKREQUEST']._serialized_start=849
-  _globals['_CANCELTASKREQUEST']._serialized_end=899
-  _globals['_CANCELTASKRESPONSE']._serialized_start=901
-  _globals['_CANCELTASKRESPONSE']._serialized_end=956
-  _globals['_TASKSERVICE']._serialized_start=959
-  _globals['_TASKSERVICE']._serialized_end=1393
+  _globals['_CREATETASKREQUEST']._serialized_start=167
+  _globals['_CREATETASKREQUEST']._serialized_end=221
+  _globals['_CREATETASKRESPONSE']._serialized_start=223
+  _globals['_CREATETASKRESPONSE']._serialized_end=340
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=343
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=504
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=507
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=653
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=655
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=716
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=718
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=800
+  _globals['_BATCHCREATETASKSRESULT']._serialized_start=802
+  _globals['_BATCHCREATETASKSRESULT']._serialized_end=917
+  _globals['_ITEMERROR']._serialized_start=919
+  _globals['_ITEMERROR']._serialized_end=1000
+  _globals['_GETTASKREQUEST']._serialized_start=1002
+  _globals['_GETTASKREQUEST']._serialized_end=1049
+  _globals['_GETTASKRESPONSE']._serialized_start=1051
+  _globals['_GETTASKRESPONSE']._serialized_end=1103
+  _globals['_LISTTASKSREQUEST']._serialized_start=1105
+  _globals['_LISTTASKSREQUEST']._serialized_end=1203
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1205
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1285
+  _globals['_CANCELTASKREQUEST']._serialized_start=1287
+  _globals['_CANCELTASKREQUEST']._serialized_end=1337
+  _globals['_CANCELTASKRESPONSE']._serialized_start=1339
+  _globals['_CANCELTASKRESPONSE']._serialized_end=1394
+  _globals['_TASKSERVICE']._serialized_start=1397
+  _globals['_TASKSERVICE']._serialized_end=1929
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,8 @@
+import datetime
+
 from google.protobuf import any_pb2 as _any_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from mainspring.v1 import schedule_pb2 as _schedule_pb2
 from mainspring.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -15,10 +19,40 @@ class CreateTaskRequest(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class CreateTaskResponse(_message.Message):
-    __slots__ = ("task",)
+    __slots__ = ("task", "meaning", "next_fires")
     TASK_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIRES_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+    meaning: str
+    next_fires: _containers.RepeatedCompositeFieldContainer[_schedule_pb2.FireTime]
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., meaning: _Optional[str] = ..., next_fires: _Optional[_Iterable[_Union[_schedule_pb2.FireTime, _Mapping]]] = ...) -> None: ...
+
+class PreviewScheduleRequest(_message.Message):
+    __slots__ = ("schedule", "namespace", "id", "after_time", "count")
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    schedule: _schedule_pb2.Schedule
+    namespace: str
+    id: str
+    after_time: _timestamp_pb2.Timestamp
+    count: int
+    def __init__(self, schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., namespace: _Optional[str] = ..., id: _Optional[str] = ..., after_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class PreviewScheduleResponse(_message.Message):
+    __slots__ = ("schedule", "meaning", "fires", "is_complete")
+    SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    FIRES_FIELD_NUMBER: _ClassVar[int]
+    IS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    schedule: _schedule_pb2.Schedule
+    meaning: str
+    fires: _containers.RepeatedCompositeFieldContainer[_schedule_pb2.FireTime]
+    is_complete: bool
+    def __init__(self, schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., meaning: _Optional[str] = ..., fires: _Optional[_Iterable[_Union[_schedule_pb2.FireTime, _Mapping]]] = ..., is_complete: _Optional[bool] = ...) -> None: ...
 
 class BatchCreateTasksRequest(_message.Message):
     __slots__ = ("tasks",)

@@ -47,6 +47,11 @@ class TaskServiceStub:
                 request_serializer=mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
                 _registered_method=True)
+        self.PreviewSchedule = channel.unary_unary(
+                '/mainspring.v1.TaskService/PreviewSchedule',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/mainspring.v1.TaskService/GetTask',
                 request_serializer=mainspring_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -88,6 +93,15 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewSchedule(self, request, context):
+        """Answers what a schedule means and when it would fire, without creating anything.
+
+        INVALID_ARGUMENT: what CreateTask would say of that schedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTask(self, request, context):
         """Answers one task. NOT_FOUND: there is none of that name.
         """
@@ -123,6 +137,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.BatchCreateTasks,
                     request_deserializer=mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.SerializeToString,
+            ),
+            'PreviewSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSchedule,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -197,6 +216,33 @@ class TaskService:
             '/mainspring.v1.TaskService/BatchCreateTasks',
             mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
             mainspring_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/PreviewSchedule',
+            mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

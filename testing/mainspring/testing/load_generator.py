@@ -196,5 +196,5 @@ def _schedule(planned: PlannedTask) -> Schedule:
         return Cron(planned.expression or "", planned.time_zone or "UTC")
     if planned.kind == "interval":
         start = None if planned.anchor_at is None else moment(planned.anchor_at)
-        return Every(timedelta(microseconds=planned.every_us or 0), start)
+        return Every(timedelta(microseconds=planned.every_us or 0), start=start)
     return At(moment(planned.at or 0))

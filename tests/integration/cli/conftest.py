@@ -36,7 +36,9 @@ async def refuse(context: Context, code: int, message: str, reason: str, **field
     details = [any_pb2.Any(), any_pb2.Any()]
     details[0].Pack(error_details_pb2.ErrorInfo(reason=reason, domain="mainspring.v1"))
     violations = [
-        error_details_pb2.BadRequest.FieldViolation(field=name.replace("__", "."), description=words)
+        error_details_pb2.BadRequest.FieldViolation(
+            field=name.replace("__", ".").replace("_0", "[0]"), description=words
+        )
         for name, words in fields.items()
     ]
     details[1].Pack(error_details_pb2.BadRequest(field_violations=violations))
@@ -78,7 +80,7 @@ class MemoryNode(
                 code_pb2.INVALID_ARGUMENT,
                 "two fields are wrong",
                 "INVALID_REQUEST",
-                task__schedule__cron__expression="never fires",
+                task__schedule__cron__expressions_0="never fires",
                 task__id="holds a control character",
             )
         task = task_pb2.Task()

@@ -19,15 +19,15 @@ def schedule(document: str) -> schedule_pb2.Schedule:
     [
         (["--at", "2030-01-31T10:00:00+01:00"], '{"at": "2030-01-31T09:00:00Z"}'),
         (["--delay", "2h30m"], '{"delay": "9000s"}'),
-        (["--cron", "0 9 * * *"], '{"cron": {"expression": "0 9 * * *", "time_zone": "UTC"}}'),
+        (["--cron", "0 9 * * *"], '{"cron": {"expressions": ["0 9 * * *"], "time_zone": "UTC"}}'),
         (
             ["--cron", "0 9 * * *", "--time-zone", "Europe/Berlin"],
-            '{"cron": {"expression": "0 9 * * *", "time_zone": "Europe/Berlin"}}',
+            '{"cron": {"expressions": ["0 9 * * *"], "time_zone": "Europe/Berlin"}}',
         ),
         (["--every", "90s"], '{"interval": {"every": "90s"}}'),
         (
             ["--every", "90s", "--start", "2030-01-31T09:00:00Z"],
-            '{"interval": {"every": "90s", "start_time": "2030-01-31T09:00:00Z"}}',
+            '{"interval": {"every": "90s"}, "start_time": "2030-01-31T09:00:00Z"}',
         ),
     ],
 )
@@ -137,13 +137,13 @@ async def test_a_task_that_is_not_there(mainspring: Mainspring) -> None:
 async def test_every_wrong_field_is_named(mainspring: Mainspring) -> None:
     done = await mainspring("task", "create", "refused", "--delay", "5s")
     assert done.code == 1
-    assert "  task.schedule.cron.expression: never fires\n" in done.stderr
+    assert "  task.schedule.cron.expressions[0]: never fires\n" in done.stderr
     assert "  task.id: holds a control character\n" in done.stderr
     as_json = await mainspring("task", "create", "refused", "--delay", "5s", "--json")
     assert (as_json.code, as_json.stdout) == (1, "")
     error = json.loads(as_json.stderr)["error"]
     assert (error["code"], error["reason"]) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     assert error["field_violations"][0] == {
-        "field": "task.schedule.cron.expression",
+        "field": "task.schedule.cron.expressions[0]",
         "description": "never fires",
     }

@@ -54,7 +54,7 @@ INFO = error_details_pb2.ErrorInfo(
 FIELDS = error_details_pb2.BadRequest(
     field_violations=[
         error_details_pb2.BadRequest.FieldViolation(
-            field="task.schedule.cron.expression", description="no minute 61"
+            field="task.schedule.cron.expressions[0]", description="no minute 61"
         )
     ]
 )
@@ -294,7 +294,7 @@ async def test_errors_are_typed_by_code_reason_and_fields(servers: tuple[Server,
     async with MainspringClient(server.address) as client:
         with pytest.raises(InvalidArgument) as caught:
             await client.create_task("noop", Cron("61 * * * *"))
-        assert caught.value.fields == [FieldViolation("task.schedule.cron.expression", "no minute 61")]
+        assert caught.value.fields == [FieldViolation("task.schedule.cron.expressions[0]", "no minute 61")]
         assert (caught.value.reason, caught.value.metadata) == ("BAD_CRON", {"value": "61 * * * *"})
         assert str(caught.value) == "INVALID_ARGUMENT (BAD_CRON): wrong"
 
@@ -326,7 +326,7 @@ async def test_a_batch_answers_for_each_task_in_order(servers: tuple[Server, Ser
     for number, answer in enumerate(answers):
         if number % 7 == 0:
             assert isinstance(answer, InvalidArgument)
-            assert answer.fields[0].field == "task.schedule.cron.expression"
+            assert answer.fields[0].field == "task.schedule.cron.expressions[0]"
         else:
             assert isinstance(answer, Task)
             assert answer.task_id == str(number)

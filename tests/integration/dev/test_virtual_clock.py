@@ -36,8 +36,9 @@ from mainspring.executor.job import Job
 from mainspring.executor.mock_handlers import mock_registry
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.clock import ClusterClock
-from mainspring.server.core import schedule
+from mainspring.server.core.new_schedule import validate_cron
 from mainspring.server.core.next_fire import fires_between
+from mainspring.server.core.schedule import Schedule
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 
@@ -142,7 +143,7 @@ async def test_a_month_of_a_five_minute_cron(virtual: Virtual) -> None:
     assert moved.time == START + timedelta(days=30)
     assert moved.finished_executions == 8_640
     ledger = await virtual.ledger("c")
-    cron = schedule.validate_cron("*/5 * * * *", "Europe/Berlin")
+    cron = Schedule(validate_cron(["*/5 * * * *"], "Europe/Berlin"))
     assert [us(e.scheduled_time) for e in ledger] == list(
         fires_between(cron, us(START), us(moved.time), 10_000)
     )
@@ -179,7 +180,7 @@ async def test_the_nights_on_which_berlin_changes_its_clocks(
         ledger = await virtual.ledger("c")
     fired = [e.scheduled_time.astimezone(BERLIN) for e in ledger]
     seen = [f"{at:%d %H:%M}+{int(at.utcoffset().total_seconds() // 3600)}" for at in fired]  # type: ignore[union-attr]
-    wanted = schedule.validate_cron(expression, "Europe/Berlin")
+    wanted = Schedule(validate_cron([expression], "Europe/Berlin"))
     assert [us(at) for at in fired] == list(
         fires_between(wanted, us(start), us(start + timedelta(hours=54)), 500)
     )

@@ -44,7 +44,7 @@ def task(**fields: Any) -> task_pb2.Task:
 
 
 def cron(expression: str, zone: str = "UTC") -> schedule_pb2.Schedule:
-    return schedule_pb2.Schedule(cron=schedule_pb2.CronSchedule(expression=expression, time_zone=zone))
+    return schedule_pb2.Schedule(cron=schedule_pb2.CronSchedule(expressions=[expression], time_zone=zone))
 
 
 def every(**duration: int) -> schedule_pb2.Schedule:
@@ -65,12 +65,12 @@ BAD_TASKS = {
     "empty schedule": (task(schedule=schedule_pb2.Schedule()), "task.schedule.kind"),
     "unknown zone": (task(schedule=cron("* * * * *", "Mars/Olympus")), "task.schedule.cron.time_zone"),
     "zone with a path": (task(schedule=cron("* * * * *", "../etc/passwd")), "task.schedule.cron.time_zone"),
-    "bad cron": (task(schedule=cron("61 * * * *")), "task.schedule.cron.expression"),
-    "empty cron": (task(schedule=cron("")), "task.schedule.cron.expression"),
-    "never-firing cron": (task(schedule=cron("0 0 31 2 *")), "task.schedule.cron.expression"),
-    "random cron": (task(schedule=cron("R * * * *")), "task.schedule.cron.expression"),
-    "reboot": (task(schedule=cron("@reboot")), "task.schedule.cron.expression"),
-    "overlong cron": (task(schedule=cron("0," * 200 + "0 * * * *")), "task.schedule.cron.expression"),
+    "bad cron": (task(schedule=cron("61 * * * *")), "task.schedule.cron.expressions[0]"),
+    "empty cron": (task(schedule=cron("")), "task.schedule.cron.expressions[0]"),
+    "never-firing cron": (task(schedule=cron("0 0 31 2 *")), "task.schedule.cron.expressions[0]"),
+    "random cron": (task(schedule=cron("R * * * *")), "task.schedule.cron.expressions[0]"),
+    "reboot": (task(schedule=cron("@reboot")), "task.schedule.cron.expressions[0]"),
+    "overlong cron": (task(schedule=cron("0," * 200 + "0 * * * *")), "task.schedule.cron.expressions[0]"),
     "long ago": (
         task(schedule=schedule_pb2.Schedule(at=timestamp(NOW - timedelta(hours=25)))),
         "task.schedule.at",
@@ -148,7 +148,7 @@ async def test_all_fields_at_fault_are_named_at_once(channel: grpc.aio.Channel) 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.CreateTask(task_service_pb2.CreateTaskRequest(task=bad))
     fields, reason = details(caught.value)
-    assert fields == ["task.namespace", "task.id", "task.handler", "task.schedule.cron.expression"]
+    assert fields == ["task.namespace", "task.id", "task.handler", "task.schedule.cron.expressions[0]"]
     assert reason == "INVALID_REQUEST"
 
 

@@ -74,7 +74,7 @@ async def test_a_task_by_json_from_creation_to_its_ledger_row(bench: Any, node: 
     ("task", "words"),
     [
         (
-            {"handler": "noop", "schedule": {"cron": {"expression": "61 * * * *"}}},
+            {"handler": "noop", "schedule": {"cron": {"expressions": ["61 * * * *"]}}},
             ["InvalidArgument", "expression"],
         ),
         ({"handler": "noop"}, ["InvalidArgument", "task.schedule"]),

@@ -26,7 +26,7 @@ TASK = Task(
     task_id="daily",
     handler="report",
     payload=b"\x00\xffpay",
-    schedule=Every(timedelta(minutes=90), NOON),
+    schedule=Every(timedelta(minutes=90), start=NOON),
     state=TaskState.ACTIVE,
     version=3,
     create_time=instant(1),

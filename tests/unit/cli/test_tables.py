@@ -31,7 +31,7 @@ from mainspring.client import At, Cron, Delay, Every, Schedule
         (Delay(timedelta(minutes=5)), "in 5m"),
         (Cron("0 9 * * *", "Europe/Berlin"), "cron 0 9 * * * (Europe/Berlin)"),
         (Every(timedelta(minutes=90)), "every 1h30m"),
-        (Every(timedelta(minutes=90), NOON), "every 1h30m from 2030-06-01T12:00:00Z"),
+        (Every(timedelta(minutes=90), start=NOON), "every 1h30m from 2030-06-01T12:00:00Z"),
         (None, "of a kind that this version does not know"),
     ],
 )

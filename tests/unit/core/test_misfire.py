@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.core.short import cron, every, once
 
 from mainspring.server.core.misfire import ClaimPlan, Gap, plan_claim
 from mainspring.server.core.next_fire import next_fire
-from mainspring.server.core.schedule import Interval, OneTime, Schedule, validate_cron
+from mainspring.server.core.schedule import Schedule
 
 US = 1_000_000
 HOUR = 3600 * US
@@ -18,12 +19,12 @@ DAY = 24 * HOUR
 START = int(datetime(2026, 10, 24, tzinfo=UTC).timestamp()) * US  # Berlin's clock goes back a day later
 
 SCHEDULES: list[Schedule] = [
-    Interval(10 * US, START),
-    Interval(7 * HOUR, START - DAY),
-    validate_cron("*/5 * * * *", "UTC"),
-    validate_cron("*/20 1-3 * * *", "Europe/Berlin"),
-    validate_cron("30 2 * * *", "Europe/Berlin"),
-    validate_cron("0 * * * *", "Europe/Berlin"),
+    every(10 * US, START),
+    every(7 * HOUR, START - DAY),
+    cron("*/5 * * * *", "UTC"),
+    cron("*/20 1-3 * * *", "Europe/Berlin"),
+    cron("30 2 * * *", "Europe/Berlin"),
+    cron("0 * * * *", "Europe/Berlin"),
 ]
 
 
@@ -100,13 +101,13 @@ def test_claims_one_after_another_leave_nothing_out(
 
 
 def test_a_one_time_task_runs_however_late() -> None:
-    assert plan_claim(OneTime(5), 5, 5, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
-    assert plan_claim(OneTime(5), 5, 10**15, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
-    assert plan_claim(OneTime(5), 5, 4, grace_us=0, max_runs=1) == ClaimPlan((), None, 5)
+    assert plan_claim(once(5), 5, 5, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
+    assert plan_claim(once(5), 5, 10**15, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
+    assert plan_claim(once(5), 5, 4, grace_us=0, max_runs=1) == ClaimPlan((), None, 5)
 
 
 def test_the_grace_includes_its_end() -> None:
-    schedule = Interval(10 * US, START)
+    schedule = every(10 * US, START)
     now = START + 35 * US
     plan = plan_claim(schedule, START, now, grace_us=15 * US, max_runs=9)
     assert plan.runs == (START + 20 * US, START + 30 * US)
@@ -116,7 +117,7 @@ def test_the_grace_includes_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "per_day"),
-    [(Interval(US, START), 86_400), (validate_cron("* * * * * *", "Europe/Berlin"), 86_400)],
+    [(every(US, START), 86_400), (cron("* * * * * *", "Europe/Berlin"), 86_400)],
 )
 def test_years_of_backlog_are_one_step(schedule: Schedule, per_day: int) -> None:
     days = 3 * 365
@@ -129,7 +130,7 @@ def test_years_of_backlog_are_one_step(schedule: Schedule, per_day: int) -> None
 
 
 def test_a_sparse_backlog_runs_its_latest_time_alone() -> None:
-    schedule = validate_cron("0 9 * * *", "Europe/Berlin")
+    schedule = cron("0 9 * * *", "Europe/Berlin")
     monday = next_fire(schedule, START)
     assert monday is not None
     plan = plan_claim(schedule, monday, monday + 100 * DAY + HOUR + HOUR, grace_us=10 * US, max_runs=5)

@@ -15,6 +15,7 @@ import pytest
 from cronsim import CronSim
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from unit.core.short import cron, every, once
 
 from mainspring.server.core.next_fire import (
     LAST_FIRE_AT,
@@ -24,7 +25,6 @@ from mainspring.server.core.next_fire import (
     last_fire,
     next_fire,
 )
-from mainspring.server.core.schedule import Cron, Interval, OneTime, validate_cron
 from mainspring.server.core.time_zone import DAY, time_zone, zone_names
 from mainspring.server.errors import InvalidField
 
@@ -47,7 +47,7 @@ def at(*moment: int, zone: str = "UTC", fold: int = 0) -> int:
 
 def local_fires(expression: str, zone: str, after_at: int, until_at: int) -> list[str]:
     """The fires in (after_at, until_at] as "day hour:minute" with their offset."""
-    schedule = validate_cron(expression, zone)
+    schedule = cron(expression, zone)
     info = package_zone(zone)
     return [
         datetime.fromtimestamp(t // US, info).strftime("%d %H:%M%z")
@@ -166,7 +166,7 @@ def test_agrees_with_the_minute_walker_around_clock_changes(zone: str, day: tupl
     after_at, until_at = middle - 3 * DAY * US, middle + 3 * DAY * US
     for expression in EXPRESSIONS:
         expected = list(walk_minutes(expression, zone, after_at, until_at))
-        schedule = validate_cron(expression, zone)
+        schedule = cron(expression, zone)
         assert list(fires_between(schedule, after_at, until_at, 100_000)) == expected, expression
         rng = random.Random(f"{zone}{day}{expression}")
         for _ in range(40):  # from any instant, not only along the chain
@@ -228,7 +228,7 @@ def test_agrees_with_cronsim(
         # pass of a repeat cronsim, which has no fold then, may begin with an instant of the first pass.
         if fire > (expected[-1] if expected else after_at):
             expected.append(fire)
-    found = list(fires_between(validate_cron(expression, zone), after_at, LAST_FIRE_AT, 8))
+    found = list(fires_between(cron(expression, zone), after_at, LAST_FIRE_AT, 8))
     assert found == expected
 
 
@@ -239,7 +239,7 @@ def test_agrees_with_cronsim(
     after_at=st.integers(at(1900, 1, 1), at(2200, 1, 1)),
 )
 def test_fires_strictly_increase_and_nothing_lies_between(zone: str, expression: str, after_at: int) -> None:
-    schedule = validate_cron(expression, zone)
+    schedule = cron(expression, zone)
     fires = list(fires_between(schedule, after_at, LAST_FIRE_AT, 5))
     assert len(fires) == 5
     assert all(a < b for a, b in pairwise([after_at, *fires]))
@@ -255,7 +255,7 @@ def test_counts_agree_with_a_walk_over_years() -> None:
     after_at, before_at = at(2010, 1, 3, 4, 5), at(2014, 10, 26, 0, 31)
     for zone in ("Europe/Berlin", "Pacific/Apia", "Australia/Lord_Howe"):
         for expression in ("30 2 * * *", "0 */5 * * *", "*/30 1,2 * * 0", "0 9 29 2 *"):
-            schedule = validate_cron(expression, zone)
+            schedule = cron(expression, zone)
             walked = [t for t in fires_between(schedule, after_at, before_at, 100_000) if t < before_at]
             assert count_fires(schedule, after_at, before_at) == len(walked)
             assert last_fire(schedule, after_at, before_at) == walked[-1]
@@ -340,19 +340,19 @@ def test_day_rules() -> None:
         "16 00:00+0000",
     ]
     # Seconds first, and a day that starts with a star must match together with the weekday.
-    schedule = validate_cron("15 0 0 */10 * SUN", "UTC")
+    schedule = cron("15 0 0 */10 * SUN", "UTC")
     assert next_fire(schedule, after_at) == at(2026, 1, 11, 0, 0, 15)
 
 
 def test_rare_dates_are_found_and_the_end_of_time_is_none() -> None:
-    leap = validate_cron("0 0 29 2 */2", "UTC")  # a leap day on SUN, TUE, THU or SAT: not in 2092-2112
+    leap = cron("0 0 29 2 */2", "UTC")  # a leap day on SUN, TUE, THU or SAT: not in 2092-2112
     assert next_fire(leap, at(2088, 3, 1)) == at(2116, 2, 29)
-    assert next_fire(validate_cron("0 0 29 2 *", "UTC"), at(2096, 3, 1)) == at(2104, 2, 29)
-    yearly = validate_cron("0 12 1 6 *", "America/New_York")
+    assert next_fire(cron("0 0 29 2 *", "UTC"), at(2096, 3, 1)) == at(2104, 2, 29)
+    yearly = cron("0 12 1 6 *", "America/New_York")
     last = next_fire(yearly, at(9999, 1, 1))
     assert last == at(9999, 6, 1, 16)
     assert next_fire(yearly, last) is None
-    every = validate_cron("* * * * * *", "Pacific/Kiritimati")
+    every = cron("* * * * * *", "Pacific/Kiritimati")
     assert next_fire(every, LAST_FIRE_AT - 1) == LAST_FIRE_AT
     assert next_fire(every, LAST_FIRE_AT) is None
     assert next_fire(every, LAST_FIRE_AT * 10) is None
@@ -367,7 +367,7 @@ def test_rare_dates_are_found_and_the_end_of_time_is_none() -> None:
     after_at=st.integers(0, 10**16),
 )
 def test_interval(every_us: int, anchor_at: int, after_at: int) -> None:
-    schedule = Interval(every_us, anchor_at)
+    schedule = every(every_us, anchor_at)
     fire = next_fire(schedule, after_at)
     assert fire is not None
     assert fire > after_at
@@ -381,16 +381,16 @@ def test_interval(every_us: int, anchor_at: int, after_at: int) -> None:
 
 
 def test_first_fire() -> None:
-    assert first_fire(OneTime(5), 10) == 5
-    assert first_fire(Interval(10 * US, 7), 7) == 10 * US + 7
-    assert first_fire(Interval(10 * US, 70 * US), 7) == 70 * US
-    assert first_fire(validate_cron("@daily", "UTC"), at(2026, 1, 1)) == at(2026, 1, 2)
-    assert next_fire(OneTime(5), 4) == 5
-    assert next_fire(OneTime(5), 5) is None
+    assert first_fire(once(5), 10) == 5
+    assert first_fire(every(10 * US, 7), 7) == 10 * US + 7
+    assert first_fire(every(10 * US, 70 * US), 7) == 70 * US
+    assert first_fire(cron("@daily", "UTC"), at(2026, 1, 1)) == at(2026, 1, 2)
+    assert next_fire(once(5), 4) == 5
+    assert next_fire(once(5), 5) is None
 
 
 def test_each_call_has_the_same_answer_remembered_or_not() -> None:
-    schedule = Cron("*/5 9-17 * * MON-FRI", "America/New_York")
+    schedule = cron("*/5 9-17 * * MON-FRI", "America/New_York")
     instant = at(2026, 3, 6, 23)
     remembered = next_fire(schedule, instant)
     next_fire.cache_clear()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mainspring.dev.virtual_clock import VirtualClock
 from mainspring.server.core.model import DueCursor, DueTask
-from mainspring.server.core.schedule import OneTime, encode
+from mainspring.server.core.schedule import OneTime, Schedule
+from mainspring.server.core.schedule_text import encode
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.held_partitions import HeldPartitions
@@ -28,7 +29,7 @@ class DueIndex:
 
     def __init__(self, due_ats: Sequence[int]) -> None:
         self.tasks = sorted(
-            DueTask(at, n % 2, n.to_bytes(16, "big"), at, 1, f"h{n % 3}", encode(OneTime(at)))
+            DueTask(at, n % 2, n.to_bytes(16, "big"), at, 1, f"h{n % 3}", encode(Schedule(OneTime(at))))
             for n, at in enumerate(due_ats)
         )
         self.reads = 0

@@ -27,7 +27,8 @@ from mainspring.server.core.model import (
     Task,
     TaskRef,
 )
-from mainspring.server.core.schedule import Interval, OneTime, encode
+from mainspring.server.core.schedule import Interval, OneTime, Schedule
+from mainspring.server.core.schedule_text import encode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
 from mainspring.server.engine.context import OwnerContext
@@ -216,7 +217,7 @@ class EngineBench:
             task_id=task_id,
             handler=handler,
             payload=payload,
-            schedule=encode(schedule),
+            schedule=encode(Schedule(schedule)),
             definition_hash=bytes(16),
             scheduled_at=at,
             due_at=at,

@@ -13,7 +13,7 @@ NOW = 1_900_000_000_000_000
 LEAST, MOST = task_pb2.DELIVERY_MODE_AT_LEAST_ONCE, task_pb2.DELIVERY_MODE_AT_MOST_ONCE
 
 CRON = schedule_pb2.Schedule(
-    cron=schedule_pb2.CronSchedule(expression="0 9 * * *", time_zone="Europe/Berlin")
+    cron=schedule_pb2.CronSchedule(expressions=["0 9 * * *"], time_zone="Europe/Berlin")
 )
 AT = schedule_pb2.Schedule(at=Timestamp(seconds=int(datetime(2033, 1, 1, tzinfo=UTC).timestamp())))
 

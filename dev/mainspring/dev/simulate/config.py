@@ -9,8 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from mainspring.dev.simulate.keys import key, key_of
-from mainspring.server.core.cron_fields import parse_cron
-from mainspring.server.core.schedule import validate_cron
+from mainspring.server.core.new_schedule import validate_cron, validate_time_zone
 from mainspring.server.errors import InvalidField
 from mainspring.testing.expected import Cron as CheckersCron
 from mainspring.testing.expected import CronError
@@ -224,12 +223,12 @@ class Cron(Load):
         """See `Load.problems`."""
         for zone in self.zones:
             try:
-                validate_cron("* * * * *", zone)
+                validate_time_zone(zone)
             except InvalidField as error:
                 yield "zones", error.description
         for expression in self.expressions:
             try:
-                parse_cron(validate_cron(expression, "UTC").expression)
+                validate_cron([expression], "UTC")
                 CheckersCron.parse(expression)
             except InvalidField as error:
                 yield "expressions", f"{expression!r} {error.description}"

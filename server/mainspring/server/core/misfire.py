@@ -67,7 +67,7 @@ def plan_claim(schedule: Schedule, scheduled_at: int, now: int, *, grace_us: int
     """
     if scheduled_at > now:
         return ClaimPlan((), None, scheduled_at)
-    if isinstance(schedule, OneTime):
+    if isinstance(schedule.timing, OneTime):
         return ClaimPlan((scheduled_at,), None, None)
     fresh_at = now - grace_us
     skipped = 0

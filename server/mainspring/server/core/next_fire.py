@@ -43,8 +43,8 @@ def first_fire(schedule: Schedule, registered_at: int) -> int:
     Raises:
         InvalidField: field "schedule"; a recurring schedule has no fire any more before year 9999 ends.
     """
-    if isinstance(schedule, OneTime):
-        return schedule.at
+    if isinstance(schedule.timing, OneTime):
+        return schedule.timing.at
     fire = next_fire(schedule, registered_at)
     if fire is None:
         raise InvalidField("schedule", "has no fire time up to the end of year 9999")
@@ -82,21 +82,24 @@ def count_fires(schedule: Schedule, after_at: int, before_at: int) -> int:
     before_at = min(before_at, LAST_FIRE_AT + 1)
     if before_at - after_at <= 1:
         return 0
-    if isinstance(schedule, OneTime):
-        return int(after_at < schedule.at < before_at)
-    if isinstance(schedule, Interval):
-        return _intervals_before(schedule, before_at) - _intervals_before(schedule, after_at + 1)
+    timing = schedule.timing
+    if isinstance(timing, OneTime):
+        return int(after_at < timing.at < before_at)
+    if isinstance(timing, Interval):
+        return _intervals_before(timing, before_at) - _intervals_before(timing, after_at + 1)
+    assert isinstance(timing, Cron)
     low = max(after_at // SECOND_US + 1, FIRST_SECONDS)
     high = -(-before_at // SECOND_US)
-    return _count_cron(parse_cron(schedule.expression), time_zone(schedule.time_zone), low, high)
+    return _count_cron(parse_cron(timing.expressions[0]), time_zone(timing.time_zone), low, high)
 
 
 def last_fire(schedule: Schedule, after_at: int, before_at: int) -> int | None:
     """The last fire in (after_at, before_at), or None. At worst about 100 cold walks."""
     before_at = min(before_at, LAST_FIRE_AT + 1)
-    if isinstance(schedule, Interval):
-        fire = schedule.anchor_at + (_intervals_before(schedule, before_at) - 1) * schedule.every_us
-        return fire if fire >= schedule.anchor_at and fire > after_at else None
+    timing = schedule.timing
+    if isinstance(timing, Interval):
+        fire = timing.anchor_at + (_intervals_before(timing, before_at) - 1) * timing.every_us
+        return fire if fire >= timing.anchor_at and fire > after_at else None
     found = _next(schedule, after_at)
     if found is None or found >= before_at:
         return None
@@ -120,18 +123,20 @@ def last_fire(schedule: Schedule, after_at: int, before_at: int) -> int | None:
 
 
 def _next(schedule: Schedule, after_at: int) -> int | None:
-    if isinstance(schedule, Cron):
+    timing = schedule.timing
+    if isinstance(timing, Cron):
         second = max(after_at // SECOND_US, FIRST_SECONDS)
         if second >= LAST_SECONDS:
             return None
-        walls, zone = parse_cron(schedule.expression), time_zone(schedule.time_zone)
+        walls, zone = parse_cron(timing.expressions[0]), time_zone(timing.time_zone)
         follow = _next_elapsed if walls.wildcard_hour else _next_fixed
         found = follow(walls, zone, second)
         return found * SECOND_US if found is not None and found <= LAST_SECONDS else None
-    if isinstance(schedule, Interval):
-        fire = schedule.anchor_at + _intervals_before(schedule, after_at + 1) * schedule.every_us
+    if isinstance(timing, Interval):
+        fire = timing.anchor_at + _intervals_before(timing, after_at + 1) * timing.every_us
         return fire if fire <= LAST_FIRE_AT else None
-    return schedule.at if schedule.at > after_at else None
+    assert isinstance(timing, OneTime)
+    return timing.at if timing.at > after_at else None
 
 
 def _intervals_before(schedule: Interval, before_at: int) -> int:

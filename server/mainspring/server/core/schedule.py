@@ -1,23 +1,38 @@
-"""When a task runs: one time, by cron, or at an interval. Values, their stored text, and their validation.
+"""When a task runs, as values. `schedule_text` stores them, `new_schedule` checks those of callers.
 
-Instants are int microseconds UTC. The stored text is canonical JSON: equal schedules have equal texts, so texts can
-be compared and used as keys. A key that this version does not know is refused, never ignored: a schedule written
-by a newer version must not run with half its meaning.
+Instants are int microseconds UTC, local dates are "YYYY-MM-DD", times of day are seconds since local midnight.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import Final
+from dataclasses import dataclass
+from enum import IntEnum
 
-from mainspring.server.core.cron_fields import BadCronExpression, normalise_cron, parse_cron
-from mainspring.server.core.time_zone import UnknownTimeZone, time_zone
-from mainspring.server.errors import InvalidField, UnreadableSchedule
 
-MIN_INTERVAL_US: Final = 1_000_000
-"""The shortest interval, 1 s: below it the 10 s promise costs more than the runs do."""
+class GapPolicy(IntEnum):
+    """What becomes of a fixed wall time that the local clock leaves out. The numbers are the proto's."""
+
+    FIRE_AFTER = 1
+    """It fires at the first instant after the gap, once for all that the gap holds."""
+    SKIP = 2
+    """It does not fire."""
+
+
+class RepeatPolicy(IntEnum):
+    """What becomes of a fixed wall time that the local clock shows twice. The numbers are the proto's."""
+
+    FIRST = 1
+    LAST = 2
+    BOTH = 3
+
+
+class CalendarUnit(IntEnum):
+    """What a calendar interval counts. The numbers are the proto's."""
+
+    DAY = 1
+    WEEK = 2
+    """Weeks begin on Monday."""
+    MONTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +48,18 @@ class OneTime:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Runs at the wall times of a cron expression in a time zone. Make it with `validate_cron`.
+    """Runs at the wall times that any of its cron expressions names in a time zone.
 
     Attributes:
-        expression: in the dialect of `cron_fields`.
+        expressions: at least one, in the dialect of `cron_fields`.
         time_zone: an IANA name, such as "Europe/Berlin" or "UTC".
+        gap, repeat: what clock changes do to expressions with fixed hours.
     """
 
-    expression: str
+    expressions: tuple[str, ...]
     time_zone: str
+    gap: GapPolicy = GapPolicy.FIRE_AFTER
+    repeat: RepeatPolicy = RepeatPolicy.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Interval:
     """Runs at anchor_at + k * every_us for k = 0, 1, 2, ...
 
     Attributes:
-        every_us: microseconds between two runs, at least MIN_INTERVAL_US.
+        every_us: microseconds between two runs.
         anchor_at: fixes the phase, and is the first of the times.
     """
 
@@ -57,85 +75,75 @@ class Interval:
     anchor_at: int
 
 
-Schedule = OneTime | Cron | Interval
+@dataclass(frozen=True, slots=True)
+class CalendarInterval:
+    """Runs every so many days, weeks or months, at wall times of a time zone.
 
-_KINDS: Final[dict[str, type[OneTime] | type[Cron] | type[Interval]]] = {
-    "once": OneTime,
-    "cron": Cron,
-    "interval": Interval,
-}
-_KIND_OF: Final = {cls: kind for kind, cls in _KINDS.items()}
-
-
-def encode(schedule: Schedule) -> str:
-    """The canonical text of a schedule, as stored: compact JSON, keys sorted, ASCII."""
-    record: dict[str, str | int] = {f.name: getattr(schedule, f.name) for f in fields(schedule)}
-    record["kind"] = _KIND_OF[type(schedule)]
-    return json.dumps(record, sort_keys=True, separators=(",", ":"))
-
-
-@lru_cache(maxsize=65_536)
-def decode(text: str) -> Schedule:
-    """The schedule of a stored text. Equal texts give the same object while it is cached.
-
-    Cron expressions are not parsed here: a stored one was validated when it came in.
-
-    Raises:
-        UnreadableSchedule: not a text of `encode`, or one with keys or a kind that this version does not know.
+    Attributes:
+        every: how many units apart, at least 1.
+        unit: of the local calendar.
+        start_date: the day, week or month of this local date is one that counts; nothing lies on an earlier date.
+        weekdays: with WEEK, ISO numbers (Monday 1 to Sunday 7), ascending; else empty.
+        days_of_month: with MONTH, 1 to 31, or -1 (the last) to -31, ascending; else empty. A month without that
+            day is passed over.
+        times: seconds since midnight, ascending, at least one.
+        time_zone: an IANA name.
+        gap, repeat: what clock changes do to these times.
     """
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise UnreadableSchedule(f"a stored schedule is not JSON: {text[:200]!r}") from error
-    if not isinstance(record, dict):
-        raise UnreadableSchedule(f"a stored schedule is not an object: {text[:200]!r}")
-    kind = record.pop("kind", None)
-    cls = _KINDS.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise UnreadableSchedule(f"a stored schedule has a kind that this version does not know: {kind!r}")
-    expected = {f.name: str if f.type == "str" else int for f in fields(cls)}
-    if unknown := sorted(record.keys() - expected.keys()):
-        names = ", ".join(unknown)
-        raise UnreadableSchedule(
-            f"a stored {kind} schedule has keys that this version does not know: {names}"
-        )
-    for name, wanted in expected.items():
-        if type(record.get(name)) is not wanted:
-            raise UnreadableSchedule(f"a stored {kind} schedule has no {name} of type {wanted.__name__}")
-    return cls(**record)
+
+    every: int
+    unit: CalendarUnit
+    start_date: str
+    weekdays: tuple[int, ...]
+    days_of_month: tuple[int, ...]
+    times: tuple[int, ...]
+    time_zone: str
+    gap: GapPolicy = GapPolicy.FIRE_AFTER
+    repeat: RepeatPolicy = RepeatPolicy.FIRST
 
 
-def validate_cron(expression: str, zone: str) -> Cron:
-    """Check a cron schedule of a client, and normalise it.
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """Wall times that a recurring schedule leaves out.
 
-    Returns:
-        The schedule with blanks squeezed and names in upper case ("0 9 * * MON-FRI"); aliases stay aliases, in
-        lower case. Two spellings that differ in nothing else are equal.
-
-    Raises:
-        InvalidField: with field "expression" (outside the dialect of `cron_fields`, or never firing), or
-            "time_zone" (not a name in the installed tzdata).
+    Attributes:
+        dates: local dates, ascending.
+        expressions: cron expressions; one of 5 fields covers its minutes as a whole.
+        time_zone: of an interval's exclusions; "" with schedules that have a zone of their own.
     """
-    try:
-        normal = parse_cron(normalise_cron(expression)).expression
-    except BadCronExpression as error:
-        raise InvalidField("expression", str(error)) from error
-    try:
-        time_zone(zone)
-    except UnknownTimeZone as error:
-        raise InvalidField(
-            "time_zone",
-            f"{zone[:100]!r} is not a time zone; use an IANA name such as 'Europe/Berlin' or 'UTC'",
-        ) from error
-    return Cron(normal.lower() if normal.startswith("@") else normal, zone)
+
+    dates: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
+    time_zone: str = ""
 
 
-def validate_interval(every_us: int, anchor_at: int) -> Interval:
-    """Check an interval schedule of a client.
+Timing = OneTime | Cron | Interval | CalendarInterval
 
-    Raises:
-        InvalidField: with field "every", for less than MIN_INTERVAL_US.
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a task runs: a timing and its bounds. Everything but the jitter is for recurring timings only.
+
+    Attributes:
+        timing: the kind of schedule.
+        start_at: no scheduled time lies before it.
+        end_at: no scheduled time lies at or after it.
+        max_executions: the task completes after so many scheduled times, run or skipped. The claim counts them.
+        jitter_us: how far the due time may lie behind the scheduled time (`due_time`).
+        exclusions: what is left out.
     """
-    if every_us < MIN_INTERVAL_US:
-        raise InvalidField("every", "must be at least 1 s")
-    return Interval(every_us, anchor_at)
+
+    timing: Timing
+    start_at: int | None = None
+    end_at: int | None = None
+    max_executions: int | None = None
+    jitter_us: int = 0
+    exclusions: Exclusions | None = None
+
+    @property
+    def time_zone(self) -> str:
+        """The zone in which people read its times."""
+        timing = self.timing
+        if isinstance(timing, Cron | CalendarInterval):
+            return timing.time_zone
+        return (self.exclusions.time_zone if self.exclusions is not None else "") or "UTC"

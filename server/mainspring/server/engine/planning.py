@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
 from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimRun, DueTask
-from mainspring.server.core.schedule import decode
+from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.settings import EngineSettings
 
 MISFIRED = "misfired: nothing could run it at its time"

@@ -8,7 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mainspring.server.core.fence_token import fence_token
 from mainspring.server.core.model import DueTask, Execution, ExecutionRef, Task, TaskRef
-from mainspring.server.core.schedule import Cron, OneTime, decode
+from mainspring.server.core.schedule import Cron, Interval, OneTime
+from mainspring.server.core.schedule_text import decode
 from mainspring.server.dispatch.frames import (
     AttemptId,
     AttemptResult,
@@ -41,15 +42,15 @@ def _optional(at: int | None) -> Timestamp | None:
 
 def schedule_to_proto(text: str, target: task_pb2.Task) -> None:
     """Fills a task's schedule from its stored form."""
-    schedule = decode(text)
-    if isinstance(schedule, OneTime):
-        target.schedule.at.CopyFrom(timestamp(schedule.at))
-    elif isinstance(schedule, Cron):
-        target.schedule.cron.expression = schedule.expression
-        target.schedule.cron.time_zone = schedule.time_zone
-    else:
-        target.schedule.interval.every.FromMicroseconds(schedule.every_us)
-        target.schedule.interval.start_time.CopyFrom(timestamp(schedule.anchor_at))
+    timing = decode(text).timing
+    if isinstance(timing, OneTime):
+        target.schedule.at.CopyFrom(timestamp(timing.at))
+    elif isinstance(timing, Cron):
+        target.schedule.cron.expressions.extend(timing.expressions)
+        target.schedule.cron.time_zone = timing.time_zone
+    elif isinstance(timing, Interval):
+        target.schedule.interval.every.FromMicroseconds(timing.every_us)
+        target.schedule.start_time.CopyFrom(timestamp(timing.anchor_at))
 
 
 def task_to_proto(task: Task) -> task_pb2.Task:

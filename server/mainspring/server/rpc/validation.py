@@ -10,15 +10,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mainspring.server.core.model import Delivery, NewTask, TaskRef
+from mainspring.server.core.new_schedule import validate_cron, validate_interval
 from mainspring.server.core.next_fire import first_fire
-from mainspring.server.core.schedule import (
-    Interval,
-    OneTime,
-    Schedule,
-    encode,
-    validate_cron,
-    validate_interval,
-)
+from mainspring.server.core.schedule import Interval, OneTime, Schedule
+from mainspring.server.core.schedule_text import encode
 from mainspring.server.errors import FailedPrecondition, InvalidField, InvalidRequest
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.v1 import schedule_pb2, task_pb2
@@ -177,31 +172,27 @@ def _schedule(schedule: schedule_pb2.Schedule, now: int) -> tuple[Schedule, list
         at = instant(schedule.at, "at")
         if at < now - OLDEST_ONE_TIME_US:
             raise InvalidField("at", "is more than 24 hours in the past")
-        return OneTime(at), ["at", str(at)]
+        return Schedule(OneTime(at)), ["at", str(at)]
     if kind == "delay":
         delay_us = duration_us(schedule.delay, "delay")
-        return OneTime(now + delay_us), ["delay", str(delay_us)]
+        return Schedule(OneTime(now + delay_us)), ["delay", str(delay_us)]
     if kind == "cron":
         try:
-            cron = validate_cron(schedule.cron.expression, schedule.cron.time_zone or "UTC")
+            cron = validate_cron(schedule.cron.expressions, schedule.cron.time_zone or "UTC")
         except InvalidField as violation:
             raise violation.within("cron") from None
-        return cron, ["cron", cron.expression, cron.time_zone]
+        return Schedule(cron), ["cron", *cron.expressions, cron.time_zone]
     if kind == "interval":
         if not schedule.interval.HasField("every"):
             raise InvalidField("interval.every", "is required")
         every_us = duration_us(schedule.interval.every, "interval.every")
-        start = (
-            instant(schedule.interval.start_time, "interval.start_time")
-            if schedule.interval.HasField("start_time")
-            else None
-        )
+        start = instant(schedule.start_time, "start_time") if schedule.HasField("start_time") else None
         try:
             interval: Interval = validate_interval(every_us, now if start is None else start)
         except InvalidField as violation:
             raise violation.within("interval") from None
-        return interval, ["interval", str(every_us), "" if start is None else str(start)]
-    raise InvalidField("kind", "is required: set at, delay, cron or interval")
+        return Schedule(interval), ["interval", str(every_us), "" if start is None else str(start)]
+    raise InvalidField("kind", "is required: set at, delay, cron, interval or calendar_interval")
 
 
 def _definition_hash(handler: str, payload: bytes, words: list[str]) -> bytes:
