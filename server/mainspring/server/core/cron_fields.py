@@ -8,21 +8,24 @@ The dialect is that of vixie cron, with extensions:
     in each field           *  value  a-b  */n  a/n (from a to the end)  a-b/n  and lists of these with commas
     ranges                  may wrap: 22-2, FRI-MON, NOV-FEB
     names                   JAN-DEC, SUN-SAT in any case; 0 and 7 are Sunday
-    day-of-month            L the last day; 15W the working day nearest to the 15th; ? is *
+    day-of-month            L the last day; L-3 three days before it; LW the last working day (Monday to Friday);
+                            15W the working day nearest to the 15th within its month; ? is *
     day-of-week             5#2 or FRI#2 the second Friday; 5L or L5 the last Friday; ? is *
     day and weekday         if either *starts* with * (or is ?) both must match, otherwise one is enough
+    H                       replaced by values of the task before it comes here (`hashed_fields`)
 
-Refused, with the reason in the message: more than 256 characters, another number of fields, H and R, @reboot,
-L-3 and LW, a range of one value (5-5: croniter reads "every", cron reads "5"), and an expression that no date
-can match. croniter's parser turns fields into values; a grammar of our own stands before it, so that croniter's
-own additions and mistakes do not slip into stored schedules.
+Refused, with the reason in the message: more than 256 characters, another number of fields, R, @reboot, a range of
+one value (5-5: croniter reads "every", cron reads "5"), and an expression that no date can match. croniter's parser
+turns fields into values; a grammar of our own stands before it, so that croniter's own additions and mistakes do not
+slip into stored schedules. The days that it does not know or not in lists (L, L-n, LW, nW) never reach it.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from croniter import croniter
 
@@ -46,14 +49,24 @@ _MONTHS: Final = {
 }
 _WEEKDAYS: Final = {"SUN": 0, "MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 6}
 # fmt: on
-# name, lowest, highest, names of values; in the order of a six-field expression
-_FIELDS: Final[tuple[tuple[str, int, int, dict[str, int]], ...]] = (
-    ("second", 0, 59, {}),
-    ("minute", 0, 59, {}),
-    ("hour", 0, 23, {}),
-    ("day-of-month", 1, 31, {}),
-    ("month", 1, 12, _MONTHS),
-    ("day-of-week", 0, 7, _WEEKDAYS),
+
+
+class Field(NamedTuple):
+    """One field of an expression with seconds: its values run from `lowest` to `highest`."""
+
+    name: str
+    lowest: int
+    highest: int
+    value_names: dict[str, int]
+
+
+FIELDS: Final = (
+    Field("second", 0, 59, {}),
+    Field("minute", 0, 59, {}),
+    Field("hour", 0, 23, {}),
+    Field("day-of-month", 1, 31, {}),
+    Field("month", 1, 12, _MONTHS),
+    Field("day-of-week", 0, 7, _WEEKDAYS),
 )
 _DAY_OF_MONTH: Final = 3
 _DAY_OF_WEEK: Final = 5
@@ -61,7 +74,24 @@ _TOKEN: Final = re.compile(r"(?:\*|([A-Z]{3}|\d{1,2})(?:-([A-Z]{3}|\d{1,2}))?)(?
 _NEAREST: Final = re.compile(r"(\d{1,2})W")
 _NTH: Final = re.compile(r"([A-Z]{3}|\d)#([1-5])")
 _LAST_WEEKDAY: Final = re.compile(r"(?:([0-7])L|L([0-7]))")
-_HASHED: Final = re.compile(r"[HR](?:\(.*\))?(?:/.*)?")
+_FROM_END: Final = re.compile(r"L(?:-(\d{1,2}))?")
+_RANDOM: Final = re.compile(r"R(?:\(.*\))?(?:/.*)?")
+_HASHED: Final = re.compile(r"H(?:\(.*\))?(?:/.*)?")
+
+
+@dataclass(slots=True)
+class _SpecialDays:
+    """Days of the month that depend on its shape.
+
+    Attributes:
+        from_end: days before the last one; 0 is the last.
+        workdays: days whose nearest working day is meant.
+        last_workday: whether the last working day is meant.
+    """
+
+    from_end: set[int]
+    workdays: set[int]
+    last_workday: bool = False
 
 
 class BadCronExpression(ValueError):
@@ -76,22 +106,31 @@ def parse_cron(expression: str) -> CronWalls:
         BadCronExpression: not in the dialect, or no date can ever match.
     """
     normal = normalise_cron(expression)
+    fields = split_fields(normal)
+    special = _SpecialDays(set(), set())
+    words = [_checked(i, f, special) for i, f in enumerate(fields)]
+    return _build(normal, fields, words, special)
+
+
+def split_fields(normal: str) -> list[str]:
+    """The six fields of a normalised expression or alias, seconds first.
+
+    Raises:
+        BadCronExpression: an unknown alias, or another number of fields.
+    """
+    text = normal
     if normal.startswith("@"):
-        text = _ALIASES.get(normal)
-        if text is None:
+        text = _ALIASES.get(normal, "")
+        if not text:
             known = " ".join(_ALIASES).lower()
             raise BadCronExpression(f"{normal.lower()} is not supported; the aliases are {known}")
-    else:
-        text = normal
     fields = text.split(" ") if text else []
     if len(fields) not in (5, 6):
         raise BadCronExpression(
             "needs 5 fields (minute hour day-of-month month day-of-week) or 6 (seconds first), "
             f"not {len(fields)}"
         )
-    if len(fields) == 5:
-        fields.insert(0, "0")
-    return _build(normal, [_checked(i, f) for i, f in enumerate(fields)])
+    return ["0", *fields] if len(fields) == 5 else fields
 
 
 def normalise_cron(expression: str) -> str:
@@ -104,39 +143,57 @@ def normalise_cron(expression: str) -> str:
     return text
 
 
-def _checked(index: int, field: str) -> str:
-    """The field in the words of croniter's parser, after a check against the grammar of the dialect."""
-    name, _, _, _ = _FIELDS[index]
+def _checked(index: int, field: str, special: _SpecialDays) -> str:
+    """The field in the words of croniter's parser, after a check against the grammar of the dialect.
+
+    Days that depend on the shape of a month go to `special` instead; the field is empty when nothing else is left.
+    """
+    name = FIELDS[index].name
     if field == "?" and index in (_DAY_OF_MONTH, _DAY_OF_WEEK):
         return "*"
-    tokens = field.split(",")
+    words: list[str] = []
     plain = 0
-    for position, token in enumerate(tokens):
+    for token in field.split(","):
+        if _RANDOM.fullmatch(token):
+            raise BadCronExpression(
+                f"{name} {token!r}: R (a random value) is not supported; H is a fixed one for each task"
+            )
         if _HASHED.fullmatch(token):
-            raise BadCronExpression(f"{name} {token!r}: H and R (hashed and random values) are not supported")
-        if token == "L" and index == _DAY_OF_MONTH:
+            raise BadCronExpression(f"{name} {token!r}: H needs a task whose id gives it a value")
+        if index == _DAY_OF_MONTH and _take_special(token, special):
             continue
-        if (match := _NEAREST.fullmatch(token)) and index == _DAY_OF_MONTH:
-            if len(tokens) > 1:
-                raise BadCronExpression(f"{name} {field!r}: W stands for one day and cannot be in a list")
-            _value(index, match[1], token)
+        if index == _DAY_OF_WEEK and (match := _NTH.fullmatch(token)):
+            words.append(f"{_value(index, match[1], token) % 7}#{match[2]}")
             continue
-        if (match := _NTH.fullmatch(token)) and index == _DAY_OF_WEEK:
-            tokens[position] = f"{_value(index, match[1], token) % 7}#{match[2]}"
+        if index == _DAY_OF_WEEK and (match := _LAST_WEEKDAY.fullmatch(token)):
+            words.append(f"L{int(match[1] or match[2]) % 7}")
             continue
-        if (match := _LAST_WEEKDAY.fullmatch(token)) and index == _DAY_OF_WEEK:
-            tokens[position] = f"L{int(match[1] or match[2]) % 7}"
-            continue
-        _check_range(index, token)
+        check_range(index, token)
+        words.append(token)
         plain += 1
-    if index == _DAY_OF_WEEK and 0 < plain < len(tokens):
+    if index == _DAY_OF_WEEK and 0 < plain < len(words):
         raise BadCronExpression(f"{name} {field!r} mixes plain weekdays with # or L")
-    return ",".join(tokens)
+    return ",".join(words)
 
 
-def _check_range(index: int, token: str) -> None:
-    """Refuse a token that is not `*`, a value or a range with an optional step."""
-    name = _FIELDS[index][0]
+def _take_special(token: str, special: _SpecialDays) -> bool:
+    if token == "LW":
+        special.last_workday = True
+    elif match := _FROM_END.fullmatch(token):
+        before = int(match[1] or 0)
+        if match[1] and not 1 <= before <= 30:
+            raise BadCronExpression(f"day-of-month {token!r} is out of range L-1 to L-30")
+        special.from_end.add(before)
+    elif match := _NEAREST.fullmatch(token):
+        special.workdays.add(_value(_DAY_OF_MONTH, match[1], token))
+    else:
+        return False
+    return True
+
+
+def check_range(index: int, token: str) -> None:
+    """Refuse (BadCronExpression) a token that is not `*`, a value or a range with an optional step."""
+    name = FIELDS[index].name
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise BadCronExpression(f"{name} {token!r} is not understood")
@@ -155,7 +212,7 @@ def _check_range(index: int, token: str) -> None:
 
 
 def _value(index: int, text: str, token: str) -> int:
-    name, low, high, names = _FIELDS[index]
+    name, low, high, names = FIELDS[index]
     value = names.get(text) if text.isalpha() else int(text)
     if value is None:
         raise BadCronExpression(f"{name} {token!r} is not understood")
@@ -164,17 +221,18 @@ def _value(index: int, text: str, token: str) -> int:
     return value
 
 
-def _build(normal: str, fields: list[str]) -> CronWalls:
+def _build(normal: str, fields: list[str], words: list[str], special: _SpecialDays) -> CronWalls:
     try:
-        parsed = croniter(" ".join(fields), start_time=0.0, second_at_beginning=True)
+        text = " ".join(word or "*" for word in words)
+        parsed = croniter(text, start_time=0.0, second_at_beginning=True)
     except Exception as error:  # croniter also lets KeyError, TypeError and IndexError out
         raise BadCronExpression(f"is not understood ({error})") from error
     minutes, hours, days, months, weekdays, seconds = parsed.expanded
-    hour_field, day_field, weekday_field = fields[2], fields[3], fields[5]
-    both = day_field.startswith("*") or weekday_field.startswith("*")
-    nearest, nth = parsed.nearest_weekday, parsed.nth_weekday_of_month
+    hour_field, day_field, weekday_field = fields[2], fields[_DAY_OF_MONTH], fields[_DAY_OF_WEEK]
+    both = is_wildcard(day_field) or is_wildcard(weekday_field)
+    plain_days = sum(1 << d for d in _values(days, 1, 31)) if words[_DAY_OF_MONTH] else 0
     shapes = tuple(
-        _matching_days(weekday, length, days, nearest, weekdays, nth, both)
+        _matching_days(weekday, length, plain_days, special, weekdays, parsed.nth_weekday_of_month, both)
         for weekday in range(7)
         for length in (28, 29, 30, 31)
     )
@@ -194,7 +252,7 @@ def _build(normal: str, fields: list[str]) -> CronWalls:
     )
     return CronWalls(
         expression=normal,
-        wildcard_hour=hour_field.startswith("*"),
+        wildcard_hour=is_wildcard(hour_field),
         seconds=second_values,
         minutes=minute_values,
         hours=hour_values,
@@ -206,28 +264,36 @@ def _build(normal: str, fields: list[str]) -> CronWalls:
     )
 
 
+def is_wildcard(field: str) -> bool:
+    """Whether a field is `?` or begins with `*`, which makes days and weekdays combine, and hours follow elapsed time."""
+    return field == "?" or field.startswith("*")
+
+
 def _values(parsed: list[int | str], low: int, high: int) -> tuple[int, ...]:
     """croniter's list of one field, with its wildcard spelt out."""
     if "*" in parsed:
         return tuple(range(low, high + 1))
-    return tuple(sorted(int(value) for value in parsed if value != "l"))
+    return tuple(sorted(int(value) for value in parsed))
 
 
 def _matching_days(
     first_weekday: int,
     length: int,
-    days: list[int | str],
-    nearest: set[int],
+    plain_days: int,
+    special: _SpecialDays,
     weekdays: list[int | str],
     nth: dict[int, set[int | str]],
     both: bool,
 ) -> int:
     """The matching days of a month of one shape, as bits. `first_weekday` counts from Monday = 0."""
     every = (1 << (length + 1)) - 2
-    if nearest:
-        by_date = sum(1 << d for d in {_nearest_workday(d, first_weekday, length) for d in nearest})
-    else:
-        by_date = sum(1 << d for d in _values(days, 1, 31)) | ((1 << length) if "l" in days else 0)
+    by_date = plain_days
+    for before in special.from_end:
+        by_date |= 1 << max(0, length - before)
+    for day in special.workdays:
+        by_date |= 1 << _nearest_workday(day, first_weekday, length)
+    if special.last_workday:
+        by_date |= 1 << _nearest_workday(length, first_weekday, length)
     by_weekday = 0
     for day in range(1, length + 1):
         weekday = (first_weekday + day) % 7  # as cron counts: Sunday = 0
@@ -241,7 +307,10 @@ def _matching_days(
 
 
 def _nearest_workday(day: int, first_weekday: int, length: int) -> int:
-    """The working day nearest to `day` within its month; a day behind the end counts as the last."""
+    """The working day nearest to `day` within its month; a day behind the end counts as the last.
+
+    For the last day it is the last working day of the month: that lies before it or is it.
+    """
     day = min(day, length)
     weekday = (first_weekday + day - 1) % 7
     if weekday == 5:

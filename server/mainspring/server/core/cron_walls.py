@@ -17,13 +17,13 @@ _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 _LAST_DAY: Final = date.max.toordinal() - _UNIX_DAY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CronWalls:
-    """The wall times of one cron expression, as sets of values of each field.
+    """The wall times of one cron expression, as sets of values of each field. Compared by identity.
 
     Attributes:
         expression: the normalised text: upper case, single blanks, aliases as they are.
-        wildcard_hour: the hour field starts with `*`; `next_fire` treats those apart when clocks change.
+        wildcard_hour: the hour field starts with `*`; `wall_fires` treats those apart when clocks change.
         seconds, minutes, hours: sorted values, at least one each.
         months: months 1-12 as bits.
         days: matching days of a month as bits 1-31, for each of 28 month shapes: weekday of the 1st (Monday 0)
@@ -44,30 +44,32 @@ class CronWalls:
     hour_from: bytes
 
     def next_wall(self, after: int) -> int | None:
-        """The first matching wall strictly after `after`, or None up to the end of year 9999.
+        """The first matching wall strictly after `after`, or None up to the end of year 9999."""
+        day, second = divmod(after + 1, _DAY)
+        found = self.next_day(day)
+        if found == day:
+            time = self._next_time(second)
+            if time is not None:
+                return day * _DAY + time
+            found = self.next_day(day + 1)
+        if found is None:
+            return None
+        return found * _DAY + self.hours[0] * 3600 + self.minutes[0] * 60 + self.seconds[0]
+
+    def next_day(self, day: int) -> int | None:
+        """The first matching day that is not before `day`, as days since 1970, or None up to the end of year 9999.
 
         Never walks more than 4,801 months: matching days repeat after 400 years.
         """
-        day, second = divmod(after + 1, _DAY)
         if not -_UNIX_DAY < day <= _LAST_DAY:
             return None
         civil = date.fromordinal(day + _UNIX_DAY)
         year, month, day_of_month = civil.year, civil.month, civil.day
         first = day - day_of_month
-        mask = self._days_of(year, month, first)
-        if mask >> day_of_month & 1:
-            time = self._next_time(second)
-            if time is not None:
-                return day * _DAY + time
-        mask &= -2 << day_of_month
+        mask = self._days_of(year, month, first) & -1 << day_of_month
         for _ in range(4_801):
             if mask:
-                return (
-                    (first + (mask & -mask).bit_length() - 1) * _DAY
-                    + self.hours[0] * 3600
-                    + self.minutes[0] * 60
-                    + self.seconds[0]
-                )
+                return first + (mask & -mask).bit_length() - 1
             month += 1
             if month == 13:
                 month, year = 1, year + 1
@@ -77,6 +79,11 @@ class CronWalls:
                 first = date(year, month, 1).toordinal() - _UNIX_DAY - 1
                 mask = self._days_of(year, month, first)
         return None
+
+    def has_day(self, civil: date) -> bool:
+        """Whether a local date matches."""
+        first = civil.toordinal() - _UNIX_DAY - civil.day
+        return bool(self._days_of(civil.year, civil.month, first) >> civil.day & 1)
 
     def count_walls(self, start: int, end: int) -> int:
         """How many walls match in [start, end). Costs a step a month, however many match."""
