@@ -1,0 +1,234 @@
+"""Clock change policies, several expressions, exclusions and calendar intervals, against a walk over all minutes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise, product
+
+import pytest
+from unit.core.test_next_fire import DAY, US, Matcher, at, package_zone
+
+from mainspring.server.core.next_fire import count_fires, fires_between, last_fire, next_fire
+from mainspring.server.core.schedule import (
+    CalendarInterval,
+    CalendarUnit,
+    Cron,
+    Exclusions,
+    GapPolicy,
+    Interval,
+    RepeatPolicy,
+    Schedule,
+)
+
+MINUTE = timedelta(minutes=1)
+NIGHTS = [
+    ("Europe/Berlin", (2026, 3, 29)),
+    ("Europe/Berlin", (2026, 10, 25)),
+    ("Australia/Lord_Howe", (2026, 4, 5)),
+    ("Australia/Lord_Howe", (2026, 10, 4)),
+    ("America/Santiago", (2026, 4, 5)),
+    ("America/Nuuk", (2027, 3, 28)),
+    ("America/Nuuk", (2027, 10, 31)),
+    ("Antarctica/Troll", (2026, 10, 25)),
+    ("Pacific/Apia", (2011, 12, 30)),
+]
+
+
+@cache
+def minutes(zone: str, after_at: int, until_at: int) -> list[tuple[int, datetime, datetime]]:
+    """Each minute UTC from two days before: its instant, and the wall times a minute before and at it."""
+    info = package_zone(zone)
+    begin = datetime.fromtimestamp(after_at // US, UTC) - timedelta(days=2)
+    instants = [begin + n * MINUTE for n in range((until_at - after_at) // US // 60 + 3 * 1440)]
+    walls = [moment.astimezone(info).replace(tzinfo=None) for moment in instants]
+    return [
+        (round(moment.timestamp()) * US, shown, wall)
+        for moment, (shown, wall) in zip(instants[1:], pairwise(walls), strict=True)
+    ]
+
+
+@dataclass
+class Walked:
+    """What every minute of a stretch was found to be."""
+
+    elapsed: set[int]
+    after_gaps: set[int]
+    passes: dict[datetime, list[int]]
+
+    def fires(self, gap: GapPolicy, repeat: RepeatPolicy, after_at: int, until_at: int) -> list[int]:
+        """The fires in (after_at, until_at] under a policy."""
+        found = self.elapsed | (self.after_gaps if gap is GapPolicy.FIRE_AFTER else set())
+        for times in self.passes.values():
+            chosen = {RepeatPolicy.FIRST: times[:1], RepeatPolicy.LAST: times[-1:], RepeatPolicy.BOTH: times}
+            found.update(chosen[repeat])
+        return sorted(fire for fire in found if after_at < fire <= until_at)
+
+
+def walk(
+    expressions: tuple[str, ...], exclusions: Exclusions | None, zone: str, after_at: int, until_at: int
+) -> Walked:
+    """Looks at every minute UTC and every minute in a gap."""
+    parts = [Matcher(e) for e in expressions]
+    without = [Matcher(e) for e in exclusions.expressions] if exclusions else []
+    dates = exclusions.dates if exclusions else ()
+
+    def matches(wall: datetime, wildcard_hour: bool) -> bool:
+        return (
+            any(part.wildcard_hour == wildcard_hour and part(wall) for part in parts)
+            and not any(part(wall) for part in without)
+            and wall.date().isoformat() not in dates
+        )
+
+    walked = Walked(set(), set(), {})
+    for instant, shown, wall in minutes(zone, after_at, until_at):
+        if matches(wall, True):
+            walked.elapsed.add(instant)
+        if matches(wall, False):
+            walked.passes.setdefault(wall, []).append(instant)
+        if MINUTE < wall - shown < timedelta(days=1):
+            missing = [shown + n * MINUTE for n in range(1, (wall - shown) // MINUTE)]
+            if any(matches(m, False) for m in missing):
+                walked.after_gaps.add(instant)
+    return walked
+
+
+def check(schedule: Schedule, expected: list[int], after_at: int, until_at: int) -> None:
+    assert list(fires_between(schedule, after_at, until_at, 100_000)) == expected
+    rng = random.Random(repr(schedule))
+    for _ in range(12):
+        low = rng.randrange(after_at, until_at)
+        high = rng.randrange(low, until_at)
+        later = [t for t in expected if low < t]
+        if later:
+            assert next_fire(schedule, low) == later[0]
+        between = [t for t in later if t < high]
+        assert count_fires(schedule, low, high) == len(between)
+        assert last_fire(schedule, low, high) == (between[-1] if between else None)
+
+
+CRONS: list[tuple[tuple[str, ...], Exclusions | None]] = [
+    (("30 2 * * *",), None),
+    (("*/20 0-4,23 * * *",), None),
+    (("30 1,2 * * *", "0,45 * * * *"), None),
+    (("0,30 1-3 * * *", "15 2 * * 0", "30 */2 * * *"), None),
+    (("*/15 * * * *",), Exclusions(expressions=("* 2 * * *",))),
+    (("*/10 1-23 * * *", "5 * * * *"), Exclusions(expressions=("0-20 1-3 * * *", "30 3 * * 0"))),
+    (("0,30 * * * *", "10 2,23 * * *"), Exclusions(("2026-03-29", "2026-10-25", "2011-12-31", "2027-03-27"))),
+]
+
+
+@pytest.mark.parametrize(("zone", "day"), NIGHTS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(("expressions", "exclusions"), CRONS, ids=[" + ".join(c[0]) for c in CRONS])
+def test_every_policy_agrees_with_the_walk(
+    zone: str, day: tuple[int, int, int], expressions: tuple[str, ...], exclusions: Exclusions | None
+) -> None:
+    after_at, until_at = at(*day) - 2 * DAY * US, at(*day) + 2 * DAY * US
+    walked = walk(expressions, exclusions, zone, after_at, until_at)
+    for gap, repeat in product(GapPolicy, RepeatPolicy):
+        schedule = Schedule(Cron(expressions, zone, gap, repeat), exclusions=exclusions)
+        check(schedule, walked.fires(gap, repeat, after_at, until_at), after_at, until_at)
+
+
+def test_seconds_are_excluded_one_by_one() -> None:
+    begin = at(2026, 1, 1)
+    schedule = Schedule(
+        Cron(("*/20 * * * * *",), "UTC"), exclusions=Exclusions(expressions=("20 * * * * *",))
+    )
+    assert [t - begin for t in fires_between(schedule, begin, begin + 120 * US, 9)] == [
+        40 * US,
+        60 * US,
+        100 * US,
+        120 * US,
+    ]
+    whole_minutes = Schedule(
+        Cron(("*/20 * * * * *",), "UTC"), exclusions=Exclusions(expressions=("*/2 * * * *",))
+    )
+    assert [t - begin for t in fires_between(whole_minutes, begin, begin + 240 * US, 9)] == [
+        60 * US,
+        80 * US,
+        100 * US,
+        180 * US,
+        200 * US,
+        220 * US,
+    ]
+
+
+def calendar_days(calendar: CalendarInterval, until: datetime) -> Iterator[datetime]:
+    """The local days of a calendar interval, one by one."""
+    start = datetime.fromisoformat(calendar.start_date)
+    monday = start - timedelta(days=start.weekday())
+    day = start
+    while day < until:
+        if calendar.unit is CalendarUnit.DAY:
+            units, named = (day - start).days, True
+        elif calendar.unit is CalendarUnit.WEEK:
+            units, named = (day - monday).days // 7, day.isoweekday() in calendar.weekdays
+        else:
+            units = day.year * 12 + day.month - start.year * 12 - start.month
+            length = ((day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)).day
+            named = day.day in calendar.days_of_month or day.day - length - 1 in calendar.days_of_month
+        if units % calendar.every == 0 and named:
+            yield day
+        day += timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("every", "unit", "weekdays", "days"),
+    [
+        (1, CalendarUnit.DAY, (), ()),
+        (3, CalendarUnit.DAY, (), ()),
+        (2, CalendarUnit.WEEK, (1,), ()),
+        (3, CalendarUnit.WEEK, (2, 6, 7), ()),
+        (1, CalendarUnit.MONTH, (), (31,)),
+        (5, CalendarUnit.MONTH, (), (-31, -1, 1, 15)),
+        (12, CalendarUnit.MONTH, (), (29,)),
+    ],
+)
+def test_calendar_intervals(
+    every: int, unit: CalendarUnit, weekdays: tuple[int, ...], days: tuple[int, ...]
+) -> None:
+    for start_date in ("2024-02-28", "2026-01-01", "2025-12-31"):
+        calendar = CalendarInterval(every, unit, start_date, weekdays, days, (30_600, 86_399), "Asia/Tokyo")
+        expected = [
+            round((day - timedelta(hours=9)).replace(tzinfo=UTC).timestamp() + time) * US
+            for day in calendar_days(calendar, datetime.fromisoformat("2030-01-01"))
+            for time in calendar.times
+        ]
+        schedule = Schedule(calendar)
+        after_at, until_at = at(2020, 1, 1), at(2029, 12, 31, 12)
+        check(schedule, [t for t in expected if t <= until_at], after_at, until_at)
+
+
+def test_an_interval_leaves_out_what_is_excluded() -> None:
+    begin = at(2026, 10, 23)
+    exclusions = Exclusions(("2026-10-24",), ("* 2-3 * * *", "5-9 * * * *"), "Europe/Berlin")
+    info = package_zone("Europe/Berlin")
+    for every_us in (90 * US, 7 * 60 * US + 500_000, 3_600 * US):
+        schedule = Schedule(Interval(every_us, begin + 1), exclusions=exclusions)
+        expected = []
+        for time in range(begin + 1, begin + 4 * DAY * US, every_us):
+            wall = datetime.fromtimestamp(time / US, info)
+            if wall.day != 24 and wall.hour not in (2, 3) and wall.minute not in (5, 6, 7, 8, 9):
+                expected.append(time)
+        check(schedule, expected, begin, begin + 4 * DAY * US - 1)
+
+
+def test_start_and_end_bound_every_kind() -> None:
+    begin = at(2026, 1, 1)
+    for timing in (Cron(("*/5 * * * *",), "UTC"), Interval(300 * US, begin)):
+        schedule = Schedule(timing, start_at=begin + 600 * US, end_at=begin + 1_500 * US)
+        inside = [begin + 600 * US, begin + 900 * US, begin + 1_200 * US]
+        check(schedule, inside, begin - DAY * US, begin + DAY * US)
+        assert next_fire(schedule, inside[-1]) is None
+
+
+def test_what_exclusions_leave_nothing_of_has_no_fire() -> None:
+    every_minute = Schedule(Cron(("* * * * *",), "UTC"), exclusions=Exclusions(expressions=("* * * * *",)))
+    assert next_fire(every_minute, at(2026, 1, 1)) is None
+    assert count_fires(every_minute, at(2026, 1, 1), at(2026, 2, 1)) == 0
+    hourly = Schedule(Interval(3_600 * US, at(2026, 1, 1)), exclusions=Exclusions(expressions=("0 * * * *",)))
+    assert next_fire(hourly, at(2026, 1, 1)) is None
