@@ -16,7 +16,7 @@ from mainspring.dev.virtual_clock_mover import (
 )
 from mainspring.server.errors import FailedPrecondition, InvalidField, ResourceExhausted
 from mainspring.server.rpc.convert import timestamp
-from mainspring.server.rpc.validation import LARGEST_AT, instant
+from mainspring.server.rpc.instants import LARGEST_AT, instant
 from mainspring.v1 import dev_service_pb2 as pb
 from mainspring.v1 import dev_service_pb2_grpc
 

@@ -92,6 +92,19 @@ BAD_TASKS = {
     ),
     "interval under 1 s": (task(schedule=every(nanos=999_999_999)), "task.schedule.interval.every"),
     "negative interval": (task(schedule=every(seconds=-5)), "task.schedule.interval.every"),
+    "one time with an end": (
+        task(schedule=schedule_pb2.Schedule(delay=Duration(seconds=1), end_time=timestamp(NOW))),
+        "task.schedule.end_time",
+    ),
+    "nothing left of it": (
+        task(
+            schedule=schedule_pb2.Schedule(
+                cron=schedule_pb2.CronSchedule(expressions=["0 9 * * *"]),
+                exclusions=schedule_pb2.Exclusions(expressions=["* 9 * * *"]),
+            )
+        ),
+        "task.schedule",
+    ),
     "no interval": (
         task(schedule=schedule_pb2.Schedule(interval=schedule_pb2.IntervalSchedule())),
         "task.schedule.interval.every",

@@ -12,6 +12,7 @@ from mainspring.server.persistence.store import HandoverCursor, Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import handover_to_proto, timestamp
 from mainspring.server.rpc.drainer import Drainer
+from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.shard_manager.membership import Membership
 from mainspring.v1 import admin_service_pb2 as pb
@@ -99,7 +100,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """See the proto."""
         since_at = None
         if request.HasField("since_time"):
-            since_at = validation.instant(request.since_time, "since_time")
+            since_at = instant(request.since_time, "since_time")
         limit = validation.page_size(request.page_size)
         scope = f"handovers/{request.node_id}/{since_at}"
         position = decode_token(scope, request.page_token)

@@ -11,6 +11,7 @@ from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import execution_to_proto
+from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
@@ -28,10 +29,8 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> execution_service_pb2.ListExecutionsResponse:
         """See the proto."""
         namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
-        start_at = (
-            validation.instant(request.start_time, "start_time") if request.HasField("start_time") else None
-        )
-        end_at = validation.instant(request.end_time, "end_time") if request.HasField("end_time") else None
+        start_at = instant(request.start_time, "start_time") if request.HasField("start_time") else None
+        end_at = instant(request.end_time, "end_time") if request.HasField("end_time") else None
         if start_at is not None and end_at is not None and start_at > end_at:
             raise InvalidField("end_time", "lies before start_time")
         limit = validation.page_size(request.page_size)
@@ -73,7 +72,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         task_id = validation.name(request.task_id, "task_id")
         scheduled_at = None
         if request.HasField("scheduled_time"):
-            scheduled_at = validation.instant(request.scheduled_time, "scheduled_time")
+            scheduled_at = instant(request.scheduled_time, "scheduled_time")
         ref = validation.task_ref(namespace, task_id, self._store.partition_count)
         execution = await self._store.get_execution(ref, scheduled_at)
         if execution is None:
