@@ -188,6 +188,10 @@ handovers: install ## Nodes join, drain and stop at 300 tasks a second: how long
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.handovers
 
+.PHONY: bench-cron
+bench-cron: install-dev ## What a fire time costs: parse, walk, remember, count
+	@$(PY) tests/benchmarks/bench_cron.py
+
 ##@ Packaging
 
 .PHONY: build

@@ -17,8 +17,13 @@ from mainspring.server.core.schedule import CalendarUnit
 _DAY: Final = 86_400
 _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 _LAST_DAY: Final = date.max.toordinal() - _UNIX_DAY
-MOST_EMPTY_DAYS: Final = 4_000
-"""So many days in a row, each named by an expression and emptied by exclusions, and nothing more is looked for."""
+MOST_EMPTY_DAYS: Final = 3_000
+"""So many days in a row, each named by an expression and emptied by exclusions, and nothing more is looked for.
+
+More than the eight years between two leap days around a century.
+"""
+_MOST_EMPTY_PERIODS: Final = 400
+"""The days of a month repeat after so many years: periods without a day for so long never have one."""
 
 
 class WallSet(Protocol):
@@ -145,7 +150,7 @@ class CompoundWalls:
 
     def _next_day(self, day: int) -> int | None:
         """The first day that is not before `day`, that an expression names and that lies in a counted period."""
-        while True:
+        for _ in range(_MOST_EMPTY_PERIODS + 1):
             if self._periods is not None:
                 counted = self._periods.next_day(day)
                 if counted is None:
@@ -155,6 +160,7 @@ class CompoundWalls:
             if found is None or found == day or self._periods is None:
                 return found
             day = found
+        return None
 
     def _bits_of(self, day: int) -> tuple[int, int]:
         """The walls of a day as bits, and how many."""

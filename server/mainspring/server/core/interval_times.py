@@ -17,8 +17,9 @@ from mainspring.server.core.wall_fires import WallFires, excluded_days, excluded
 
 _SECOND_US: Final = 1_000_000
 _EVERY_SECOND: Final = "* * * * * *"
-MOST_EXCLUDED_RUNS: Final = 2_000
-"""So many excluded stretches in a row that each hold the next time, and nothing more is looked for."""
+MOST_EXCLUDED_RUNS: Final = 5_000
+"""So many excluded stretches in a row that each hold the next time, and nothing more is looked for: half a year when
+each time of an hourly interval has a stretch of its own."""
 
 
 def next_time(timing: Interval, exclusions: Exclusions | None, low: int, high: int) -> int | None:
