@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise, product
@@ -232,3 +232,11 @@ def test_what_exclusions_leave_nothing_of_has_no_fire() -> None:
     assert count_fires(every_minute, at(2026, 1, 1), at(2026, 2, 1)) == 0
     hourly = Schedule(Interval(3_600 * US, at(2026, 1, 1)), exclusions=Exclusions(expressions=("0 * * * *",)))
     assert next_fire(hourly, at(2026, 1, 1)) is None
+
+
+def test_what_only_ever_lies_in_gaps_has_no_fire() -> None:
+    timing = Cron(("30 2 * 3 0L",), "Europe/Berlin", GapPolicy.SKIP)
+    assert next_fire(Schedule(timing), at(2030, 1, 1)) is None
+    assert next_fire(Schedule(replace(timing, gap=GapPolicy.FIRE_AFTER)), at(2030, 1, 1)) == at(
+        2030, 3, 31, 1
+    )

@@ -39,6 +39,10 @@ from mainspring.server.core.schedule import (
 from mainspring.server.core.time_zone import DAY, LAST_SECONDS, TimeZone, time_zone
 
 _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
+_MOST_GAPS: Final = 400
+"""So many gaps in a row that swallow the next wall time, and nothing more is looked for: "30 2 * 3 0L" where the clock
+is put forward on just that Sunday, every year.
+"""
 _CRON_WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -196,7 +200,10 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 def _next_fixed(walls: WallSet, zone: TimeZone, after: int, *, is_last: bool, makes_up: bool) -> int | None:
     """The next fire of fixed walls, of which repeated ones fire once and those in a gap perhaps at its end."""
     from_wall = _walls_to_come(zone, after) if is_last else _walls_seen(zone, after)
-    while (wall := walls.next_wall(from_wall - 1)) is not None:
+    for _ in range(_MOST_GAPS):
+        wall = walls.next_wall(from_wall - 1)
+        if wall is None:
+            return None
         first, second = zone.offsets_of_wall(wall)
         if first >= second:
             return wall - (second if is_last else first)
