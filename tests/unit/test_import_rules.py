@@ -54,6 +54,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (M, (M, "structlog")),
     (f"{S}.core.cron_fields", (*CORE, "croniter")),
     (f"{S}.core.next_fire", (*CORE, "croniter")),
+    (f"{S}.core.time_zone", (*CORE, "tzdata")),
     (f"{S}.core", CORE),
     (f"{S}.errors", ()),
     (f"{S}.clock", (*CORE, "structlog")),

@@ -17,6 +17,13 @@ from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import tzdata
+
+DATABASE_RELEASE: Final[str] = tzdata.IANA_VERSION
+"""The release of the IANA time zone database that is computed with, such as "2026f"."""
+
+DATABASE_YEAR: Final = int(DATABASE_RELEASE[:4])
+
 DAY: Final = 86_400
 """Seconds in a day."""
 
