@@ -165,7 +165,7 @@ class _LocalClock:
     def _left_out(
         self, walls: _LookAhead, low: int, fire: int, *, is_elapsed: bool
     ) -> Iterator[ClockChangeNote]:
-        """For walls in gaps in (low, fire]. All walls of the set between the two fires lie in gaps and repeats."""
+        """For walls in gaps in (low, fire]. All walls of the set between those of the two fires lie in gaps and repeats."""
         last = fire + self._zone.offset_at(fire)
         wall = walls.next_wall(low + self._zone.offset_at(low))
         while wall is not None and wall <= last:
@@ -174,12 +174,12 @@ class _LocalClock:
                 return
             at = self._zone.change_between(wall - max(before, after), wall - min(before, after))
             change = ClockChange(at, before, after)
-            if change.is_gap and low < at <= fire:
+            if change.is_gap:
                 count = walls.count_in(change)
                 it = "it" if count == 1 else "they"
                 if is_elapsed:
                     effect, outcome = ClockChangeEffect.LEFT_OUT, "the schedule follows elapsed time"
-                elif at == fire and self._gap is GapPolicy.FIRE_AFTER and after - before < DAY:
+                elif self._gap is GapPolicy.FIRE_AFTER and after - before < DAY:
                     outcome = f"{it} fire{'s' if count == 1 else ' once,'} at {_reached(change)}"
                     effect = ClockChangeEffect.MOVED
                 else:
