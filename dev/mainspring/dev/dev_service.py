@@ -15,8 +15,7 @@ from mainspring.dev.virtual_clock_mover import (
     TimeMover,
 )
 from mainspring.server.errors import FailedPrecondition, InvalidField, ResourceExhausted
-from mainspring.server.rpc.convert import timestamp
-from mainspring.server.rpc.instants import LARGEST_AT, instant
+from mainspring.server.rpc.instants import LARGEST_AT, instant, timestamp
 from mainspring.v1 import dev_service_pb2 as pb
 from mainspring.v1 import dev_service_pb2_grpc
 

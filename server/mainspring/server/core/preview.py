@@ -20,7 +20,7 @@ from typing import Final
 from mainspring.server.core.clock_changes import ClockChange
 from mainspring.server.core.compound_walls import WallSet
 from mainspring.server.core.due_time import due_at
-from mainspring.server.core.next_fire import next_fire
+from mainspring.server.core.next_fire import LAST_FIRE_AT, fires_between, next_fire
 from mainspring.server.core.plain_english import time_of_day
 from mainspring.server.core.schedule import CalendarInterval, Cron, GapPolicy, RepeatPolicy, Schedule
 from mainspring.server.core.time_zone import DAY, time_zone
@@ -102,7 +102,14 @@ def upcoming_fires(
         yield UpcomingFire(scheduled_at, due, clock.local_time(scheduled_at), tuple(notes))
         already += 1
         before_at = scheduled_at
-        scheduled_at = next_fire(schedule, scheduled_at)
+        scheduled_at = _following(schedule, scheduled_at)
+
+
+def _following(schedule: Schedule, fire_at: int) -> int | None:
+    """The next fire; where tasks do not share their times, the memory of `next_fire` is spared."""
+    if isinstance(schedule.timing, Cron | CalendarInterval):
+        return next_fire(schedule, fire_at)
+    return next(fires_between(schedule, fire_at, LAST_FIRE_AT, 1), None)
 
 
 class _LookAhead:

@@ -10,9 +10,9 @@ from mainspring.server.clock import Clock
 from mainspring.server.engine.engine import Engine
 from mainspring.server.persistence.store import HandoverCursor, Store
 from mainspring.server.rpc import validation
-from mainspring.server.rpc.convert import handover_to_proto, timestamp
+from mainspring.server.rpc.convert import handover_to_proto
 from mainspring.server.rpc.drainer import Drainer
-from mainspring.server.rpc.instants import instant
+from mainspring.server.rpc.instants import instant, timestamp
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.shard_manager.membership import Membership
 from mainspring.v1 import admin_service_pb2 as pb

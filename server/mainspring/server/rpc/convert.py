@@ -8,7 +8,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mainspring.server.core.fence_token import fence_token
 from mainspring.server.core.model import DueTask, Execution, ExecutionRef, Task, TaskRef
-from mainspring.server.core.schedule import Cron, Interval, OneTime
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.dispatch.frames import (
     AttemptId,
@@ -20,6 +19,8 @@ from mainspring.server.dispatch.frames import (
     WorkItem,
 )
 from mainspring.server.engine.peers import Hint
+from mainspring.server.rpc.instants import timestamp
+from mainspring.server.rpc.schedule_messages import schedule_to_proto
 from mainspring.shard_manager.handover import Handover, Release
 from mainspring.v1 import (
     admin_service_pb2,
@@ -30,36 +31,18 @@ from mainspring.v1 import (
 )
 
 
-def timestamp(at: int) -> Timestamp:
-    """Microseconds UTC as a Timestamp."""
-    seconds, microseconds = divmod(at, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
-
-
 def _optional(at: int | None) -> Timestamp | None:
     return None if at is None else timestamp(at)
 
 
-def schedule_to_proto(text: str, target: task_pb2.Task) -> None:
-    """Fills a task's schedule from its stored form."""
-    timing = decode(text).timing
-    if isinstance(timing, OneTime):
-        target.schedule.at.CopyFrom(timestamp(timing.at))
-    elif isinstance(timing, Cron):
-        target.schedule.cron.expressions.extend(timing.expressions)
-        target.schedule.cron.time_zone = timing.time_zone
-    elif isinstance(timing, Interval):
-        target.schedule.interval.every.FromMicroseconds(timing.every_us)
-        target.schedule.start_time.CopyFrom(timestamp(timing.anchor_at))
-
-
 def task_to_proto(task: Task) -> task_pb2.Task:
     """A stored task as the API shows it."""
-    message = task_pb2.Task(
+    return task_pb2.Task(
         namespace=task.namespace,
         id=task.task_id,
         handler=task.handler,
         payload=task.payload,
+        schedule=schedule_to_proto(decode(task.schedule)),
         state=task.state.value,  # type: ignore[arg-type]  # the numbers are the proto's
         version=task.version,
         create_time=timestamp(task.created_at),
@@ -69,8 +52,6 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         partition_id=task.ref.partition_id,
         delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
     )
-    schedule_to_proto(task.schedule, message)
-    return message
 
 
 def execution_to_proto(execution: Execution) -> execution_pb2.Execution:

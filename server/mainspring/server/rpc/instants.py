@@ -1,4 +1,4 @@
-"""Timestamps and durations of callers as microseconds."""
+"""Timestamps and durations as microseconds, checked when they come from callers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ DAY_US = 86_400_000_000
 LONGEST_DURATION_US = 3_650 * DAY_US
 SMALLEST_AT = -62_135_596_800_000_000
 LARGEST_AT = 253_402_300_799_999_999
+
+
+def timestamp(at: int) -> Timestamp:
+    """Microseconds UTC as a Timestamp."""
+    seconds, microseconds = divmod(at, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
 
 
 def instant(value: Timestamp, field: str) -> int:

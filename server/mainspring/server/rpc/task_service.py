@@ -21,6 +21,7 @@ from mainspring.server.persistence.store import Created, Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.schedule_preview import preview_schedule, put_meaning
 from mainspring.server.rpc.status import status_of
 from mainspring.server.rpc.validation import Limits
 from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
@@ -60,7 +61,15 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         if not request.HasField("task"):
             raise InvalidField("task", "is required")
         (created,) = await self._engine.registrar.create([self._new_task(request.task, "task")])
-        return task_service_pb2.CreateTaskResponse(task=_task_or_conflict(created))
+        response = task_service_pb2.CreateTaskResponse(task=_task_or_conflict(created))
+        put_meaning(created.task, response)
+        return response
+
+    async def PreviewSchedule(
+        self, request: task_service_pb2.PreviewScheduleRequest, context: Context
+    ) -> task_service_pb2.PreviewScheduleResponse:
+        """See the proto."""
+        return await preview_schedule(request, self._clock, self._store.partition_count)
 
     async def BatchCreateTasks(
         self, request: task_service_pb2.BatchCreateTasksRequest, context: Context
