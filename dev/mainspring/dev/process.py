@@ -16,6 +16,7 @@ from mainspring.executor.registry import HandlerRegistry
 from mainspring.server import __version__
 from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
+from mainspring.server.core.time_zone import DATABASE_RELEASE
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.persistence.store import Store
 from mainspring.shard_manager.lease import PartitionLease
@@ -111,7 +112,14 @@ class DevProcess:
         """
         await free_partitions(self._store)
         node_id, address = self.node.node_id, self.node.address
-        membership = LocalMembership(LocalRegistry(), node_id, address, __version__, self._clock)
+        membership = LocalMembership(
+            LocalRegistry(),
+            node_id,
+            address,
+            __version__,
+            self._clock,
+            time_zone_database=DATABASE_RELEASE,
+        )
         stop_node = asyncio.Event()
         is_clean = True
         try:

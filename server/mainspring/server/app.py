@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 from mainspring.server import __version__
 from mainspring.server.clock import ClusterClock
 from mainspring.server.config import ServerConfig, split_address
+from mainspring.server.core.time_zone import DATABASE_RELEASE
 from mainspring.server.errors import FailedPrecondition, MainspringError, StoreUnavailable
 from mainspring.server.node import Node
 from mainspring.server.observability.logging import configure_logging
@@ -61,6 +62,7 @@ async def serve(config: ServerConfig) -> int:
             session_timeout_s=config.zookeeper_session_s,
             cluster=ClusterIdentity(store.cluster_id, store.partition_count),
             protocol=NODE_PROTOCOL,
+            time_zone_database=DATABASE_RELEASE,
         )
         ending = asyncio.create_task(_stop_when_refused(membership, stop), name="refused")
         try:

@@ -16,6 +16,7 @@ from mainspring.server import __version__
 from mainspring.server.clock import DatabaseClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.coordinator_watch import CoordinatorWatch
+from mainspring.server.core.time_zone import DATABASE_RELEASE
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.duty_watch import DutyWatch
 from mainspring.server.engine.context import OwnerContext
@@ -165,7 +166,12 @@ class Node:
         }
         await self._server.start()
         await membership.start()
-        log.info("node_started", address=self.address, version=__version__)
+        log.info(
+            "node_started",
+            address=self.address,
+            version=__version__,
+            time_zone_database=DATABASE_RELEASE,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(engine.run(), name="engine")]

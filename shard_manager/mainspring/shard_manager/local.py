@@ -64,11 +64,19 @@ class LocalMembership:
         version: str,
         timer: Timer,
         protocol: ProtocolRange = FIRST_PROTOCOL,
+        time_zone_database: str = "",
     ) -> None:
         """Not registered until `start`."""
         self._registry, self._timer = registry, timer
         self._node_id = node_id
-        self._own = Member(node_id, address, version, ready=False, protocol=protocol)
+        self._own = Member(
+            node_id,
+            address,
+            version,
+            ready=False,
+            protocol=protocol,
+            time_zone_database=time_zone_database,
+        )
         self._changed = asyncio.Event()
         self._is_running = False
         self._view = MembershipView({}, False, 0, SessionState.STARTING, None, None, -math.inf)

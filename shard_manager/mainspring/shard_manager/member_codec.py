@@ -2,12 +2,13 @@
 
 ```
 {"format": 1, "address": "10.0.0.7:7070", "version": "0.1.0", "ready": true, "new": false,
- "holds": "0-5:3,7:4", "prepared": "8,11-12", "away": ["database"], "executors": 2, "protocol": [1, 1]}
+ "holds": "0-5:3,7:4", "prepared": "8,11-12", "away": ["database"], "executors": 2, "protocol": [1, 1],
+ "time_zone_database": "2026f"}
 ```
 
 `holds` lists runs of partitions with one epoch, `prepared` runs of partitions; about 1.5 KB for 256 partitions in the
-worst case. `away` and `executors` are left out when empty; without `protocol` it is version 1 alone. Readers ignore
-fields they do not know; a document of a higher format is still read as far as it goes.
+worst case. `away`, `executors` and `time_zone_database` are left out when empty; without `protocol` it is version 1
+alone. Readers ignore fields they do not know; a document of a higher format is still read as far as it goes.
 """
 
 import json
@@ -34,6 +35,8 @@ def encode(member: Member) -> bytes:
     if member.executors:
         document["executors"] = member.executors
     document["protocol"] = list(member.protocol)
+    if member.time_zone_database:
+        document["time_zone_database"] = member.time_zone_database
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -63,6 +66,7 @@ def decode(node_id: str, data: bytes) -> Member:
             away=frozenset(str(reason) for reason in document.get("away", ())),
             executors=int(document.get("executors", 0)),
             protocol=ProtocolRange(*map(int, document.get("protocol", FIRST_PROTOCOL))),
+            time_zone_database=str(document.get("time_zone_database", "")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not the document of a member: {error!r}") from error

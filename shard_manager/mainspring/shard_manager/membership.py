@@ -57,6 +57,8 @@ class Member:
     executors: int = 0
     """How many executors it has heard of lately."""
     protocol: ProtocolRange = FIRST_PROTOCOL
+    time_zone_database: str = ""
+    """The release of the time zone database that it computes with, for people; "" when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

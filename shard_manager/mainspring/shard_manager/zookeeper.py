@@ -74,6 +74,7 @@ class ZooKeeperMembership:
         loop_stall_limit_s: float = 3.0,
         cluster: ClusterIdentity | None = None,
         protocol: ProtocolRange = FIRST_PROTOCOL,
+        time_zone_database: str = "",
     ) -> None:
         """Nothing is opened yet.
 
@@ -88,6 +89,7 @@ class ZooKeeperMembership:
                 thread would keep it alive.
             cluster: Whose node this is; None: whose path it is, is not looked at.
             protocol: The versions of the nodes' own protocol that this one speaks.
+            time_zone_database: The release that this node computes with, for people.
 
         Raises:
             ValueError: The node id cannot be an entry's name.
@@ -107,7 +109,14 @@ class ZooKeeperMembership:
         self._path = f"{self._folder}/{node_id}"
         self._session_timeout_s = session_timeout_s
         self._timer = timer or SystemTimer()
-        self._own = Member(node_id, address, version, ready=False, protocol=protocol)
+        self._own = Member(
+            node_id,
+            address,
+            version,
+            ready=False,
+            protocol=protocol,
+            time_zone_database=time_zone_database,
+        )
         self._view = MembershipView({}, False, 0, SessionState.STARTING, None, None, -math.inf)
         self._client: KazooClient | None = None
         self._session_id: int | None = None

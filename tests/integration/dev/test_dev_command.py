@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from integration.dev.conftest import Dev, run_cli
 
+from mainspring.server.core.time_zone import DATABASE_RELEASE
 from mainspring.testing.member_process import MemberProcess
 from mainspring.testing.ports import LOOPBACK
 
@@ -52,6 +53,8 @@ def test_once_it_says_so_it_is_healthy_and_owns_everything(dev: Dev) -> None:
     assert json.loads(health) == {"status": "SERVING"}
     cluster = dev.cli("cluster", "nodes")
     assert [(node["is_ready"], node["partition_count"]) for node in cluster["nodes"]] == [(True, 16)]
+    (node,) = json.loads(dev.grpcurl("mainspring.v1.AdminService/ListNodes", data={}))["nodes"]
+    assert node["time_zone_database"] == DATABASE_RELEASE
     assert len(cluster["executors"]) == 1
 
 

@@ -28,6 +28,7 @@ from mainspring.testing.zookeeper import ZooKeeperServer
 
 ROOT = Path(__file__).parents[3]
 SESSION_S = 1.2
+TIME_ZONES = "2026f"
 
 CRASHING_NODE = """
 import asyncio, sys
@@ -98,7 +99,9 @@ class Local(Registry):
         self.is_away = False
 
     def make(self, node_id: str) -> Membership:
-        return LocalMembership(self.registry, node_id, f"{node_id}:1", "1", SystemTimer())
+        return LocalMembership(
+            self.registry, node_id, f"{node_id}:1", "1", SystemTimer(), time_zone_database=TIME_ZONES
+        )
 
     async def node_that_crashes(self, node_id: str) -> Callable[[], None]:
         membership = await self.node(node_id)
@@ -129,7 +132,9 @@ class ZooKeeper(Registry):
         self.children: list[subprocess.Popen[bytes]] = []
 
     def make(self, node_id: str) -> Membership:
-        return ZooKeeperMembership(self.hosts, node_id, f"{node_id}:1", "1", SESSION_S)
+        return ZooKeeperMembership(
+            self.hosts, node_id, f"{node_id}:1", "1", SESSION_S, time_zone_database=TIME_ZONES
+        )
 
     async def node_that_crashes(self, node_id: str) -> Callable[[], None]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "shard_manager")}
@@ -177,12 +182,16 @@ async def test_join_publish_and_leave(registry: Registry) -> None:
     assert view.session is SessionState.LIVE
     assert view.session_started_at is not None
     assert view.session_expired_at is None
-    assert view.members["first"] == Member("first", "first:1", "1", ready=False)
+    assert view.members["first"] == Member(
+        "first", "first:1", "1", ready=False, time_zone_database=TIME_ZONES
+    )
 
     second = await registry.node("second")
     holds = {partition: partition % 7 + 1 for partition in range(256)}
     second.publish(Publication(True, holds, frozenset({3, 4}), True))
-    expected = Member("second", "second:1", "1", True, holds, frozenset({3, 4}), True)
+    expected = Member(
+        "second", "second:1", "1", True, holds, frozenset({3, 4}), True, time_zone_database=TIME_ZONES
+    )
     for membership in (first, second):
         await until(membership, lambda view: view.members.get("second") == expected)
 

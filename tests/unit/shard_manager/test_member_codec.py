@@ -21,6 +21,7 @@ members = st.builds(
     away=st.frozensets(st.sampled_from(["database", "executors", "leaving"])),
     executors=st.integers(0, 1000),
     protocol=st.builds(ProtocolRange, st.integers(1, 9), st.integers(1, 9)),
+    time_zone_database=st.sampled_from(["", "2026f"]),
 )
 
 
@@ -37,11 +38,12 @@ def test_stays_small() -> None:
     assert len(encode(usual)) < 768
 
 
-def test_a_document_of_before_there_were_reasons_and_executors() -> None:
+def test_a_document_that_says_the_least() -> None:
     member = decode(
         "n", b'{"format":1,"address":"a:1","version":"1","ready":false,"new":false,"holds":"","prepared":""}'
     )
     assert (member.away, member.executors, member.protocol) == (frozenset(), 0, (1, 1))
+    assert member.time_zone_database == ""
 
 
 def test_unknown_fields_are_ignored() -> None:

@@ -52,6 +52,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 partition_count=len(member.holds),
                 is_self=member.node_id == self._node_id,
                 away_reasons=sorted(member.away),
+                time_zone_database=member.time_zone_database,
             )
             for member in sorted(view.members.values(), key=lambda m: m.node_id)
         ]
