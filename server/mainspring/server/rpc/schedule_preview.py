@@ -59,12 +59,15 @@ async def preview_schedule(
     except InvalidField as violation:
         raise violation.within("schedule") from None
     schedule = requested.schedule
+    await asyncio.sleep(0)  # each of these steps may take a few milliseconds the first time
     response = task_service_pb2.PreviewScheduleResponse(
         schedule=schedule_to_proto(schedule), meaning=meaning(schedule)
     )
+    await asyncio.sleep(0)
     fires = upcoming_fires(
         schedule, task_key or b"", first_at=first_fire(schedule, after_at), after_at=after_at
     )
+    await asyncio.sleep(0)
     try:
         async with clock.timeout(LONGEST_PREVIEW_S):
             slice_began_s = clock.monotonic()
