@@ -21,7 +21,7 @@ async def test_a_new_task_is_answered_and_stored_as_given(store: Store) -> None:
     stored = created.task
     assert (stored.namespace, stored.task_id, stored.handler) == ("default", "a", "noop")
     assert (stored.payload, stored.schedule) == (task.payload, task.schedule)
-    assert (stored.state, stored.version) == (TaskState.ACTIVE, 1)
+    assert (stored.state, stored.version, stored.execution_count) == (TaskState.ACTIVE, 1, 0)
     assert (stored.scheduled_at, stored.due_at, stored.last_scheduled_at) == (T0 + 7, T0 + 9, None)
     assert (stored.created_at, stored.updated_at) == (task.created_at, task.created_at)
     assert await store.get_task(task.ref) == stored

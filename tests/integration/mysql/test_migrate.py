@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from mainspring.server.core.model import Delivery, TaskRef
+from mainspring.server.core.model import Delivery, NewTask, TaskRef
 from mainspring.server.errors import StoreError, StoreUnavailable, WrongPartitionCount
 from mainspring.server.persistence.migrations import migrations, schema_version
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
 from mainspring.server.persistence.store import SchemaMissing
+from mainspring.shard_manager.hashing import task_key
 from mainspring.testing.ports import free_port
 from mainspring.testing.sql_server import connect
 
@@ -83,25 +84,34 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next(database_url: str)
     await store.close()
 
 
-async def test_tasks_from_before_there_was_a_delivery_are_delivered_at_least_once(database_url: str) -> None:
+async def test_tasks_from_older_schemas_are_delivered_at_least_once_and_count_from_now_on(
+    database_url: str,
+) -> None:
     settings = MySQLSettings.from_url(database_url)
     await migrate(settings, 8)
     _execute(
         database_url,
-        "ALTER TABLE tasks DROP COLUMN delivery",
-        "DELETE FROM schema_migrations WHERE version = 2",
+        "ALTER TABLE tasks DROP COLUMN delivery, DROP COLUMN execution_count, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
+        "DELETE FROM schema_migrations WHERE version >= 2",
         "INSERT INTO tasks VALUES (1, X'00112233445566778899aabbccddeeff', 1, 1, 5, 5, NULL, 1, 1,"
         " X'00112233445566778899aabbccddeeff', 'default', 'old', 'noop', '{}', '')",
     )
-    assert (await migrate(settings, None)).applied == ("0002_ownership_and_delivery",)
+    assert (await migrate(settings, None)).applied == (
+        "0002_ownership_and_delivery",
+        "0003_counts_and_long_schedules",
+    )
     store = MySQLStore(settings)
     await store.start()
     try:
         task = await store.get_task(TaskRef(1, bytes.fromhex("00112233445566778899aabbccddeeff")))
+        key = task_key("default", "new")
+        await store.create_tasks(
+            [NewTask(TaskRef(1, key), "default", "new", "noop", b"", "x" * 8_000, key, 5, 5, 5)]
+        )
     finally:
         await store.close()
     assert task is not None
-    assert task.delivery is Delivery.AT_LEAST_ONCE
+    assert (task.delivery, task.execution_count) == (Delivery.AT_LEAST_ONCE, 0)
 
 
 async def test_an_existing_cluster_is_given_an_id_once(database_url: str) -> None:

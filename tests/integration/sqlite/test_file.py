@@ -156,26 +156,44 @@ async def test_a_migration_is_applied_whole_or_not_at_all(
     assert len(await load_due(store)) == 3
 
 
-async def test_tasks_from_before_there_was_a_delivery_are_delivered_at_least_once(
-    path: Path, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", [1, 2])
+async def test_tasks_of_older_files_are_kept_and_count_from_now_on(
+    version: int, path: Path, open_store: OpenStore
 ) -> None:
+    old = [new_task(f"old-{n}", at=T0 + n, payload=str(n).encode()) for n in range(20)]
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(sqlite_migrations()[0].script)
-        connection.execute("INSERT INTO cluster_settings VALUES (1, 8, 0)")
+        for migration in sqlite_migrations()[:version]:
+            connection.executescript(migration.script)
+        connection.execute("INSERT INTO cluster_settings (id, partition_count, created_at) VALUES (1, 8, 0)")
         connection.executemany("INSERT INTO partitions (partition_id) VALUES (?)", [(n,) for n in ALL])
-        old = new_task("old")
-        connection.execute(
-            "INSERT INTO tasks VALUES (?, ?, 1, 1, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*old.ref, T0, T0, T0, T0, old.definition_hash, "default", "old", "noop", old.schedule, b"p"),
+        connection.executemany(
+            "INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,"
+            " definition_hash, namespace, task_id, handler, schedule, payload)"
+            " VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, 'default', ?, 'noop', ?, ?)",
+            [
+                (
+                    *(*task.ref, task.scheduled_at, task.due_at, task.created_at, task.created_at),
+                    *(task.definition_hash, task.task_id, task.schedule, task.payload),
+                )
+                for task in old
+            ],
         )
-        connection.execute("PRAGMA user_version = 1")
+        if version == 2:
+            connection.execute("UPDATE tasks SET delivery = 2")
+        connection.execute(f"PRAGMA user_version = {version}")
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         connection.commit()
+
     store = await open_store()
-    stored = await store.get_task(old.ref)
-    assert stored is not None
-    assert stored.delivery is Delivery.AT_LEAST_ONCE
-    assert (await store.create_tasks([old]))[0].is_conflict is False
+
+    delivery = Delivery.AT_LEAST_ONCE if version == 1 else Delivery.AT_MOST_ONCE
+    for task, created in zip(old, await store.create_tasks(old), strict=True):
+        assert created.is_conflict is False
+        stored = created.task
+        assert (stored.payload, stored.schedule, stored.handler) == (task.payload, task.schedule, "noop")
+        assert (stored.scheduled_at, stored.due_at) == (task.scheduled_at, task.due_at)
+        assert (stored.delivery, stored.execution_count) == (delivery, 0)
+    assert len(await load_due(store, until_at=T0 + 20)) == 20
 
 
 async def test_a_foreign_lock_is_waited_for_without_holding_up_the_loop(

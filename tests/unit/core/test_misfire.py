@@ -1,19 +1,24 @@
-"""I1 in small: every scheduled time up to the next one is run once or lies in the gap."""
+"""I1 in small: every scheduled time up to the next one is run once or lies in the gap; none is run before it is due, and
+none exists beyond a maximum."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.core.short import cron, every, once
 
+from mainspring.server.core.due_time import due_at
 from mainspring.server.core.misfire import ClaimPlan, Gap, plan_claim
 from mainspring.server.core.next_fire import next_fire
 from mainspring.server.core.schedule import Schedule
 
 US = 1_000_000
+KEY = bytes(range(16))
 HOUR = 3600 * US
 DAY = 24 * HOUR
 START = int(datetime(2026, 10, 24, tzinfo=UTC).timestamp()) * US  # Berlin's clock goes back a day later
@@ -28,16 +33,22 @@ SCHEDULES: list[Schedule] = [
 ]
 
 
-def times_from(schedule: Schedule, scheduled_at: int, now: int) -> list[int]:
+def planned(schedule: Schedule, scheduled_at: int, now: int, **arguments: Any) -> ClaimPlan:
+    given = {"task_key": KEY, "execution_count": 0, "grace_us": 10 * US, "max_runs": 5}
+    return plan_claim(schedule, scheduled_at, now, **{**given, **arguments})
+
+
+def due_times(schedule: Schedule, scheduled_at: int, now: int, key: bytes = KEY) -> list[int]:
+    """The scheduled times that are due, by brute force."""
     times: list[int] = []
     time: int | None = scheduled_at
-    while time is not None and time <= now:
+    while time is not None and due_at(schedule, key, time) <= now:
         times.append(time)
         time = next_fire(schedule, time)
     return times
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     phase_us=st.integers(0, 2 * DAY),
@@ -45,20 +56,43 @@ def times_from(schedule: Schedule, scheduled_at: int, now: int) -> list[int]:
     late_us=st.one_of(st.integers(-HOUR, HOUR), st.integers(0, 4 * DAY)),
     grace_us=st.sampled_from([0, 10 * US, HOUR, 20 * HOUR]),
     max_runs=st.integers(1, 40),
+    jitter_us=st.sampled_from([0, 0, 1, 7 * US, 300 * US, HOUR, DAY]),
+    key=st.binary(min_size=16, max_size=16),
+    left=st.one_of(st.none(), st.integers(1, 50), st.integers(1, 50_000)),
+    execution_count=st.integers(0, 10**9),
 )
-def test_every_time_is_run_once_or_in_the_gap(
-    schedule: Schedule, phase_us: int, moved: bool, late_us: int, grace_us: int, max_runs: int
+def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
+    schedule: Schedule,
+    phase_us: int,
+    moved: bool,
+    late_us: int,
+    grace_us: int,
+    max_runs: int,
+    jitter_us: int,
+    key: bytes,
+    left: int | None,
+    execution_count: int,
 ) -> None:
+    maximum = None if left is None else execution_count + left
+    schedule = replace(schedule, jitter_us=jitter_us, max_executions=maximum)
     scheduled_at = START + phase_us
     if not moved:
         fire = next_fire(schedule, scheduled_at)
         assert fire is not None
         scheduled_at = fire
     now = scheduled_at + late_us
-    plan = plan_claim(schedule, scheduled_at, now, grace_us=grace_us, max_runs=max_runs)
+    plan = plan_claim(
+        schedule,
+        scheduled_at,
+        now,
+        task_key=key,
+        execution_count=execution_count,
+        grace_us=grace_us,
+        max_runs=max_runs,
+    )
 
-    times = times_from(schedule, scheduled_at, now)
-    to_run = [t for t in times if t >= now - grace_us or t == times[-1]]
+    times = due_times(schedule, scheduled_at, now, key)[:left]
+    to_run = [t for t in times if due_at(schedule, key, t) >= now - grace_us or t == times[-1]]
     skipped = times[: len(times) - len(to_run)]
     assert plan.runs == tuple(to_run[:max_runs])
     assert plan.gap == (Gap(skipped[0], skipped[-1], len(skipped)) if skipped else None)
@@ -66,74 +100,133 @@ def test_every_time_is_run_once_or_in_the_gap(
         assert plan.next_at == scheduled_at
     elif len(to_run) > max_runs:
         assert plan.next_at == to_run[max_runs]
+    elif len(times) == left:
+        assert plan.next_at is None
     else:
         assert plan.next_at == next_fire(schedule, times[-1])
         assert plan.next_at is not None
-        assert plan.next_at > now
+        assert due_at(schedule, key, plan.next_at) > now
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     pauses_us=st.lists(st.integers(1, 6 * HOUR), min_size=1, max_size=8),
     max_runs=st.integers(1, 5),
+    jitter_us=st.sampled_from([0, 20 * US, DAY]),
+    maximum=st.one_of(st.none(), st.integers(1, 60), st.integers(1, 20_000)),
 )
 def test_claims_one_after_another_leave_nothing_out(
-    schedule: Schedule, pauses_us: list[int], max_runs: int
+    schedule: Schedule, pauses_us: list[int], max_runs: int, jitter_us: int, maximum: int | None
 ) -> None:
+    schedule = replace(schedule, jitter_us=jitter_us, max_executions=maximum)
     first = next_fire(schedule, START)
     assert first is not None
-    now, next_at, ran, skipped = START, first, [], 0
+    next_at: int | None = first
+    now, ran, count = START, [], 0
     for pause_us in pauses_us:
         now += pause_us
-        for _ in range(20_000):
-            plan = plan_claim(schedule, next_at, now, grace_us=600 * US, max_runs=max_runs)
+        while next_at is not None and due_at(schedule, KEY, next_at) <= now:
+            plan = planned(
+                schedule, next_at, now, execution_count=count, grace_us=600 * US, max_runs=max_runs
+            )
+            assert all(due_at(schedule, KEY, time) <= now for time in plan.runs)
             ran += plan.runs
+            count += len(plan.runs)
             if plan.gap is not None:
-                assert [plan.gap.from_at] == times_from(schedule, plan.gap.from_at, plan.gap.from_at)
-                skipped += plan.gap.count
-            assert plan.next_at is not None
+                assert plan.gap.from_at == next_at
+                count += plan.gap.count
             next_at = plan.next_at
-            if next_at > now:
-                break
     assert ran == sorted(set(ran))
-    assert len(ran) + skipped == len(times_from(schedule, first, now))
+    assert count == len(due_times(schedule, first, now)[:maximum])
+    assert (next_at is None) == (count == maximum)
 
 
 def test_a_one_time_task_runs_however_late() -> None:
-    assert plan_claim(once(5), 5, 5, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
-    assert plan_claim(once(5), 5, 10**15, grace_us=0, max_runs=1) == ClaimPlan((5,), None, None)
-    assert plan_claim(once(5), 5, 4, grace_us=0, max_runs=1) == ClaimPlan((), None, 5)
+    assert planned(once(5), 5, 5, grace_us=0) == ClaimPlan((5,), None, None)
+    assert planned(once(5), 5, 10**15, grace_us=0) == ClaimPlan((5,), None, None)
+    assert planned(once(5), 5, 4, grace_us=0) == ClaimPlan((), None, 5)
+
+
+def test_a_one_time_task_with_jitter_is_not_run_before_it_is_due() -> None:
+    schedule = replace(once(START), jitter_us=HOUR)
+    due = due_at(schedule, KEY, START)
+    assert START < due < START + HOUR
+    assert planned(schedule, START, due - 1) == ClaimPlan((), None, START)
+    assert planned(schedule, START, due) == ClaimPlan((START,), None, None)
+
+
+def test_a_time_that_passed_and_is_not_due_is_the_next() -> None:
+    schedule = replace(every(HOUR, START), jitter_us=HOUR)
+    due = due_at(schedule, KEY, START + 3 * HOUR)
+    assert due > START + 3 * HOUR
+    before = planned(schedule, START, due - 1)
+    assert (before.runs, before.gap) == ((START + 2 * HOUR,), Gap(START, START + HOUR, 2))
+    assert before.next_at == START + 3 * HOUR
+    after = planned(schedule, START, due)
+    assert (after.runs, after.gap) == ((START + 3 * HOUR,), Gap(START, START + 2 * HOUR, 3))
+    assert after.next_at == START + 4 * HOUR
+
+
+def test_freshness_counts_from_the_due_time() -> None:
+    """Scheduled half an hour ago, due just now: it is not late at all, and the one before it is not skipped either."""
+    schedule = replace(every(2 * US, START), jitter_us=2 * US)
+    dues = [due_at(schedule, KEY, START + n * 2 * US) for n in range(4)]
+    plan = planned(schedule, START, dues[3], grace_us=dues[3] - dues[1])
+    assert plan.runs == tuple(START + n * 2 * US for n in (1, 2, 3))
 
 
 def test_the_grace_includes_its_end() -> None:
     schedule = every(10 * US, START)
     now = START + 35 * US
-    plan = plan_claim(schedule, START, now, grace_us=15 * US, max_runs=9)
+    plan = planned(schedule, START, now, grace_us=15 * US, max_runs=9)
     assert plan.runs == (START + 20 * US, START + 30 * US)
-    plan = plan_claim(schedule, START, now, grace_us=15 * US - 1, max_runs=9)
+    plan = planned(schedule, START, now, grace_us=15 * US - 1, max_runs=9)
     assert plan.runs == (START + 30 * US,)
 
 
+@pytest.mark.parametrize("jitter_us", [0, 400_000])
 @pytest.mark.parametrize(
     ("schedule", "per_day"),
     [(every(US, START), 86_400), (cron("* * * * * *", "Europe/Berlin"), 86_400)],
 )
-def test_years_of_backlog_are_one_step(schedule: Schedule, per_day: int) -> None:
+def test_years_of_backlog_are_one_step(schedule: Schedule, per_day: int, jitter_us: int) -> None:
     days = 3 * 365
     now = START + days * DAY + 500_000
-    plan = plan_claim(schedule, START, now, grace_us=2 * US, max_runs=10)
+    plan = planned(replace(schedule, jitter_us=jitter_us), START, now, grace_us=2 * US, max_runs=10)
     last = now - 500_000
     assert plan.runs == (last - US, last)
     assert plan.gap == Gap(START, last - 2 * US, days * per_day - 1)
     assert plan.next_at == last + US
 
 
+@pytest.mark.parametrize("schedule", [every(US, START), cron("* * * * * *", "Europe/Berlin")])
+def test_years_of_backlog_beyond_a_maximum_are_one_step(schedule: Schedule) -> None:
+    schedule = replace(schedule, max_executions=50_000_123)
+    plan = planned(schedule, START, START + 3 * 365 * DAY, execution_count=123)
+    latest = START + 49_999_999 * US
+    assert plan == ClaimPlan((latest,), Gap(START, latest - US, 49_999_999), None)
+
+
+def test_the_latest_within_the_maximum_runs_and_is_the_end() -> None:
+    schedule = replace(every(10 * US, START), max_executions=5)
+    now = START + 1_000 * US
+    plan = planned(schedule, START, now, execution_count=2)
+    assert plan == ClaimPlan((START + 20 * US,), Gap(START, START + 10 * US, 2), None)
+    assert planned(schedule, START, now, execution_count=4) == ClaimPlan((START,), None, None)
+
+
+@pytest.mark.parametrize("execution_count", [5, 6])
+def test_a_maximum_that_is_reached_ends_the_task_without_a_run(execution_count: int) -> None:
+    schedule = replace(every(10 * US, START), max_executions=5)
+    assert planned(schedule, START, START, execution_count=execution_count) == ClaimPlan((), None, None)
+
+
 def test_a_sparse_backlog_runs_its_latest_time_alone() -> None:
     schedule = cron("0 9 * * *", "Europe/Berlin")
     monday = next_fire(schedule, START)
     assert monday is not None
-    plan = plan_claim(schedule, monday, monday + 100 * DAY + HOUR + HOUR, grace_us=10 * US, max_runs=5)
+    plan = planned(schedule, monday, monday + 100 * DAY + HOUR + HOUR)
     assert len(plan.runs) == 1
     assert plan.gap is not None
     assert plan.gap.from_at == monday

@@ -29,7 +29,7 @@ class DueIndex:
 
     def __init__(self, due_ats: Sequence[int]) -> None:
         self.tasks = sorted(
-            DueTask(at, n % 2, n.to_bytes(16, "big"), at, 1, f"h{n % 3}", encode(Schedule(OneTime(at))))
+            DueTask(at, n % 2, n.to_bytes(16, "big"), at, 1, f"h{n % 3}", encode(Schedule(OneTime(at))), 0)
             for n, at in enumerate(due_ats)
         )
         self.reads = 0

@@ -7,7 +7,7 @@ SECOND = 1_000_000
 
 
 def due(number: int, due_at: int, *, partition: int = 0, version: int = 1, handler: str = "noop") -> DueTask:
-    return DueTask(due_at, partition, number.to_bytes(16, "big"), due_at, version, handler, "{}")
+    return DueTask(due_at, partition, number.to_bytes(16, "big"), due_at, version, handler, "{}", 0)
 
 
 def window(capacity: int = 100) -> DueWindow:

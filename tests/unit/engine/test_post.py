@@ -78,7 +78,7 @@ async def running(settings: EngineSettings | None = None) -> AsyncIterator[PostB
 
 def hint(number: int, partition_id: int = 3) -> tuple[TaskRef, DueTask]:
     ref = TaskRef(partition_id, number.to_bytes(16, "big"))
-    return ref, DueTask(1, partition_id, ref.task_key, 1, 1, "noop", "{}")
+    return ref, DueTask(1, partition_id, ref.task_key, 1, 1, "noop", "{}", 0)
 
 
 async def until(holds: object) -> None:

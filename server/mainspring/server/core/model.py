@@ -105,6 +105,9 @@ class Task:
     due_at: int | None
     last_scheduled_at: int | None
     """The scheduled time of the latest ledger row; the head of the chain of `previous_scheduled_at`."""
+    execution_count: int
+    """How many scheduled times the ledger holds, run or skipped; those of a gap row count each. What was recorded
+    before the ledger was counted (schema 3) is left out."""
     created_at: int
     updated_at: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
@@ -120,6 +123,8 @@ class DueTask(NamedTuple):
     version: int
     handler: str
     schedule: str
+    execution_count: int
+    """As `Task.execution_count`: what is left of a schedule's `max_executions` follows from it."""
 
     @property
     def ref(self) -> TaskRef:

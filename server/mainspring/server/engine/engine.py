@@ -278,4 +278,5 @@ def due_task_of(task: Task) -> DueTask | None:
         task.version,
         task.handler,
         task.schedule,
+        task.execution_count,
     )

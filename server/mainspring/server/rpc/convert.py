@@ -49,6 +49,7 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         update_time=timestamp(task.updated_at),
         next_scheduled_time=_optional(task.scheduled_at),
         last_scheduled_time=_optional(task.last_scheduled_at),
+        execution_count=task.execution_count,
         partition_id=task.ref.partition_id,
         delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
     )
@@ -219,6 +220,7 @@ def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
         version=due.version,
         handler=due.handler,
         schedule=due.schedule,
+        execution_count=due.execution_count,
     )
 
 
@@ -237,5 +239,6 @@ def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
             message.version,
             message.handler,
             message.schedule,
+            message.execution_count,
         ),
     )

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 
+from mainspring.server.core.due_time import due_at
 from mainspring.server.core.model import Delivery, NewTask, TaskRef
 from mainspring.server.core.next_fire import first_fire
 from mainspring.server.errors import InvalidField, InvalidRequest
@@ -110,7 +111,7 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
         schedule=requested.text,
         definition_hash=_definition_hash(handler, task.payload, requested.words + _delivery_words(delivery)),
         scheduled_at=scheduled_at,
-        due_at=max(scheduled_at, now),
+        due_at=max(due_at(requested.schedule, ref.task_key, scheduled_at), now),
         created_at=now,
         delivery=delivery,
     )

@@ -46,7 +46,7 @@ def plan(
     """The ledger rows to insert, and the moves of the tasks.
 
     Each new row points at the task's latest one before it, so the chain holds every row once, in the order in which
-    they were written, whatever the schedule did meanwhile.
+    they were written, whatever the schedule did meanwhile. A move carries how many scheduled times its new rows stand for.
     """
     planned: list[Planned] = []
     moves: list[list[int | str | None]] = []
@@ -60,6 +60,7 @@ def plan(
         key = binary(task_key)
         _, last, namespace, task_id, handler, payload, delivery = row
         gap = item.gap
+        counted = 0
         if gap is not None:
             ref = ExecutionRef(partition_id, gap.from_at, task_key)
             if ref not in recorded:
@@ -70,6 +71,7 @@ def plan(
                 )
                 planned.append(Planned(ref, sql, None))
                 last = gap.from_at
+                counted += gap.count
         for run in item.runs:
             ref = ExecutionRef(partition_id, run.scheduled_at, task_key)
             if ref in recorded:
@@ -100,5 +102,6 @@ def plan(
             )
             planned.append(Planned(ref, sql, answer))
             last = run.scheduled_at
-        moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last])
+            counted += 1
+        moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last, counted])
     return planned, moves

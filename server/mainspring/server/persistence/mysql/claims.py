@@ -23,10 +23,11 @@ MAX_REFUSED_ROWS = 16
 PARK_US = 60_000_000
 """A task whose claim the database refuses is looked at again after this long, not at each sweep."""
 
-_KEYS = """(SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key, j.scheduled_at, j.version, j.is_sent
+_KEYS = """(SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key, j.scheduled_at, j.version, j.execution_count,
+    j.is_sent
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]', scheduled_at BIGINT PATH '$[2]', version BIGINT UNSIGNED PATH '$[3]',
-    is_sent TINYINT PATH '$[4]')) j) k"""
+    execution_count BIGINT PATH '$[4]', is_sent TINYINT PATH '$[5]')) j) k"""
 
 # SKIP LOCKED: one task locked by an API call must not hold up the other 999. The payload is read only for those that
 # are sent now.
@@ -34,7 +35,7 @@ LOCK_TASKS = f"""SELECT k.n, t.last_scheduled_at, t.namespace, t.task_id, t.hand
   t.delivery
 FROM {_KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
-WHERE t.scheduled_at = k.scheduled_at AND t.version = k.version AND t.state = 1
+WHERE t.scheduled_at = k.scheduled_at AND t.version = k.version AND t.execution_count = k.execution_count AND t.state = 1
 FOR UPDATE SKIP LOCKED"""
 
 # Affected rows tell how many are new.
@@ -51,13 +52,15 @@ FROM (SELECT j.n, j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key"""
 
+# What is counted are the rows that this transaction inserts: it commits with them, or not at all.
 MOVE_TASKS = """UPDATE (SELECT j.partition_id, UNHEX(j.task_key) AS task_key, j.next_scheduled_at, j.next_due_at,
-    j.last_scheduled_at
+    j.last_scheduled_at, j.counted
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]',
-    next_scheduled_at BIGINT PATH '$[2]', next_due_at BIGINT PATH '$[3]', last_scheduled_at BIGINT PATH '$[4]')) j) k
+    next_scheduled_at BIGINT PATH '$[2]', next_due_at BIGINT PATH '$[3]', last_scheduled_at BIGINT PATH '$[4]',
+    counted BIGINT PATH '$[5]')) j) k
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
 SET t.state = IF(k.next_scheduled_at IS NULL, 3, 1), t.scheduled_at = k.next_scheduled_at, t.due_at = k.next_due_at,
-  t.last_scheduled_at = k.last_scheduled_at"""
+  t.last_scheduled_at = k.last_scheduled_at, t.execution_count = t.execution_count + k.counted"""
 
 PARK_TASK = """UPDATE partitions p FORCE INDEX (PRIMARY) STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY)
 SET t.due_at = %(due_at)s
@@ -95,7 +98,9 @@ class ClaimUnits(Units):
         - An execution is inserted only under the lock of its task's row and only while the task still shows the
           scheduled time, so of two claims of one scheduled time the second finds the task moved.
         - An execution that exists already (a schedule that was set back) is noticed by the count of inserted rows:
-          the transaction starts over, reads which ones exist under the same task locks, and leaves those alone.
+          the transaction starts over, reads which ones exist under the same task locks, and leaves those alone. They
+          were counted when they were inserted, and are not counted again. Whoever planned with them has a higher
+          count in memory than the row shows, and its next claim is dropped: it must not end a task too early.
         - Nothing is applied before COMMIT, so only its lost answer is an unknown outcome.
 
         A row that the server refuses is found by halving; its task is parked for a minute (`due_at` moves, the scheduled
@@ -198,6 +203,7 @@ async def _claim(
                 item.due.task_key.hex(),
                 item.due.scheduled_at,
                 item.due.version,
+                item.due.execution_count,
                 int(any(run.executor_id is not None for run in item.runs)),
             ]
             for item in items

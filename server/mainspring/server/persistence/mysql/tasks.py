@@ -17,8 +17,8 @@ PARTITIONS_PER_LIST_STATEMENT = 256
 """A namespace is looked up in each partition: one key range each, so at most this many in one statement."""
 
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
-  t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.created_at, t.updated_at,
-  t.delivery"""
+  t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.execution_count, t.created_at,
+  t.updated_at, t.delivery"""
 
 # The assignment behind ON DUPLICATE changes nothing: an existing row is left alone, and unlike INSERT IGNORE it does
 # not hide a value that does not fit. The number of affected rows tells how many are new.
@@ -157,9 +157,10 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         scheduled_at=row[10],
         due_at=row[11],
         last_scheduled_at=row[12],
-        created_at=row[13],
-        updated_at=row[14],
-        delivery=Delivery(row[15]),
+        execution_count=row[13],
+        created_at=row[14],
+        updated_at=row[15],
+        delivery=Delivery(row[16]),
     )
 
 
@@ -190,6 +191,7 @@ def _as_stored(task: NewTask) -> Task:
         scheduled_at=task.scheduled_at,
         due_at=task.due_at,
         last_scheduled_at=None,
+        execution_count=0,
         created_at=task.created_at,
         updated_at=task.created_at,
         delivery=task.delivery,

@@ -35,7 +35,7 @@ PARK_US = 60_000_000
 READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END,
   delivery
 FROM tasks
-WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND state = 1"""
+WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND execution_count = ? AND state = 1"""
 
 INSERT_EXECUTION = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
   wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at)
@@ -48,7 +48,8 @@ VALUES (:partition_id, :from_at, :task_key, :previous, 7, :from_at, 0, :epoch, :
   :to_at, :count, :reason)
 ON CONFLICT DO NOTHING"""
 
-MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?
+MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?,
+  execution_count = execution_count + ?
 WHERE partition_id = ? AND task_key = ?"""
 
 PARK_TASK = "UPDATE tasks SET due_at = ? WHERE partition_id = ? AND task_key = ?"
@@ -79,6 +80,8 @@ class ClaimUnits(Units):
 
         Why this is right: the transaction begins with the database's only write lock, so the fence and the tasks that it
         reads stay as they are until it ends, and of two claims of one scheduled time the second finds the task moved.
+        An execution that exists already was counted when it was inserted, and is not counted again. Whoever planned with
+        it has a higher count in memory than the row shows, and its next claim is dropped.
 
         A row that does not fit its columns is found by a second run with a savepoint an item; its task is parked for a
         minute (`due_at` moves, the scheduled time does not), logged, and answered as dropped.
@@ -152,15 +155,17 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     partition_id, task_key, version = due.partition_id, due.task_key, due.version
     is_sent = any(run.executor_id is not None for run in item.runs)
     row: tuple[Any, ...] | None = connection.execute(
-        READ_TASK, (is_sent, partition_id, task_key, due.scheduled_at, version)
+        READ_TASK, (is_sent, partition_id, task_key, due.scheduled_at, version, due.execution_count)
     ).fetchone()
     if row is None:
         outcome.dropped.append(item)
         return
     last, namespace, task_id, handler, payload, delivery = row
     epoch, now = call.epochs[partition_id], call.now
+    counted = 0
     if item.gap is not None and _insert_gap(connection, call, due, item.gap, last):
         last = item.gap.from_at
+        counted += item.gap.count
     for run in item.runs:
         executor_id = run.executor_id
         state, attempt = (1, 0) if executor_id is None else (2, 1)
@@ -181,6 +186,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         if connection.execute(INSERT_EXECUTION, values).rowcount == 0:
             continue
         last = run.scheduled_at
+        counted += 1
         outcome.claimed.append(
             Dispatchable(
                 ref=ExecutionRef(partition_id, run.scheduled_at, task_key),
@@ -199,7 +205,8 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         )
     next_state = 3 if item.next_scheduled_at is None else 1
     connection.execute(
-        MOVE_TASK, (next_state, item.next_scheduled_at, item.next_due_at, last, partition_id, task_key)
+        MOVE_TASK,
+        (next_state, item.next_scheduled_at, item.next_due_at, last, counted, partition_id, task_key),
     )
     outcome.moved.append(item)
 

@@ -16,7 +16,7 @@ PARTITIONS_PER_READ = 16
 """After this many partitions a listing lets the loop go on."""
 
 _COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
-  scheduled_at, due_at, last_scheduled_at, created_at, updated_at, delivery"""
+  scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery"""
 
 INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
   definition_hash, namespace, task_id, handler, schedule, payload, delivery)
@@ -133,9 +133,10 @@ def _task(row: tuple[Any, ...]) -> Task:
         scheduled_at=row[10],
         due_at=row[11],
         last_scheduled_at=row[12],
-        created_at=row[13],
-        updated_at=row[14],
-        delivery=Delivery(row[15]),
+        execution_count=row[13],
+        created_at=row[14],
+        updated_at=row[15],
+        delivery=Delivery(row[16]),
     )
 
 
@@ -170,6 +171,7 @@ def _as_stored(task: NewTask) -> Task:
         scheduled_at=task.scheduled_at,
         due_at=task.due_at,
         last_scheduled_at=None,
+        execution_count=0,
         created_at=task.created_at,
         updated_at=task.created_at,
         delivery=task.delivery,
