@@ -13,8 +13,8 @@ PREPARE add_execution_count FROM @add_execution_count;
 EXECUTE add_execution_count;
 DEALLOCATE PREPARE add_execution_count;
 
--- tasks.schedule: several expressions, a year of excluded dates and excluded expressions take thousands of characters. INPLACE and not
--- INSTANT, for MySQL knows only that here; both change nothing but the table's description.
+-- tasks.schedule: several expressions, a year of excluded dates and excluded expressions take thousands of characters.
+-- INPLACE and not INSTANT, for MySQL knows only that here; both change nothing but the table's description.
 SET @lengthen_schedule = (SELECT IF(COUNT(*) = 1,
   'ALTER TABLE tasks MODIFY COLUMN schedule VARCHAR(8000) NOT NULL, ALGORITHM=INPLACE, LOCK=NONE', 'DO 0')
   FROM information_schema.columns
