@@ -13,10 +13,10 @@ from mainspring.server.core.model import ExecutionState
 from mainspring.testing.history import (
     AuditTrail,
     LedgerRow,
+    ListedTask,
     OwnershipChange,
     PartitionState,
     StaleWrite,
-    TaskKey,
 )
 
 _COLUMNS = """t.namespace, t.task_id, e.scheduled_at, e.due_at, e.state, e.attempt, e.epoch, e.executor_id, e.node_id,
@@ -117,9 +117,12 @@ class Witness:
         """Every row that is or was final, as it was when it became so."""
         return self._read("first_final")
 
-    def tasks(self) -> tuple[TaskKey, ...]:
+    def tasks(self) -> tuple[ListedTask, ...]:
         """Every task that is stored."""
-        return tuple(self.connection.execute("SELECT namespace, task_id FROM tasks"))
+        rows = self.connection.execute(
+            "SELECT namespace, task_id, execution_count, last_scheduled_at FROM tasks"
+        )
+        return tuple(ListedTask(*row) for row in rows)
 
     def _read(self, table: str) -> tuple[LedgerRow, ...]:
         rows = self.connection.execute(_READ.format(table=table))

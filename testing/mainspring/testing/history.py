@@ -8,7 +8,7 @@ All instants are microseconds UTC. A history saved as JSON lines, one file per k
 equal history, so that a verdict can be computed again from the files. Pure but for `save` and `load`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ __all__ = [
     "HistoryError",
     "Kind",
     "LedgerRow",
+    "ListedTask",
     "OwnershipChange",
     "PartitionState",
     "Record",
@@ -187,8 +188,29 @@ class LedgerRow:
         return (self.namespace, self.task_id)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task as the API lists it.
+
+    Attributes:
+        execution_count: How many scheduled times of it the ledger holds, by its own word; None when nobody asked.
+        last_scheduled_at: The scheduled time of its latest ledger row then; None when it had none.
+    """
+
+    namespace: str
+    task_id: str
+    execution_count: int | None = None
+    last_scheduled_at: int | None = None
+
+    @property
+    def key(self) -> TaskKey:
+        """(namespace, task id)."""
+        return (self.namespace, self.task_id)
+
+
 Record = (
     AcknowledgedTask
+    | ListedTask
     | Run
     | LedgerRow
     | Fault
@@ -205,13 +227,13 @@ class History:
     """All that the checker is told.
 
     Scheduled times whose due time lies in [`window_from_at`, `window_until_at`) are judged; later ones may
-    be half-way. Take the evidence in this order: let the window end and settle, note `ledger_read_at`, read
-    the ledger, then copy the run logs.
+    be half-way. Take the evidence in this order: let the window end and settle, list the tasks, note
+    `ledger_read_at`, read the ledger, then copy the run logs.
 
     Attributes:
         ledger_read_at: When the reading of `ledger` began; runs that began later need no row.
         earlier_ledger: An earlier reading of the ledger, whose final states must still stand.
-        listed_tasks: Keys of all tasks that the API lists at the end, or None when it was not asked.
+        listed_tasks: All tasks that the API lists at the end, before the ledger is read; None when it was not asked.
         audit: What triggers in the database saw, or None when there were none.
         deadlocks: Counts of error 1213, or None when nobody counted.
     """
@@ -224,7 +246,7 @@ class History:
     window_until_at: int
     ledger_read_at: int
     earlier_ledger: tuple[LedgerRow, ...] = ()
-    listed_tasks: tuple[TaskKey, ...] | None = None
+    listed_tasks: tuple[ListedTask, ...] | None = None
     audit: AuditTrail | None = None
     deadlocks: Deadlocks | None = None
 
@@ -236,7 +258,7 @@ class History:
         for name in _AUDIT_RECORDS:
             # Written empty without an audit, so that a folder used again holds nothing of another run.
             write_records(folder / f"audit_{name}.jsonl", getattr(self.audit, name) if self.audit else ())
-        listed = None if self.listed_tasks is None else [list(key) for key in self.listed_tasks]
+        listed = None if self.listed_tasks is None else [list(astuple(task)) for task in self.listed_tasks]
         audit, deadlocks = self.audit, self.deadlocks
         window = {
             "window_from_at": self.window_from_at,
@@ -270,7 +292,8 @@ class History:
                 window_from_at=window["window_from_at"],
                 window_until_at=window["window_until_at"],
                 ledger_read_at=window["ledger_read_at"],
-                listed_tasks=None if listed is None else tuple((str(a), str(b)) for a, b in listed),
+                # Two words each in a history from before there were counts.
+                listed_tasks=None if listed is None else tuple(ListedTask(*task) for task in listed),
                 deadlocks=None if deadlocks is None else Deadlocks(**deadlocks),
             )
             if audit is None:

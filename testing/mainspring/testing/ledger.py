@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from mainspring.client import Execution, MainspringClient
-from mainspring.testing.history import LedgerRow, TaskKey
+from mainspring.testing.history import LedgerRow, ListedTask
 
 PAGE_SIZE = 1_000
 PAGE_TIMEOUT_S = 20.0
@@ -29,11 +29,13 @@ async def read_ledger(client: MainspringClient, namespaces: Iterable[str]) -> tu
     )
 
 
-async def read_task_keys(client: MainspringClient, namespaces: Iterable[str]) -> tuple[TaskKey, ...]:
-    """(namespace, id) of every task that the API lists. Raises as `read_ledger`."""
+async def read_tasks(client: MainspringClient, namespaces: Iterable[str]) -> tuple[ListedTask, ...]:
+    """Every task that the API lists. Raises as `read_ledger`."""
     return tuple(
         [
-            (task.namespace, task.task_id)
+            ListedTask(
+                task.namespace, task.task_id, task.execution_count, _optional(task.last_scheduled_time)
+            )
             for namespace in namespaces
             async for task in client.list_tasks(
                 namespace=namespace, page_size=PAGE_SIZE, omit_payload=True, timeout_s=PAGE_TIMEOUT_S

@@ -16,7 +16,7 @@ from mainspring.testing.errors import TestingError
 from mainspring.testing.expected import Calendar
 from mainspring.testing.history import OPEN_STATES, AuditTrail, Deadlocks, Fault, History, LedgerRow
 from mainspring.testing.history import member_name as member_name
-from mainspring.testing.ledger import read_ledger, read_task_keys
+from mainspring.testing.ledger import read_ledger, read_tasks
 from mainspring.testing.load_generator import LoadGenerator, now_us
 from mainspring.testing.progress import MemberLine, Progress
 from mainspring.testing.run_log import read_run_logs
@@ -183,8 +183,8 @@ class LoadRun:
             await self.load.cancel_recurring()
             self.progress.event("recurring tasks are cancelled")
         self.progress.phase = "reading tasks and ledger over the API"
+        listed = await read_tasks(self.client, sorted(self._namespaces))
         ledger_read_at, ledger = await self._settled_ledger()
-        listed = await read_task_keys(self.client, sorted(self._namespaces))
         audit, deadlocks = await self.read_witnesses()
         runs = await asyncio.to_thread(read_run_logs, self._members.run_logs)
         self.progress.event(

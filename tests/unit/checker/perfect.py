@@ -13,6 +13,7 @@ from mainspring.testing.history import (
     Fault,
     History,
     LedgerRow,
+    ListedTask,
     OwnershipChange,
     PartitionState,
     Run,
@@ -44,7 +45,7 @@ class World:
     def history(self) -> History:
         runs = tuple(sorted(self.runs, key=lambda run: run.started_at))
         rows = tuple(self.rng.sample(self.rows, len(self.rows)))
-        listed = tuple(task.key for task in self.tasks if task.outcome == "ok")
+        listed = tuple(self._listed(task) for task in self.tasks if task.outcome == "ok")
         return History(
             tuple(self.tasks),
             runs,
@@ -88,6 +89,11 @@ class World:
         elif missed:
             gap = {"gap_until": missed[-1], "gap_count": len(missed), "reason": "misfire"}
             self.rows.append(_row(task, missed[0], missed[0], "SKIPPED", saved_at=OUTAGE.until_at, **gap))
+
+    def _listed(self, task: AcknowledgedTask) -> ListedTask:
+        rows = [row for row in self.rows if row.key == task.key]
+        count = sum(row.gap_count or 1 for row in rows)
+        return ListedTask(*task.key, count, max((row.scheduled_at for row in rows), default=None))
 
     def _cancelled(self, task: AcknowledgedTask, at: int, due_at: int) -> None:
         assert task.cancel_sent_at is not None

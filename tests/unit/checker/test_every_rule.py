@@ -42,7 +42,16 @@ from mainspring.testing.checker import (
 )
 from mainspring.testing.checker.case import Evidence
 from mainspring.testing.checker.verdict import Violation
-from mainspring.testing.history import Deadlocks, Fault, FinalOverwrite, History, LedgerRow, StaleWrite
+from mainspring.testing.history import (
+    AcknowledgedTask,
+    Deadlocks,
+    Fault,
+    FinalOverwrite,
+    History,
+    LedgerRow,
+    ListedTask,
+    StaleWrite,
+)
 
 CASE_RULES = (*ledger_rules.CASE_RULES, *run_rules.CASE_RULES, *lateness_rules.CASE_RULES)
 WHOLE_RULES = (
@@ -56,6 +65,12 @@ STALE = StaleWrite("UPDATE", 1, *ONCE.key, ONCE_AT, 2, 3, OWNER, 4, OWNER, ONCE_
 OVERWRITE = FinalOverwrite("UPDATE", 1, *ONCE.key, ONCE_AT, "SUCCEEDED", "FAILED", 1, 1, ONCE_AT)
 BOUNDED = Fault("stop", "node-1", ONCE_AT - S, ONCE_AT + S, bound_us=1_000)
 GAP = LedgerRow(*EVERY.key, NOW, NOW, "SKIPPED", gap_until=NOW, gap_count=2, reason="misfire")
+
+
+def listed(task: AcknowledgedTask) -> ListedTask:
+    """The task, without a word about its count."""
+    return ListedTask(*task.key)
+
 
 PLANTED: dict[str, tuple[str, History]] = {
     "exactly_one_row": ("I1", without_row(AUDITED, EVERY, EVERY_AT)),
@@ -73,6 +88,10 @@ PLANTED: dict[str, tuple[str, History]] = {
     ),
     "nothing_stuck": ("I9", with_row(AUDITED, ONCE, ONCE_AT, state="DISPATCHED")),
     "gap_rows_add_up": ("I1", replace(AUDITED, ledger=(*AUDITED.ledger, GAP))),
+    "tasks_count_their_rows": (
+        "I1",
+        replace(AUDITED, listed_tasks=(ListedTask(*ONCE.key, 2, ONCE_AT), *map(listed, (EVERY, CRON)))),
+    ),
     "acknowledged_tasks_exist": ("I4", without_row(AUDITED, ONCE, ONCE_AT)),
     "final_is_final": ("I2", replace(AUDITED, earlier_ledger=(replace(AUDITED.ledger[0], state="FAILED"),))),
     "never_early": ("I1", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT, started_at=ONCE_AT - S))),

@@ -30,7 +30,7 @@ from unit.checker.tiny import (
 )
 
 from mainspring.testing.checker import check
-from mainspring.testing.history import FINAL_STATES, Fault, LedgerRow
+from mainspring.testing.history import FINAL_STATES, Fault, History, LedgerRow, ListedTask
 
 ONCE_HERE = "default/once", ONCE_AT
 CRON_HERE = "default/cron", CRON_AT
@@ -56,8 +56,39 @@ def test_an_acknowledged_task_without_any_row_is_i4() -> None:
 
 
 def test_a_listing_that_lacks_an_acknowledged_task_is_i4() -> None:
-    assert found(replace(TINY, listed_tasks=(ONCE.key, EVERY.key))) == {("I4", "default/cron", None)}
-    assert found(replace(TINY, listed_tasks=(ONCE.key, EVERY.key, CRON.key))) == set()
+    listed = [ListedTask(*task.key) for task in (ONCE, EVERY, CRON)]
+    assert found(replace(TINY, listed_tasks=tuple(listed[:2]))) == {("I4", "default/cron", None)}
+    assert found(replace(TINY, listed_tasks=tuple(listed))) == set()
+
+
+def test_a_task_counts_its_rows_up_to_its_latest() -> None:
+    def listed(count: int, last_scheduled_at: int | None) -> History:
+        task = ListedTask(*EVERY.key, count, last_scheduled_at)
+        return replace(TINY, listed_tasks=(ListedTask(*ONCE.key), task, ListedTask(*CRON.key)))
+
+    both = listed(2, EVERY_AT + 10 * S)
+    wrong = {("I1", "default/every", None)}
+    assert found(both) == set()
+    assert found(listed(1, EVERY_AT)) == set(), "listed before the second row was written"
+    assert found(listed(3, EVERY_AT + 10 * S)) == wrong
+    assert found(listed(1, EVERY_AT + 10 * S)) == wrong
+    assert found(listed(2, EVERY_AT)) == wrong
+    assert found(listed(1, None)) == wrong
+    assert found(listed(0, None)) == set()
+
+
+def test_a_task_counts_a_gap_row_with_its_count() -> None:
+    second = EVERY_AT + 10 * S
+    gap = LedgerRow(
+        *EVERY.key, EVERY_AT, EVERY_AT, "SKIPPED", gap_until=second, gap_count=2, reason="misfire"
+    )
+    history = with_faults(without_row(without_row(TINY, EVERY, EVERY_AT), EVERY, second), DATABASE_AWAY)
+    history = with_runs(with_runs(history, EVERY, EVERY_AT), EVERY, second)
+    history = replace(history, ledger=(*history.ledger, gap))
+    tasks = [ListedTask(*task.key) for task in (ONCE, EVERY, CRON)]
+    for count, wrong in ((2, set()), (1, {("I1", "default/every", None)})):
+        tasks[1] = ListedTask(*EVERY.key, count, EVERY_AT)
+        assert found(replace(history, listed_tasks=tuple(tasks))) == wrong
 
 
 def test_two_rows_of_one_time_are_i1() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from mainspring.testing.checker.case import Case, Evidence
 from mainspring.testing.checker.verdict import Violation, violation_of
+from mainspring.testing.expected import FOR_EVER_AT
 from mainspring.testing.history import FINAL_STATES, OPEN_STATES
 
 
@@ -156,9 +157,27 @@ def gap_rows_add_up(evidence: Evidence) -> Iterator[Violation]:
                 yield violation_of("I1", key, gap.scheduled_at, f"a gap row in state {gap.state}", gap)
 
 
+def tasks_count_their_rows(evidence: Evidence) -> Iterator[Violation]:
+    """I1: a task counts what the ledger holds of it up to its latest row: 1 for a row, its count for a gap row.
+
+    What was recorded after the task was listed lies behind that row.
+    """
+    for task in evidence.history.listed_tasks or ():
+        if task.execution_count is None:
+            continue
+        last_at = -FOR_EVER_AT if task.last_scheduled_at is None else task.last_scheduled_at
+        rows = [row for row in evidence.rows_by_task.get(task.key, ()) if row.scheduled_at <= last_at]
+        gaps = [gap for gap in evidence.gaps_by_task.get(task.key, ()) if gap.scheduled_at <= last_at]
+        number = len(rows) + sum(gap.gap_count for gap in gaps)
+        if number != task.execution_count:
+            message = f"it counts {task.execution_count} executions where the ledger holds {number}"
+            yield violation_of("I1", task.key, None, message, task)
+
+
 def acknowledged_tasks_exist(evidence: Evidence) -> Iterator[Violation]:
     """I4: a task that was acknowledged and had to fire is in the ledger; when tasks were listed, it is listed."""
-    listed = None if evidence.history.listed_tasks is None else set(evidence.history.listed_tasks)
+    tasks = evidence.history.listed_tasks
+    listed = None if tasks is None else {task.key for task in tasks}
     for key, versions in evidence.expected.versions.items():
         acknowledged = [task for task in versions if task.outcome == "ok"]
         if not acknowledged:
@@ -207,6 +226,7 @@ CASE_RULES: tuple[Callable[[Case, Evidence], Iterator[Violation]], ...] = (
 )
 WHOLE_RULES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     gap_rows_add_up,
+    tasks_count_their_rows,
     acknowledged_tasks_exist,
     final_is_final,
 )
