@@ -76,6 +76,7 @@ class Clients:
         for told in self._told:
             plan = told.plan
             due_at = EPOCH_AT + round(plan.due_s * 1_000_000)
+            latest_s = plan.jitter_s if plan.every_s is None else min(plan.jitter_s, plan.every_s)
             found.append(
                 AcknowledgedTask(
                     NAMESPACE,
@@ -88,6 +89,8 @@ class Clients:
                     at=due_at if plan.every_s is None else None,
                     every_us=None if plan.every_s is None else round(plan.every_s * 1_000_000),
                     anchor_at=None if plan.every_s is None else due_at,
+                    max_executions=plan.max_executions,
+                    due_offset_max_us=round(latest_s * 1_000_000),
                     cancel_sent_at=told.cancel_sent_at,
                     cancelled_at=told.cancelled_at,
                     delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
@@ -107,6 +110,8 @@ class Clients:
         else:
             task.schedule.interval.every.FromMicroseconds(round(plan.every_s * 1_000_000))
             task.schedule.start_time.CopyFrom(due)
+            task.schedule.max_executions = plan.max_executions or 0
+        task.schedule.jitter.FromMicroseconds(round(plan.jitter_s * 1_000_000))
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()
         try:

@@ -53,6 +53,8 @@ class PlannedTask:
     every_s: float | None
     cancel_s: float | None
     is_at_most_once: bool = False
+    max_executions: int | None = None
+    jitter_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Plan:
 def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
     """The plan of a seed."""
     wanted = wanted or Wanted()
-    rng = Random(f"plan {seed}")
+    rng, bounds = Random(f"plan {seed}"), Random(f"bounds {seed}")
     is_rough = rng.random() < 0.5
     capacity = rng.choice((3, 6, 20))
     slow = rng.choice((0.2, 0.4) if capacity == 3 else (0.2, 0.5, 0.9))
@@ -107,11 +109,22 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
         executors=2,
         partitions=rng.randint(4, 8),
         capacity=capacity,
-        tasks=_tasks(rng, slow if wanted.slow is None else wanted.slow),
+        tasks=tuple(
+            _bounded(bounds, task) for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
+        ),
         faults=_faults(rng, wanted.faults),
         weather=_weather(rng) if is_rough else Weather(),
         lost_hints=0.1 if is_rough else 0.0,
     )
+
+
+def _bounded(rng: Random, task: PlannedTask) -> PlannedTask:
+    """The task, perhaps with jitter or a maximum."""
+    if rng.random() < 0.25:
+        task = replace(task, jitter_s=rng.choice((0.05, 0.4, 3.0)))
+    if task.every_s is not None and rng.random() < 0.5:
+        task = replace(task, max_executions=rng.randint(1, 6))
+    return task
 
 
 def _tasks(rng: Random, slow: float) -> tuple[PlannedTask, ...]:

@@ -190,6 +190,19 @@ class Calendar:
             times = self._cron[key] = cron_times(*key)
         return times
 
+    def nth_time(self, task: AcknowledgedTask, after_at: int, number: int) -> int:
+        """The `number`th scheduled time after an instant; FOR_EVER_AT when a cron has none within a year."""
+        if task.kind == "interval":
+            assert task.every_us is not None
+            assert task.anchor_at is not None
+            first = max(0, (after_at - task.anchor_at) // task.every_us + 1)
+            return task.anchor_at + (first + number - 1) * task.every_us
+        for span_us in (60 * SECOND_US, 3_600 * SECOND_US, 366 * _DAY_S * SECOND_US):
+            times = self.times(task, after_at + 1, after_at + 1 + span_us)
+            if len(times) >= number:
+                return times[number - 1]
+        return FOR_EVER_AT
+
     def has(self, task: AcknowledgedTask, scheduled_at: int) -> bool:
         """Whether `scheduled_at` is one of the definition's scheduled times."""
         if task.kind == "cron":
@@ -266,8 +279,11 @@ class Expected:
             from_at = window_from_at - task.due_offset_max_us
             times = self.calendar.times(task, from_at, window_until_at)
             times = times[bisect_left(times, task.acknowledged_at + margin_us + 1) :]
+        last_at = self._last_at(task, task.sent_at - margin_us)
         musts: list[int] = []
         for scheduled_at in times:
+            if scheduled_at > last_at:
+                break
             earliest, latest = due_range(task, scheduled_at, margin_us)
             if earliest < window_from_at or latest >= window_until_at:
                 continue
@@ -286,4 +302,14 @@ class Expected:
             return scheduled_at >= task.sent_at + (task.delay_us or 0) - margin_us
         if task.kind != "one-time" and scheduled_at < task.sent_at - margin_us:
             return False
-        return self.calendar.has(task, scheduled_at)
+        known_at = FOR_EVER_AT if task.acknowledged_at is None else task.acknowledged_at + margin_us
+        return scheduled_at <= self._last_at(task, known_at) and self.calendar.has(task, scheduled_at)
+
+    def _last_at(self, task: AcknowledgedTask, registered_at: int) -> int:
+        """The last scheduled time within the maximum of a task that was registered at an instant, or for ever.
+
+        The later the registration, the later the last one: the times before it do not count.
+        """
+        if task.max_executions is None or registered_at == FOR_EVER_AT:
+            return FOR_EVER_AT
+        return self.calendar.nth_time(task, registered_at, task.max_executions)

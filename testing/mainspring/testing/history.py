@@ -73,6 +73,7 @@ class AcknowledgedTask:
         time_zone: Cron: IANA name.
         every_us: Interval: distance of two scheduled times.
         anchor_at: Interval: scheduled times are `anchor_at + k * every_us`, k >= 0.
+        max_executions: Recurring: it ends after so many scheduled times since its registration.
         due_offset_min_us: Least distance of the due time after the scheduled time.
         due_offset_max_us: Greatest such distance; differs from the least when jitter was asked for.
         sent_at: When the client began the call.
@@ -96,6 +97,7 @@ class AcknowledgedTask:
     time_zone: str | None = None
     every_us: int | None = None
     anchor_at: int | None = None
+    max_executions: int | None = None
     due_offset_min_us: int = 0
     due_offset_max_us: int = 0
     cancel_sent_at: int | None = None

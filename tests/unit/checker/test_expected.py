@@ -198,6 +198,24 @@ def test_registration_and_cancel_have_may_edges() -> None:
     assert expected(unsure).version_of(EVERY.key, NOW + 21 * S) == unsure
 
 
+def test_a_maximum_counts_from_the_registration() -> None:
+    twice = replace(EVERY, every_us=4 * S, max_executions=2)
+    assert musts(twice) == [NOW + S, NOW + 5 * S]
+    assert expected(twice).version_of(twice.key, NOW + 9 * S) is None
+    # Nobody knows whether it came before its first time: the second must be, the third may be.
+    during = replace(twice, sent_at=NOW + S - 5_000, acknowledged_at=NOW + S + 5_000)
+    assert musts(during) == [NOW + 5 * S]
+    assert expected(during).version_of(during.key, NOW + 9 * S) == during
+    assert expected(during).version_of(during.key, NOW + 13 * S) is None
+    after = replace(twice, sent_at=NOW + 2 * S, acknowledged_at=NOW + 3 * S)
+    assert musts(after) == [NOW + 5 * S, NOW + 9 * S]
+    unknown = replace(twice, outcome="unknown", acknowledged_at=None)
+    assert expected(unknown).version_of(unknown.key, NOW + 17 * S) == unknown
+    cron = replace(CRON, max_executions=1)
+    assert musts(replace(cron, sent_at=NOW + S, acknowledged_at=NOW + 2 * S)) == [NOW + 10 * S]
+    assert expected(cron).version_of(cron.key, NOW + 10 * S) is None
+
+
 def test_an_unknown_outcome_is_never_must() -> None:
     unknown = replace(EVERY, outcome="unknown", acknowledged_at=None)
     assert musts(unknown) == []
