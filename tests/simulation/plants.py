@@ -310,9 +310,9 @@ def _next_from_now(simulation: Simulation) -> None:
 
     def drifting_plan(task: Any, now: int, settings: Any) -> Any:
         plan = plan_of(task, now, settings)
-        schedule = decode(task.schedule)
-        if isinstance(schedule.timing, Interval) and now - task.due_at > late_us:
-            plan = replace(plan, next_at=now + schedule.every_us)
+        timing = decode(task.schedule).timing
+        if isinstance(timing, Interval) and plan.next_at is not None and now - task.due_at > late_us:
+            plan = replace(plan, next_at=now + timing.every_us)
         return plan
 
     claimer_module.plan_of = drifting_plan
