@@ -104,10 +104,9 @@ def plan_claim(
             first = _first_run(schedule, due, first, fresh_at, now)
             skipped = 1 + count_fires(schedule, scheduled_at, first)
             if skipped >= left:
-                skipped = left - 1
-                last_left = nth_fire(schedule, scheduled_at, skipped)
-                assert last_left is not None
-                first = last_left
+                last_left = nth_fire(schedule, scheduled_at, left - 1)
+                # None where exclusions leave nothing for so long that the walk gives up: then nothing is leapt over.
+                first, skipped = (scheduled_at, 0) if last_left is None else (last_left, left - 1)
             last = last_fire(schedule, scheduled_at, first)
             previous = scheduled_at if last is None else last
             break
