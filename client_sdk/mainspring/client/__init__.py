@@ -31,26 +31,48 @@ from mainspring.client.errors import (
     Unimplemented,
 )
 from mainspring.client.execution import Execution, ExecutionState, Gap
-from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
-from mainspring.client.task import Delivery, NewTask, Task, TaskState
+from mainspring.client.preview import ClockChangeEffect, ClockChangeNote, FireTime, Preview
+from mainspring.client.schedules import (
+    At,
+    CalendarInterval,
+    CalendarUnit,
+    Cron,
+    Delay,
+    Every,
+    Exclusions,
+    GapPolicy,
+    Recurring,
+    RepeatPolicy,
+    Schedule,
+    Weekday,
+)
+from mainspring.client.task import CreatedTask, Delivery, NewTask, Task, TaskState
 
 __all__ = [
     "Aborted",
     "AlreadyExists",
     "At",
     "Backoff",
+    "CalendarInterval",
+    "CalendarUnit",
+    "ClockChangeEffect",
+    "ClockChangeNote",
     "Cluster",
     "ConnectedExecutor",
+    "CreatedTask",
     "Cron",
     "DeadlineExceeded",
     "Delay",
     "Delivery",
     "Every",
+    "Exclusions",
     "Execution",
     "ExecutionState",
     "FailedPrecondition",
     "FieldViolation",
+    "FireTime",
     "Gap",
+    "GapPolicy",
     "Handover",
     "HandoverReason",
     "Internal",
@@ -61,10 +83,14 @@ __all__ = [
     "Node",
     "NotFound",
     "Partition",
+    "Preview",
+    "Recurring",
+    "RepeatPolicy",
     "ResourceExhausted",
     "Schedule",
     "Task",
     "TaskState",
     "Unavailable",
     "Unimplemented",
+    "Weekday",
 ]

@@ -8,7 +8,7 @@ from typing import Self
 
 import grpc
 
-from mainspring.client import batches, convert, status
+from mainspring.client import batches, convert, schedule_convert, status
 from mainspring.client.addresses import parse_addresses
 from mainspring.client.backoff import Backoff
 from mainspring.client.caller import Caller
@@ -16,8 +16,9 @@ from mainspring.client.cluster import Cluster, Handover, Partition
 from mainspring.client.errors import Internal, MainspringError
 from mainspring.client.execution import Execution
 from mainspring.client.instants import to_timestamp
+from mainspring.client.preview import Preview
 from mainspring.client.schedules import Schedule
-from mainspring.client.task import DEFAULT_NAMESPACE, Delivery, NewTask, Task
+from mainspring.client.task import DEFAULT_NAMESPACE, CreatedTask, Delivery, NewTask, Task
 from mainspring.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -89,12 +90,12 @@ class MainspringClient:
         task_id: str | None = None,
         delivery: Delivery = Delivery.AT_LEAST_ONCE,
         timeout_s: float | None = None,
-    ) -> Task:
-        """Register a task; once this returns, it is durable.
+    ) -> CreatedTask:
+        """Register a task; once this returns, it is durable. The answer also tells what the schedule means.
 
         Args:
             handler: The name of the code on an executor that runs it.
-            schedule: When: `At`, `Delay`, `Cron` or `Every`.
+            schedule: When: `At`, `Delay`, `Cron`, `Every` or `CalendarInterval`.
             payload: For the handler, at most 256 KiB; a string is encoded in UTF-8.
             namespace: The namespace.
             task_id: Unique within the namespace. None: the client makes one.
@@ -113,7 +114,51 @@ class MainspringClient:
             task_service_pb2.CreateTaskResponse,
             timeout_s=self._timeout_s(timeout_s),
         )
-        return convert.task_from_proto(response.task)
+        return convert.created_task_from_proto(response)
+
+    async def preview_schedule(
+        self,
+        schedule: Schedule,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        task_id: str = "",
+        after: datetime | None = None,
+        count: int = 10,
+        timeout_s: float | None = None,
+    ) -> Preview:
+        """Tell what a schedule means and when it would fire, without creating anything.
+
+        Args:
+            schedule: As for `create_task`.
+            namespace: Of the task that would have this schedule.
+            task_id: Of the task that would have this schedule. Needed where it matters: with `H` in a cron expression,
+                and with jitter.
+            after: The instant at which the task would be created: what is listed comes after it. Timezone-aware. None:
+                now, cluster time.
+            count: How many scheduled times to list, at most 1,000.
+            timeout_s: Deadline in seconds.
+
+        Raises:
+            InvalidArgument: A field is wrong, as for `create_task`.
+            Unimplemented: The node is too old to know this call.
+            ValueError: The bound is naive.
+        """
+        request = task_service_pb2.PreviewScheduleRequest(
+            schedule=schedule_convert.schedule_to_proto(schedule),
+            namespace=namespace,
+            id=task_id,
+            count=count,
+        )
+        if after is not None:
+            request.after_time.CopyFrom(to_timestamp("after", after))
+        response = await self._caller.call(
+            _TASKS,
+            "PreviewSchedule",
+            request,
+            task_service_pb2.PreviewScheduleResponse,
+            timeout_s=self._timeout_s(timeout_s),
+        )
+        return schedule_convert.preview_from_proto(response)
 
     async def create_tasks(
         self, tasks: Iterable[NewTask], *, timeout_s: float | None = None

@@ -17,6 +17,8 @@ class Node:
         partition_count: How many partitions it says it holds.
         is_self: Whether it is the node that answered.
         away_reasons: Why it is not ready, by its own account: "drained", or the trouble that made it step aside.
+        time_zone_database: The release of the IANA time zone database that it computes with, such as "2026f"; empty
+            for a node that does not tell.
     """
 
     node_id: str
@@ -26,6 +28,7 @@ class Node:
     partition_count: int
     is_self: bool
     away_reasons: tuple[str, ...] = ()
+    time_zone_database: str = ""
 
     @property
     def is_drained(self) -> bool:

@@ -1,6 +1,7 @@
-"""Protobuf messages <-> the client's value types: the only place where both meet."""
+"""Protobuf messages <-> the client's value types. Both meet here and in `schedule_convert` only."""
 
 import uuid
+from dataclasses import fields
 from datetime import datetime
 from typing import Protocol
 
@@ -14,53 +15,16 @@ from mainspring.client.cluster import (
     Node,
     Partition,
 )
+from mainspring.client.enum_numbers import from_number
 from mainspring.client.execution import Execution, ExecutionState, Gap
-from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
-from mainspring.client.schedules import At, Cron, Delay, Every, Schedule
-from mainspring.client.task import Delivery, NewTask, Task, TaskState
-from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2
+from mainspring.client.instants import from_duration, from_timestamp
+from mainspring.client.schedule_convert import fire_from_proto, schedule_from_proto, schedule_to_proto
+from mainspring.client.task import CreatedTask, Delivery, NewTask, Task, TaskState
+from mainspring.v1 import admin_service_pb2, execution_pb2, task_pb2, task_service_pb2
 
 
 class _HasField(Protocol):
     def HasField(self, field_name: str) -> bool: ...
-
-
-def schedule_to_proto(schedule: Schedule) -> schedule_pb2.Schedule:
-    """Return the schedule as a message.
-
-    Raises:
-        TypeError: It is none of the kinds of schedule.
-    """
-    match schedule:
-        case At(time=time):
-            return schedule_pb2.Schedule(at=to_timestamp("time", time))
-        case Delay(delay=delay):
-            return schedule_pb2.Schedule(delay=to_duration(delay))
-        case Cron(expressions=expressions, time_zone=time_zone):
-            return schedule_pb2.Schedule(
-                cron=schedule_pb2.CronSchedule(expressions=expressions, time_zone=time_zone)
-            )
-        case Every(every=every, start=start):
-            message = schedule_pb2.Schedule(interval=schedule_pb2.IntervalSchedule(every=to_duration(every)))
-            if start is not None:
-                message.start_time.CopyFrom(to_timestamp("start", start))
-            return message
-    raise TypeError(f"a schedule is At, Delay, Cron or Every; got {type(schedule).__name__}")
-
-
-def schedule_from_proto(schedule: schedule_pb2.Schedule) -> Schedule | None:
-    """Return the schedule; None for a kind that this client does not know."""
-    match schedule.WhichOneof("kind"):
-        case "at":
-            return At(from_timestamp(schedule.at))
-        case "delay":
-            return Delay(from_duration(schedule.delay))
-        case "cron":
-            return Cron(schedule.cron.expressions, schedule.cron.time_zone or "UTC")
-        case "interval":
-            start = _instant(schedule, "start_time", schedule.start_time)
-            return Every(from_duration(schedule.interval.every), start=start)
-    return None
 
 
 def new_task_to_proto(task: NewTask) -> task_pb2.Task:
@@ -84,14 +48,25 @@ def task_from_proto(task: task_pb2.Task) -> Task:
         handler=task.handler,
         payload=task.payload,
         schedule=schedule_from_proto(task.schedule),
-        state=_task_state(task.state),
+        state=from_number(TaskState, task.state),
         version=task.version,
         create_time=_instant(task, "create_time", task.create_time),
         update_time=_instant(task, "update_time", task.update_time),
         next_scheduled_time=_instant(task, "next_scheduled_time", task.next_scheduled_time),
         last_scheduled_time=_instant(task, "last_scheduled_time", task.last_scheduled_time),
         partition_id=task.partition_id,
-        delivery=_delivery(task.delivery),
+        delivery=from_number(Delivery, task.delivery),
+        execution_count=task.execution_count,
+    )
+
+
+def created_task_from_proto(response: task_service_pb2.CreateTaskResponse) -> CreatedTask:
+    """Return the task as registered, with what its schedule means."""
+    task = task_from_proto(response.task)
+    return CreatedTask(
+        **{field.name: getattr(task, field.name) for field in fields(task)},
+        meaning=response.meaning,
+        next_fires=tuple(map(fire_from_proto, response.next_fires)),
     )
 
 
@@ -105,7 +80,7 @@ def execution_from_proto(execution: execution_pb2.Execution) -> Execution:
         task_id=execution.task_id,
         scheduled_time=from_timestamp(execution.scheduled_time),
         due_time=_instant(execution, "due_time", execution.due_time),
-        state=_execution_state(execution.state),
+        state=from_number(ExecutionState, execution.state),
         reason=execution.reason,
         attempt=execution.attempt,
         epoch=execution.epoch,
@@ -133,6 +108,7 @@ def cluster_from_proto(response: admin_service_pb2.ListNodesResponse) -> Cluster
             node.partition_count,
             node.is_self,
             tuple(node.away_reasons),
+            node.time_zone_database,
         )
         for node in response.nodes
     )
@@ -167,7 +143,7 @@ def handover_from_proto(handover: admin_service_pb2.Handover) -> Handover:
     return Handover(
         partition_id=handover.partition_id,
         epoch=handover.epoch,
-        reason=_handover_reason(handover.reason),
+        reason=from_number(HandoverReason, handover.reason),
         from_node_id=handover.from_node_id,
         to_node_id=handover.to_node_id,
         release_time=_instant(handover, "release_time", handover.release_time),
@@ -181,31 +157,3 @@ def handover_from_proto(handover: admin_service_pb2.Handover) -> Handover:
 
 def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:
     return from_timestamp(value) if message.HasField(field) else None
-
-
-def _delivery(value: int) -> Delivery:
-    try:
-        return Delivery(value)
-    except ValueError:  # a newer server
-        return Delivery.UNSPECIFIED
-
-
-def _task_state(value: int) -> TaskState:
-    try:
-        return TaskState(value)
-    except ValueError:  # a newer server
-        return TaskState.UNSPECIFIED
-
-
-def _handover_reason(value: int) -> HandoverReason:
-    try:
-        return HandoverReason(value)
-    except ValueError:  # a newer server
-        return HandoverReason.UNSPECIFIED
-
-
-def _execution_state(value: int) -> ExecutionState:
-    try:
-        return ExecutionState(value)
-    except ValueError:  # a newer server
-        return ExecutionState.UNSPECIFIED

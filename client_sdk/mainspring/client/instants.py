@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from mainspring.client.checks import require
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -12,8 +14,10 @@ def require_aware(name: str, instant: datetime) -> None:
     """Refuse a datetime without a time zone: whose local time it means cannot be known.
 
     Raises:
+        TypeError: It is no datetime.
         ValueError: It is naive.
     """
+    require(name, instant, datetime)
     if instant.utcoffset() is None:
         raise ValueError(f"{name} must be timezone-aware, such as datetime.now(UTC); got a naive datetime")
 
@@ -22,6 +26,7 @@ def to_timestamp(name: str, instant: datetime) -> timestamp_pb2.Timestamp:
     """Return the instant as a protobuf Timestamp.
 
     Raises:
+        TypeError: It is no datetime.
         ValueError: It is naive.
     """
     require_aware(name, instant)

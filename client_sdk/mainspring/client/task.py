@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from mainspring.client.preview import FireTime
 from mainspring.client.schedules import Schedule
 
 DEFAULT_NAMESPACE = "default"
@@ -74,6 +75,7 @@ class Task:
         last_scheduled_time: Of the latest execution; None before the first.
         partition_id: The partition that it hashes to.
         delivery: What becomes of an execution when its executor fails.
+        execution_count: How many scheduled times the ledger holds, run or skipped: what `max_executions` limits.
     """
 
     namespace: str
@@ -89,3 +91,20 @@ class Task:
     last_scheduled_time: datetime | None
     partition_id: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    execution_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTask(Task):
+    """What `create_task` answers: the task, and what its schedule means.
+
+    A type of its own because only that call tells: on every `Task` an empty `next_fires` would look as if nothing
+    were left to fire.
+
+    Attributes:
+        meaning: The schedule in words.
+        next_fires: The next scheduled times, at most 5; empty when none is left.
+    """
+
+    meaning: str = ""
+    next_fires: tuple[FireTime, ...] = ()

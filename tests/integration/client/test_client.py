@@ -24,6 +24,7 @@ from mainspring.client import (
     MainspringError,
     NewTask,
     NotFound,
+    Preview,
     Task,
     Unavailable,
 )
@@ -33,6 +34,7 @@ from mainspring.v1 import (
     execution_pb2,
     execution_service_pb2,
     execution_service_pb2_grpc,
+    schedule_pb2,
     task_pb2,
     task_service_pb2,
     task_service_pb2_grpc,
@@ -70,6 +72,7 @@ class Server(
     def __init__(self) -> None:
         self.tasks: dict[str, task_pb2.Task] = {}
         self.calls: list[str] = []
+        self.previewed: list[task_service_pb2.PreviewScheduleRequest] = []
         self.batches: list[tuple[int, int]] = []
         self.fail_first = 0
         self.status: status_pb2.Status | None = None
@@ -113,7 +116,15 @@ class Server(
         # The answer is lost after the task was stored: what a retry must be safe against.
         self.tasks[request.task.id] = request.task
         await self._enter("CreateTask", context)
-        return task_service_pb2.CreateTaskResponse(task=request.task)
+        fires = [schedule_pb2.FireTime(scheduled_time={"seconds": 60})]
+        return task_service_pb2.CreateTaskResponse(task=request.task, meaning="When told.", next_fires=fires)
+
+    async def PreviewSchedule(self, request, context):  # type: ignore[no-untyped-def]
+        await self._enter("PreviewSchedule", context)
+        self.previewed.append(request)
+        return task_service_pb2.PreviewScheduleResponse(
+            schedule=request.schedule, meaning="When told.", is_complete=True
+        )
 
     async def BatchCreateTasks(self, request, context):  # type: ignore[no-untyped-def]
         await self._enter("BatchCreateTasks", context)
@@ -199,6 +210,8 @@ async def test_tasks_and_executions_go_through_every_call(servers: tuple[Server,
         at = At(datetime(2030, 1, 1, tzinfo=UTC))
         task = await client.create_task("noop", at, payload="hi")
         assert (task.schedule, task.payload, len(task.task_id)) == (at, b"hi", 32)
+        assert task.meaning == "When told."
+        assert [fire.scheduled_time.timestamp() for fire in task.next_fires] == [60]
         for number in range(4):
             await client.create_task("noop", Delay(timedelta(seconds=1)), task_id=f"t{number}")
         assert (await client.get_task("t2")).task_id == "t2"
@@ -222,6 +235,31 @@ async def test_tasks_and_executions_go_through_every_call(servers: tuple[Server,
             ("noop",),
         )
         assert [partition.epoch for partition in await client.list_partitions()] == [3]
+
+
+async def test_a_preview_asks_for_what_was_said(servers: tuple[Server, Server]) -> None:
+    server = servers[0]
+    schedule = Cron("H 2 * * *", "Europe/Berlin", jitter=timedelta(seconds=9))
+    async with MainspringClient(server.address) as client:
+        preview = await client.preview_schedule(schedule)
+        after = datetime(2026, 3, 28, tzinfo=UTC)
+        await client.preview_schedule(schedule, namespace="billing", task_id="x", after=after, count=1_000)
+        with pytest.raises(ValueError, match="after must be timezone-aware"):
+            await client.preview_schedule(schedule, after=after.replace(tzinfo=None))
+    assert preview == Preview(schedule, "When told.", (), True)
+    plain, full = server.previewed
+    assert (plain.namespace, plain.id, plain.count, plain.HasField("after_time")) == (
+        "default",
+        "",
+        10,
+        False,
+    )
+    assert (full.namespace, full.id, full.count, full.after_time.ToDatetime(UTC)) == (
+        "billing",
+        "x",
+        1_000,
+        after,
+    )
 
 
 async def test_unavailable_is_tried_on_the_next_address_and_the_one_that_works_is_kept(

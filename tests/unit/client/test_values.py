@@ -1,25 +1,24 @@
 """Value types and their messages: exact instants, naive ones refused, nothing unknown breaks."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.client.schedule_strategies import DURATIONS, INSTANTS
 
-from mainspring.client import At, Cron, Delay, Delivery, Every, ExecutionState, NewTask, TaskState, batches
+from mainspring.client import Cron, Delivery, ExecutionState, NewTask, Task, TaskState, batches
 from mainspring.client.addresses import parse_addresses
 from mainspring.client.convert import (
+    cluster_from_proto,
+    created_task_from_proto,
     execution_from_proto,
     new_task_to_proto,
-    schedule_from_proto,
-    schedule_to_proto,
     task_from_proto,
 )
 from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
-from mainspring.v1 import execution_pb2, task_pb2
-
-ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))])
-INSTANTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001
+from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2, task_service_pb2
 
 
 @given(INSTANTS)
@@ -30,38 +29,18 @@ def test_instants_keep_every_microsecond(instant: datetime) -> None:
     assert from_timestamp(timestamp).tzinfo is UTC
 
 
-@given(st.timedeltas(timedelta(days=-3_650), timedelta(days=3_650)))
+@given(DURATIONS)
 def test_durations_keep_every_microsecond_and_one_sign(duration: timedelta) -> None:
     message = to_duration(duration)
     assert message.seconds * message.nanos >= 0
     assert from_duration(message) == duration
 
 
-def test_naive_datetimes_are_refused() -> None:
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+def test_instants_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
-        At(naive)
-    with pytest.raises(ValueError, match="timezone-aware"):
-        Every(timedelta(seconds=1), start=naive)
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        At(datetime(2030, 5, 1, 12, 0, 0, 7, tzinfo=UTC)),
-        Delay(timedelta(milliseconds=1)),
-        Cron("*/5 * * * *", "Europe/Berlin"),
-        Every(timedelta(seconds=90)),
-        Every(timedelta(seconds=90), start=datetime(2030, 1, 1, tzinfo=UTC)),
-    ],
-)
-def test_schedules_survive_the_way_there_and_back(schedule: At | Delay | Cron | Every) -> None:
-    assert schedule_from_proto(schedule_to_proto(schedule)) == schedule
-
-
-def test_anything_else_is_no_schedule() -> None:
-    with pytest.raises(TypeError, match="At, Delay, Cron or Every"):
-        schedule_to_proto("* * * * *")  # type: ignore[arg-type]
+        to_timestamp("time", datetime(2026, 1, 1))  # noqa: DTZ001
+    with pytest.raises(TypeError, match="start must be datetime; got str 'noon'"):
+        to_timestamp("start", "noon")  # type: ignore[arg-type]
 
 
 def test_an_id_is_made_when_none_is_given_and_an_empty_one_is_left_to_the_server() -> None:
@@ -90,6 +69,30 @@ def test_what_a_newer_server_says_does_not_break_this_client() -> None:
     execution = execution_from_proto(execution_pb2.Execution(state=99))  # type: ignore[arg-type]
     assert execution.state is ExecutionState.UNSPECIFIED
     assert not execution.state.is_final
+
+
+def test_a_created_task_is_the_task_with_what_its_schedule_means() -> None:
+    task = task_pb2.Task(id="daily", version=3, execution_count=12)
+    created = created_task_from_proto(
+        task_service_pb2.CreateTaskResponse(
+            task=task,
+            meaning="At noon.",
+            next_fires=[schedule_pb2.FireTime(local_time="2030-06-01T12:00:00Z")],
+        )
+    )
+    plain = task_from_proto(task)
+    assert isinstance(created, Task)
+    assert {field.name: getattr(created, field.name) for field in fields(plain)} == {
+        field.name: getattr(plain, field.name) for field in fields(plain)
+    }
+    assert (created.execution_count, created.meaning) == (12, "At noon.")
+    assert [fire.local_time for fire in created.next_fires] == [datetime(2030, 6, 1, 12, tzinfo=UTC)]
+
+
+def test_nodes_tell_their_time_zone_database() -> None:
+    nodes = [admin_service_pb2.Node(time_zone_database="2026f"), admin_service_pb2.Node()]
+    cluster = cluster_from_proto(admin_service_pb2.ListNodesResponse(nodes=nodes))
+    assert [node.time_zone_database for node in cluster.nodes] == ["2026f", ""]
 
 
 def test_the_enums_are_those_of_the_proto() -> None:
