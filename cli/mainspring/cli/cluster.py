@@ -10,13 +10,8 @@ import typer
 
 from mainspring.cli.calls import run_calls
 from mainspring.cli.gap_spread import gap_spread
-from mainspring.cli.json_form import (
-    JsonObject,
-    cluster_json,
-    gap_spread_json,
-    handover_json,
-    partition_json,
-)
+from mainspring.cli.json_form import cluster_json, gap_spread_json, handover_json, partition_json
+from mainspring.cli.json_values import JsonObject
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
@@ -43,6 +38,7 @@ from mainspring.cli.tables import (
     instant_words,
     node_row,
     partition_row,
+    time_zone_databases,
 )
 from mainspring.client import Handover, MainspringClient
 
@@ -88,6 +84,12 @@ def nodes(
         )
         print()
         print(f"{cluster.partition_count} partitions; {instant_words(cluster.cluster_time, utc=utc)}")
+        databases = time_zone_databases(cluster.nodes)
+        if len(databases) == 1:
+            print(f"time zone database {next(iter(databases))}")
+        elif databases:
+            told = "; ".join(f"{release} on {', '.join(node_ids)}" for release, node_ids in databases.items())
+            note(f"warning: nodes compute local times with different time zone databases: {told}")
         if not cluster.is_coordinator_connected:
             note("The node that answered has lost ZooKeeper: the nodes are those it last saw.")
 

@@ -4,31 +4,21 @@ A protobuf JSON parser reads each object back as its message. Two liberties that
 are JSON numbers, and what is not set is null instead of left out, so that every name is always there. PURE.
 """
 
-import base64
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any
 
 from mainspring.cli.gap_spread import GapSpread
-from mainspring.cli.instants import format_instant
+from mainspring.cli.json_values import JsonObject, bytes_json, duration_json, instant_json
+from mainspring.cli.schedule_json import fire_json, schedule_json
 from mainspring.client import (
-    At,
     Cluster,
-    Cron,
-    Delay,
-    Every,
+    CreatedTask,
     Execution,
     Handover,
     MainspringError,
     Partition,
-    Schedule,
     Task,
 )
 from mainspring.client.errors import InvalidArgument
-
-JsonObject = dict[str, Any]
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def task_json(task: Task) -> JsonObject:
@@ -37,16 +27,26 @@ def task_json(task: Task) -> JsonObject:
         "namespace": task.namespace,
         "id": task.task_id,
         "handler": task.handler,
-        "payload": _bytes(task.payload),
-        "schedule": _schedule(task.schedule),
+        "payload": bytes_json(task.payload),
+        "schedule": schedule_json(task.schedule),
         "delivery": f"DELIVERY_MODE_{task.delivery.name}",
         "state": f"TASK_STATE_{task.state.name}",
         "version": task.version,
-        "create_time": _instant(task.create_time),
-        "update_time": _instant(task.update_time),
-        "next_scheduled_time": _instant(task.next_scheduled_time),
-        "last_scheduled_time": _instant(task.last_scheduled_time),
+        "create_time": instant_json(task.create_time),
+        "update_time": instant_json(task.update_time),
+        "next_scheduled_time": instant_json(task.next_scheduled_time),
+        "last_scheduled_time": instant_json(task.last_scheduled_time),
         "partition_id": task.partition_id,
+        "execution_count": task.execution_count,
+    }
+
+
+def created_task_json(task: CreatedTask) -> JsonObject:
+    """The created task as `mainspring.v1.CreateTaskResponse`."""
+    return {
+        "task": task_json(task),
+        "meaning": task.meaning,
+        "next_fires": [fire_json(fire) for fire in task.next_fires],
     }
 
 
@@ -55,14 +55,14 @@ def execution_json(execution: Execution) -> JsonObject:
     gap = None
     if execution.gap is not None:
         gap = {
-            "last_scheduled_time": _instant(execution.gap.last_scheduled_time),
+            "last_scheduled_time": instant_json(execution.gap.last_scheduled_time),
             "count": execution.gap.count,
         }
     return {
         "namespace": execution.namespace,
         "task_id": execution.task_id,
-        "scheduled_time": _instant(execution.scheduled_time),
-        "due_time": _instant(execution.due_time),
+        "scheduled_time": instant_json(execution.scheduled_time),
+        "due_time": instant_json(execution.due_time),
         "state": f"EXECUTION_STATE_{execution.state.name}",
         "reason": execution.reason,
         "attempt": execution.attempt,
@@ -70,12 +70,12 @@ def execution_json(execution: Execution) -> JsonObject:
         "task_version": execution.task_version,
         "executor_id": execution.executor_id,
         "node_id": execution.node_id,
-        "result": _bytes(execution.result),
-        "claim_time": _instant(execution.claim_time),
-        "dispatch_time": _instant(execution.dispatch_time),
-        "pick_up_time": _instant(execution.pick_up_time),
-        "finish_time": _instant(execution.finish_time),
-        "save_time": _instant(execution.save_time),
+        "result": bytes_json(execution.result),
+        "claim_time": instant_json(execution.claim_time),
+        "dispatch_time": instant_json(execution.dispatch_time),
+        "pick_up_time": instant_json(execution.pick_up_time),
+        "finish_time": instant_json(execution.finish_time),
+        "save_time": instant_json(execution.save_time),
         "gap": gap,
     }
 
@@ -90,7 +90,7 @@ def cluster_json(cluster: Cluster) -> JsonObject:
             "credit": executor.credit,
             "open_attempts": executor.open_attempts,
             "is_draining": executor.is_draining,
-            "connect_time": _instant(executor.connect_time),
+            "connect_time": instant_json(executor.connect_time),
         }
         for executor in cluster.executors
     ]
@@ -99,7 +99,7 @@ def cluster_json(cluster: Cluster) -> JsonObject:
         "executors": executors,
         "partition_count": cluster.partition_count,
         "is_coordinator_connected": cluster.is_coordinator_connected,
-        "cluster_time": _instant(cluster.cluster_time),
+        "cluster_time": instant_json(cluster.cluster_time),
     }
 
 
@@ -116,12 +116,12 @@ def handover_json(handover: Handover) -> JsonObject:
         "reason": f"HANDOVER_REASON_{handover.reason.name}",
         "from_node_id": handover.from_node_id,
         "to_node_id": handover.to_node_id,
-        "release_time": _instant(handover.release_time),
-        "notice_time": _instant(handover.notice_time),
-        "fire_time": _instant(handover.fire_time),
-        "gap": None if handover.gap is None else _duration(handover.gap),
+        "release_time": instant_json(handover.release_time),
+        "notice_time": instant_json(handover.notice_time),
+        "fire_time": instant_json(handover.fire_time),
+        "gap": duration_json(handover.gap),
         "late_execution_count": handover.late_execution_count,
-        "max_lateness": _duration(handover.max_lateness),
+        "max_lateness": duration_json(handover.max_lateness),
     }
 
 
@@ -129,11 +129,11 @@ def gap_spread_json(spread: GapSpread) -> JsonObject:
     """What `cluster handovers` says of all that it lists; no message of the API."""
     return {
         "count": spread.count,
-        "p50": _duration(spread.p50),
-        "p99": _duration(spread.p99),
-        "max": _duration(spread.greatest),
+        "p50": duration_json(spread.p50),
+        "p99": duration_json(spread.p99),
+        "max": duration_json(spread.greatest),
         "late_execution_count": spread.late_execution_count,
-        "max_lateness": _duration(spread.max_lateness),
+        "max_lateness": duration_json(spread.max_lateness),
     }
 
 
@@ -149,31 +149,3 @@ def error_json(error: MainspringError) -> JsonObject:
             "field_violations": [{"field": v.field, "description": v.description} for v in fields],
         }
     }
-
-
-def _schedule(schedule: Schedule | None) -> JsonObject | None:
-    match schedule:
-        case At(time=time):
-            return {"at": _instant(time)}
-        case Delay(delay=delay):
-            return {"delay": _duration(delay)}
-        case Cron(expressions=expressions, time_zone=time_zone):
-            return {"cron": {"expressions": list(expressions), "time_zone": time_zone}}
-        case Every(every=every, start=start):
-            return {"interval": {"every": _duration(every)}, "start_time": _instant(start)}
-    return None
-
-
-def _instant(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant, utc=True)
-
-
-def _duration(duration: timedelta) -> str:
-    microseconds = duration // _MICROSECOND
-    seconds, rest = divmod(abs(microseconds), 1_000_000)
-    fraction = f".{rest:06d}" if rest % 1_000 else f".{rest // 1_000:03d}" if rest else ""
-    return f"{'-' if microseconds < 0 else ''}{seconds}{fraction}s"
-
-
-def _bytes(value: bytes) -> str:
-    return base64.b64encode(value).decode()

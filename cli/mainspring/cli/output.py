@@ -11,14 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mainspring.cli.json_form import JsonObject, error_json
-from mainspring.cli.tables import visible
+from mainspring.cli.json_form import error_json
+from mainspring.cli.json_values import JsonObject
+from mainspring.cli.visible import visible
 from mainspring.client import MainspringError
 from mainspring.client.errors import InvalidArgument
 
 Item = TypeVar("Item")
 
-UNBROKEN = ("SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "NEXT", "LAST", "CONNECTED", "TIME", "GAP")
+UNBROKEN = (
+    *("SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "NEXT", "LAST", "CONNECTED", "TIME", "GAP"),
+    *("LOCAL TIME", "UTC", "DUE"),
+)
 """Columns that a narrow terminal does not fold: short ones, and those that are copied."""
 
 UNBOUNDED_WIDTH = 100_000

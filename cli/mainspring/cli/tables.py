@@ -1,23 +1,23 @@
 """Values of the client SDK -> the words of tables, for people. PURE but for the machine's time zone."""
 
 import codecs
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from mainspring.cli.durations import format_duration
 from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.instants import format_instant
+from mainspring.cli.schedule_words import schedule_words, timing_words
+from mainspring.cli.visible import visible
 from mainspring.client import (
     At,
     ConnectedExecutor,
-    Cron,
+    CreatedTask,
     Delay,
-    Every,
     Execution,
     Handover,
     Node,
     Partition,
-    Schedule,
     Task,
 )
 
@@ -34,18 +34,12 @@ HANDOVER_COLUMNS: Final = ("TIME", "PARTITION", "EPOCH", "REASON", "FROM", "TO",
 
 
 def task_row(task: Task, *, utc: bool) -> tuple[str, ...]:
-    """The cells of `TASK_COLUMNS`; times are cut to the second, the details have them whole."""
-    match task.schedule:
-        case At() | Delay():
-            schedule = "once"
-        case Every(every=every):
-            schedule = f"every {format_duration(every)}"
-        case other:
-            schedule = schedule_words(other, utc=utc)
+    """The cells of `TASK_COLUMNS`; times are cut to the second, schedules lack their bounds: the details have all."""
+    is_once = isinstance(task.schedule, At | Delay)
     return (
         visible(task.task_id),
         visible(task.handler),
-        schedule,
+        "once" if is_once else timing_words(task.schedule, utc=utc),
         task.state.name,
         _to_the_second(task.next_scheduled_time, utc=utc),
         _to_the_second(task.last_scheduled_time, utc=utc),
@@ -63,12 +57,20 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("delivery", task.delivery.name.lower().replace("_", " ")),
         ("next", instant_words(task.next_scheduled_time, utc=utc)),
         ("last", instant_words(task.last_scheduled_time, utc=utc)),
+        ("executions", f"{task.execution_count:,}"),
         ("payload", bytes_words(task.payload)),
         ("created", instant_words(task.create_time, utc=utc)),
         ("updated", instant_words(task.update_time, utc=utc)),
         ("version", str(task.version)),
         ("partition", str(task.partition_id)),
     ]
+
+
+def created_task_details(task: CreatedTask, *, utc: bool) -> list[tuple[str, str]]:
+    """Everything about a task that was just created; after its schedule, what that means."""
+    details = task_details(task, utc=utc)
+    position = [label for label, _ in details].index("schedule") + 1
+    return [*details[:position], ("meaning", visible(task.meaning) or NOTHING), *details[position:]]
 
 
 def execution_row(execution: Execution, *, utc: bool) -> tuple[str, ...]:
@@ -129,6 +131,15 @@ def node_row(node: Node) -> tuple[str, ...]:
     )
 
 
+def time_zone_databases(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """The releases of the time zone database that nodes compute with, each with those nodes; silent nodes left out."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.time_zone_database:
+            found.setdefault(visible(node.time_zone_database), []).append(visible(node.node_id))
+    return found
+
+
 def executor_row(executor: ConnectedExecutor, *, utc: bool) -> tuple[str, ...]:
     """The cells of `EXECUTOR_COLUMNS`."""
     return (
@@ -183,21 +194,6 @@ def gap_spread_words(spread: GapSpread) -> str:
     )
 
 
-def schedule_words(schedule: Schedule | None, *, utc: bool) -> str:
-    """When, in words."""
-    match schedule:
-        case At(time=time):
-            return f"at {instant_words(time, utc=utc)}"
-        case Delay(delay=delay):
-            return f"in {format_duration(delay)}"
-        case Cron(expressions=expressions, time_zone=time_zone):
-            return f"cron {visible(' | '.join(expressions))} ({visible(time_zone)})"
-        case Every(every=every, start=start):
-            words = f"every {format_duration(every)}"
-            return words if start is None else f"{words} from {instant_words(start, utc=utc)}"
-    return "of a kind that this version does not know"
-
-
 def instant_words(instant: datetime | None, *, utc: bool) -> str:
     """The instant in RFC 3339, or a dash."""
     return NOTHING if instant is None else format_instant(instant, utc=utc)
@@ -221,11 +217,6 @@ def bytes_words(value: bytes) -> str:
     except UnicodeDecodeError:
         return f"{len(value):,} bytes, not text: {value[:32].hex(' ')}{' ...' if len(value) > 32 else ''}"
     return f"{words} ... ({len(value):,} bytes; --json shows all)" if is_cut else words
-
-
-def visible(text: str) -> str:
-    """The text with control characters and the like written as escapes: data must not steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _milliseconds(duration: timedelta) -> str:

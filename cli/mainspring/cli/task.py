@@ -1,14 +1,15 @@
 """`mainspring task`: register, read and end tasks."""
 
 import sys
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mainspring.cli.calls import run_calls
-from mainspring.cli.json_form import task_json
+from mainspring.cli.json_form import created_task_json, task_json
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
@@ -21,76 +22,29 @@ from mainspring.cli.options import (
     Namespace,
     TaskId,
     Timeout,
-    duration,
     instant,
     page_size,
 )
 from mainspring.cli.output import Output, first
-from mainspring.cli.tables import TASK_COLUMNS, task_details, task_row
-from mainspring.client import At, Cron, Delay, Delivery, Every, MainspringClient, Schedule, Task
+from mainspring.cli.schedule_json import preview_json
+from mainspring.cli.schedule_options import ScheduleOptions, takes_schedule
+from mainspring.cli.schedule_reading import read_schedule
+from mainspring.cli.schedule_words import fires_table, schedule_words
+from mainspring.cli.tables import TASK_COLUMNS, created_task_details, task_details, task_row
+from mainspring.cli.visible import visible
+from mainspring.client import Delivery, FireTime, MainspringClient, Task
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 task_app = typer.Typer(no_args_is_help=True, help="Register, read and end tasks.")
 
 
 @task_app.command("create")
+@takes_schedule
 def create(
     handler: Annotated[
         str, typer.Argument(metavar="HANDLER", help="The name of the code on an executor that runs it.")
     ],
-    at: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=instant,
-            metavar="TIME",
-            help="Once, at this time: RFC 3339 with a zone. Up to 24h ago: runs at once.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
-    delay: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Once, this long from now: 90s, 5m, 2h30m, 1d.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
-    cron: Annotated[
-        str | None,
-        typer.Option(
-            metavar="EXPRESSION",
-            help="Whenever this matches: minute, hour, day of month, month, day of week; or six fields with "
-            "seconds first; or @hourly, @daily and the like.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
-    every: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="At a fixed distance, at least 1s.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
-    time_zone: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ZONE",
-            help="With --cron: the IANA time zone that it speaks of, such as Europe/Berlin. UTC when left out.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
-    start: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=instant,
-            metavar="TIME",
-            help="With --every: the first time, which fixes the phase. Left out: one distance from now.",
-            rich_help_panel="When (exactly one)",
-        ),
-    ] = None,
+    when: ScheduleOptions,
     payload: Annotated[
         str | None, typer.Option(metavar="TEXT", help="For the handler, as UTF-8; - reads standard input.")
     ] = None,
@@ -128,7 +82,7 @@ def create(
       $ mainspring task create backup --at 2030-01-31T02:00:00Z
       $ mainspring task create report --id daily --cron '0 9 * * MON-FRI'
     """
-    schedule = _schedule(at, delay, cron, every, time_zone, start)
+    schedule = read_schedule(when)
     content = _payload(payload, payload_file)
     output = Output(as_json, utc)
 
@@ -141,7 +95,71 @@ def create(
             task_id=task_id,
             delivery=Delivery[delivery.name],
         )
-        _show(task, output)
+        if as_json:
+            output.document(created_task_json(task))
+            return
+        output.details(created_task_details(task, utc=utc))
+        if task.next_fires:
+            print()
+            _show_fires(task.next_fires, output)
+
+    run_calls(address, timeout, output, calls)
+
+
+@task_app.command("preview")
+@takes_schedule
+def preview(
+    when: ScheduleOptions,
+    after: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=instant,
+            metavar="TIME",
+            help="As if created at this time: what comes after it.",
+            show_default="now",
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=1, max=1_000, metavar="COUNT", help="Show so many scheduled times.")
+    ] = 10,
+    task_id: Annotated[
+        str,
+        typer.Option(
+            "--id", metavar="ID", help="The id of the task. Needed with H in an expression and with --jitter."
+        ),
+    ] = "",
+    namespace: Namespace = DEFAULT_NAMESPACE,
+    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+    utc: InUtc = False,
+) -> None:
+    """Show what a schedule means and when it would fire, clock changes included. Nothing is created.
+
+    \b
+    Examples:
+      $ mainspring task preview --cron '30 2 * * *' --time-zone Europe/Berlin
+      $ mainspring task preview --calendar '2 weeks' --on mon --time 09:00
+      $ mainspring task preview --cron 'H 3 * * *' --id backup --count 100
+    """
+    schedule = read_schedule(when)
+    output = Output(as_json, utc)
+
+    async def calls(client: MainspringClient) -> None:
+        found = await client.preview_schedule(
+            schedule, namespace=namespace, task_id=task_id, after=after, count=count
+        )
+        if as_json:
+            output.document(preview_json(found))
+            return
+        output.details(
+            [("schedule", schedule_words(found.schedule, utc=utc)), ("meaning", visible(found.meaning))]
+        )
+        print()
+        _show_fires(found.fires, output)
+        if found.fires and found.is_complete:
+            print()
+            print("Nothing comes after these.")
 
     run_calls(address, timeout, output, calls)
 
@@ -229,30 +247,9 @@ def _show(task: Task, output: Output) -> None:
         output.details(task_details(task, utc=output.utc))
 
 
-def _schedule(
-    at: datetime | None,
-    delay: timedelta | None,
-    cron: str | None,
-    every: timedelta | None,
-    time_zone: str | None,
-    start: datetime | None,
-) -> Schedule:
-    kinds: list[Schedule] = []
-    if at is not None:
-        kinds.append(At(at))
-    if delay is not None:
-        kinds.append(Delay(delay))
-    if cron is not None:
-        kinds.append(Cron(cron, time_zone or "UTC"))
-    if every is not None:
-        kinds.append(Every(every, start=start))
-    if len(kinds) != 1:
-        raise typer.BadParameter("say when: exactly one of --at, --delay, --cron and --every")
-    if time_zone is not None and cron is None:
-        raise typer.BadParameter("goes with --cron only", param_hint="--time-zone")
-    if start is not None and every is None:
-        raise typer.BadParameter("goes with --every only", param_hint="--start")
-    return kinds[0]
+def _show_fires(fires: Sequence[FireTime], output: Output) -> None:
+    columns, rows = fires_table(fires)
+    output.table(columns, rows, empty="nothing is left to fire")
 
 
 def _payload(text: str | None, file: Path | None) -> bytes:

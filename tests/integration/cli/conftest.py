@@ -21,6 +21,7 @@ from mainspring.v1 import (
     execution_pb2,
     execution_service_pb2,
     execution_service_pb2_grpc,
+    schedule_pb2,
     task_pb2,
     task_service_pb2,
     task_service_pb2_grpc,
@@ -28,6 +29,7 @@ from mainspring.v1 import (
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("protos", "server", "shard_manager", "executor", "client_sdk", "cli", "testing")
+MEANING = "At 02:30 every day, Europe/Berlin."
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -57,6 +59,8 @@ class MemoryNode(
         address: host:port where it listens.
         tasks: By (namespace, id).
         executions: In the order in which they are listed.
+        fires: What a created task and a preview answer as the times to come.
+        time_zone_databases: Those of the nodes n1, n2, ... that there are.
         requests: Every request that came in.
         handlers_refused: A task with this handler is refused, as if its cron expression and id were wrong.
         is_database_away: Whether tasks are answered with UNAVAILABLE.
@@ -66,6 +70,8 @@ class MemoryNode(
         self.address = ""
         self.tasks: dict[tuple[str, str], task_pb2.Task] = {}
         self.executions: list[execution_pb2.Execution] = []
+        self.fires: list[schedule_pb2.FireTime] = []
+        self.time_zone_databases = ["2026f"]
         self.requests: list[Any] = []
         self.is_database_away = False
         self.is_coordinator_connected = True
@@ -89,7 +95,24 @@ class MemoryNode(
         task.create_time.FromSeconds(1_900_000_000)
         task.next_scheduled_time.FromMicroseconds(1_900_000_060_500_000)
         self.tasks[task.namespace, task.id] = task
-        return task_service_pb2.CreateTaskResponse(task=task)
+        return task_service_pb2.CreateTaskResponse(task=task, meaning=MEANING, next_fires=self.fires)
+
+    async def PreviewSchedule(self, request: Any, context: Context) -> Any:
+        self.requests.append(request)
+        if request.schedule.jitter.seconds and not request.id:
+            await refuse(
+                context,
+                code_pb2.INVALID_ARGUMENT,
+                "a field is wrong",
+                "INVALID_REQUEST",
+                id="is required with jitter",
+            )
+        return task_service_pb2.PreviewScheduleResponse(
+            schedule=request.schedule,
+            meaning=MEANING,
+            fires=self.fires[: request.count],
+            is_complete=len(self.fires) <= request.count,
+        )
 
     async def GetTask(self, request: Any, context: Context) -> Any:
         return task_service_pb2.GetTaskResponse(task=await self._task(request, context))
@@ -116,16 +139,20 @@ class MemoryNode(
         return execution_service_pb2.GetExecutionResponse(execution=self.executions[0])
 
     async def ListNodes(self, request: Any, context: Context) -> Any:
-        node = admin_service_pb2.Node(
-            node_id="n1",
-            address=self.address,
-            version="0.1.0",
-            is_ready=True,
-            partition_count=2,
-            is_self=True,
-        )
+        nodes = [
+            admin_service_pb2.Node(
+                node_id=f"n{number}",
+                address=self.address,
+                version="0.1.0",
+                is_ready=True,
+                partition_count=2,
+                is_self=number == 1,
+                time_zone_database=release,
+            )
+            for number, release in enumerate(self.time_zone_databases, start=1)
+        ]
         answer = admin_service_pb2.ListNodesResponse(
-            nodes=[node], partition_count=2, is_coordinator_connected=self.is_coordinator_connected
+            nodes=nodes, partition_count=2, is_coordinator_connected=self.is_coordinator_connected
         )
         answer.cluster_time.FromSeconds(1_900_000_000)
         return answer

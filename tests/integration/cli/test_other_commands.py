@@ -67,7 +67,7 @@ async def test_cluster_commands(memory_node: MemoryNode, mainspring: Mainspring)
     assert (parsed.nodes[0].address, parsed.partition_count) == (memory_node.address, 2)
     table = await mainspring("cluster", "nodes", "--utc")
     assert f"n1    {memory_node.address}" in table.stdout
-    assert "2 partitions; 2030-03-17T17:46:40Z" in table.stdout
+    assert "2 partitions; 2030-03-17T17:46:40Z\ntime zone database 2026f\n" in table.stdout
     assert "no executor is connected" in table.stderr
     partitions = (await mainspring("cluster", "partitions", "--json")).json()
     assert [(row["partition_id"], row["owner_id"]) for row in partitions] == [(0, "n1"), (1, "")]
@@ -134,6 +134,21 @@ async def test_a_drain_that_goes_wrong_says_how(memory_node: MemoryNode, mainspr
 async def test_a_node_without_zookeeper_says_so(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     memory_node.is_coordinator_connected = False
     assert "has lost ZooKeeper" in (await mainspring("cluster", "nodes")).stderr
+
+
+async def test_nodes_with_different_time_zone_databases_are_told(
+    memory_node: MemoryNode, mainspring: Mainspring
+) -> None:
+    memory_node.time_zone_databases = ["2026f", "2026a", "", "2026f"]
+    done = await mainspring("cluster", "nodes")
+    assert done.code == 0
+    assert "different time zone databases: 2026f on n1, n4; 2026a on n2\n" in done.stderr
+    assert "time zone database" not in done.stdout
+    documents = (await mainspring("cluster", "nodes", "--json")).json()["nodes"]
+    assert [node["time_zone_database"] for node in documents] == memory_node.time_zone_databases
+    memory_node.time_zone_databases = ["", ""]
+    silent = await mainspring("cluster", "nodes")
+    assert "time zone" not in silent.stdout + silent.stderr
 
 
 async def test_nobody_there(free_address: str) -> None:

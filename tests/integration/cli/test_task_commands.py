@@ -1,47 +1,218 @@
 """`mainspring task` as a process, against a node in memory, over real gRPC."""
 
 import json
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from integration.cli.conftest import Mainspring, MemoryNode
+from integration.cli.conftest import MEANING, Mainspring, MemoryNode
 
-from mainspring.v1 import schedule_pb2, task_pb2
-
-
-def schedule(document: str) -> schedule_pb2.Schedule:
-    return json_format.Parse(document, schedule_pb2.Schedule())
-
-
-@pytest.mark.parametrize(
-    ("when", "expected"),
-    [
-        (["--at", "2030-01-31T10:00:00+01:00"], '{"at": "2030-01-31T09:00:00Z"}'),
-        (["--delay", "2h30m"], '{"delay": "9000s"}'),
-        (["--cron", "0 9 * * *"], '{"cron": {"expressions": ["0 9 * * *"], "time_zone": "UTC"}}'),
-        (
-            ["--cron", "0 9 * * *", "--time-zone", "Europe/Berlin"],
-            '{"cron": {"expressions": ["0 9 * * *"], "time_zone": "Europe/Berlin"}}',
-        ),
-        (["--every", "90s"], '{"interval": {"every": "90s"}}'),
-        (
-            ["--every", "90s", "--start", "2030-01-31T09:00:00Z"],
-            '{"interval": {"every": "90s"}, "start_time": "2030-01-31T09:00:00Z"}',
-        ),
-    ],
+from mainspring.client import (
+    At,
+    CalendarInterval,
+    CalendarUnit,
+    Cron,
+    Delay,
+    Every,
+    Exclusions,
+    GapPolicy,
+    RepeatPolicy,
+    Schedule,
+    Weekday,
 )
-async def test_create_sends_what_was_said(
-    memory_node: MemoryNode, mainspring: Mainspring, when: list[str], expected: str
-) -> None:
+from mainspring.client.schedule_convert import schedule_to_proto
+from mainspring.v1 import schedule_pb2, task_pb2, task_service_pb2
+
+NINE = datetime(2030, 1, 31, 9, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+async def test_create_sends_what_was_said(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     done = await mainspring(
-        "task", "create", "report", *when, "--id", "daily", "-n", "billing", "--payload", "grüße", "--json"
+        *("task", "create", "report", "--cron", "0 9 * * *", "--id", "daily", "-n", "billing"),
+        *("--payload", "grüße", "--json"),
     )
     task = memory_node.requests[-1].task
     assert (task.namespace, task.id, task.handler) == ("billing", "daily", "report")
     assert task.payload == "grüße".encode()
-    assert task.schedule == schedule(expected)
-    assert json_format.ParseDict(done.json(), task_pb2.Task()) == memory_node.tasks["billing", "daily"]
+    assert task.schedule == schedule_to_proto(Cron("0 9 * * *"))
+    assert json_format.ParseDict(done.json(), task_service_pb2.CreateTaskResponse()) == (
+        task_service_pb2.CreateTaskResponse(task=memory_node.tasks["billing", "daily"], meaning=MEANING)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "schedule"),
+    [
+        (["--at", "2030-01-31T10:00:00+01:00"], At(NINE)),
+        (["--at", "2030-01-31T09:00:00Z", "--jitter", "1m"], At(NINE, jitter=MINUTE)),
+        (["--delay", "2h30m"], Delay(150 * MINUTE)),
+        (["--delay", "0s", "--jitter", "1m"], Delay(timedelta(0), jitter=MINUTE)),
+        (["--cron", "0 9 * * *"], Cron("0 9 * * *")),
+        (
+            ["--cron", "0 9 * * *", "--cron", "@daily", "--time-zone", "Europe/Berlin"],
+            Cron(["0 9 * * *", "@daily"], "Europe/Berlin"),
+        ),
+        (
+            ["--cron", "@daily", "--gap", "skip", "--repeat", "last"],
+            Cron("@daily", "UTC", GapPolicy.SKIP, RepeatPolicy.LAST),
+        ),
+        (
+            ["--cron", "@daily", "--gap", "fire-after", "--repeat", "both"],
+            Cron("@daily", repeat=RepeatPolicy.BOTH),
+        ),
+        (["--every", "90s"], Every(1.5 * MINUTE)),
+        (["--every", "90s", "--phase", "0s"], Every(1.5 * MINUTE, timedelta(0))),
+        (
+            [
+                *("--every", "1m", "--phase", "20s", "--start", "2030-01-31T09:00:00Z"),
+                *("--end", "2030-01-31T09:01:00Z", "--max-executions", "7", "--jitter", "20s"),
+                *("--exclude-date", "2030-12-24,2030-12-25", "--exclude-date", "2031-01-01"),
+                *(
+                    "--exclude-cron",
+                    "* 12 * * *",
+                    "--exclude-cron",
+                    "@hourly",
+                    "--exclude-time-zone",
+                    "Asia/Tokyo",
+                ),
+            ],
+            Every(
+                MINUTE,
+                MINUTE / 3,
+                start=NINE,
+                end=NINE + MINUTE,
+                max_executions=7,
+                jitter=MINUTE / 3,
+                exclusions=Exclusions(
+                    [date(2030, 12, 24), date(2030, 12, 25), date(2031, 1, 1)],
+                    ["* 12 * * *", "@hourly"],
+                    "Asia/Tokyo",
+                ),
+            ),
+        ),
+        (["--calendar", "day", "--time", "09:00"], CalendarInterval(CalendarUnit.DAY, [time(9)])),
+        (
+            [
+                *("--calendar", "2 weeks", "--on", "mon,thursday", "--on", "sun", "--time", "09:00,17:30:05"),
+                *("--time", "23:00", "--start-date", "2026-11-30", "--time-zone", "Europe/Berlin"),
+                *("--gap", "skip", "--repeat", "both", "--max-executions", "3"),
+            ],
+            CalendarInterval(
+                CalendarUnit.WEEK,
+                [time(9), time(17, 30, 5), time(23)],
+                every=2,
+                weekdays=[Weekday.MONDAY, Weekday.THURSDAY, Weekday.SUNDAY],
+                time_zone="Europe/Berlin",
+                start_date=date(2026, 11, 30),
+                gap=GapPolicy.SKIP,
+                repeat=RepeatPolicy.BOTH,
+                max_executions=3,
+            ),
+        ),
+        (
+            ["--calendar", "3 months", "--on", "1,-1", "--on", "-2", "--time", "09:00"],
+            CalendarInterval(CalendarUnit.MONTH, [time(9)], every=3, days_of_month=[1, -1, -2]),
+        ),
+    ],
+)
+async def test_every_schedule_can_be_said_and_is_answered(
+    memory_node: MemoryNode, mainspring: Mainspring, options: list[str], schedule: Schedule
+) -> None:
+    done = await mainspring("task", "preview", "--id", "daily", *options, "--json")
+    assert memory_node.requests[-1].schedule == schedule_to_proto(schedule)
+    answer = json_format.ParseDict(done.json(), task_service_pb2.PreviewScheduleResponse())
+    assert answer.schedule == schedule_to_proto(schedule)
+
+
+FIRES = [
+    json_format.ParseDict(fire, schedule_pb2.FireTime())
+    for fire in (
+        {
+            "scheduled_time": "2030-03-30T01:30:00Z",
+            "due_time": "2030-03-30T01:30:00Z",
+            "local_time": "2030-03-30T02:30:00+01:00",
+        },
+        {
+            "scheduled_time": "2030-03-31T01:00:00Z",
+            "due_time": "2030-03-31T01:00:41.500Z",
+            "local_time": "2030-03-31T03:00:00+02:00",
+            "notes": [
+                {
+                    "effect": "CLOCK_CHANGE_EFFECT_MOVED",
+                    "wall_time": "2030-03-31T02:30:00",
+                    "count": 1,
+                    "text": "02:30 does not exist that day.",
+                }
+            ],
+        },
+    )
+]
+BERLIN = ["--cron", "30 2 * * *", "--time-zone", "Europe/Berlin"]
+
+
+async def test_preview_shows_the_schedule_its_meaning_and_the_next_fires(
+    memory_node: MemoryNode, mainspring: Mainspring
+) -> None:
+    memory_node.fires = FIRES
+    done = await mainspring("task", "preview", *BERLIN, "--count", "2", "--utc")
+    assert done.stdout.splitlines() == [
+        "schedule  cron 30 2 * * * (Europe/Berlin)",
+        f"meaning   {MEANING}",
+        "",
+        "LOCAL TIME                 UTC                   DUE                       NOTE",
+        "2030-03-30T02:30:00+01:00  2030-03-30T01:30:00Z",
+        "2030-03-31T03:00:00+02:00  2030-03-31T01:00:00Z  2030-03-31T01:00:41.500Z  02:30 does not exist that day.",
+        "",
+        "Nothing comes after these.",
+    ]
+    one = await mainspring("task", "preview", *BERLIN, "--count", "1")
+    assert one.stdout.splitlines()[3:] == [
+        "LOCAL TIME                 UTC",
+        "2030-03-30T02:30:00+01:00  2030-03-30T01:30:00Z",
+    ]
+
+
+async def test_preview_asks_for_what_was_said(memory_node: MemoryNode, mainspring: Mainspring) -> None:
+    memory_node.fires = FIRES
+    done = await mainspring(
+        *("task", "preview", *BERLIN, "--count", "1000", "--after", "2030-03-30T01:00:00+01:00"),
+        *("--id", "backup", "-n", "billing", "--json"),
+    )
+    request = memory_node.requests[-1]
+    assert (request.namespace, request.id, request.count) == ("billing", "backup", 1_000)
+    assert request.after_time.ToJsonString() == "2030-03-30T00:00:00Z"
+    answer = json_format.ParseDict(done.json(), task_service_pb2.PreviewScheduleResponse())
+    assert (list(answer.fires), answer.meaning, answer.is_complete) == (FIRES, MEANING, True)
+    await mainspring("task", "preview", *BERLIN)
+    assert not memory_node.requests[-1].HasField("after_time")
+    assert (memory_node.requests[-1].namespace, memory_node.requests[-1].count) == ("default", 10)
+
+
+async def test_preview_of_what_never_fires_and_of_what_is_wrong(mainspring: Mainspring) -> None:
+    nothing = await mainspring("task", "preview", *BERLIN)
+    assert (nothing.code, nothing.stderr) == (0, "nothing is left to fire\n")
+    wrong = await mainspring("task", "preview", *BERLIN, "--jitter", "5s")
+    assert (wrong.code, wrong.stdout) == (1, "")
+    assert "  id: is required with jitter\n" in wrong.stderr
+
+
+async def test_create_tells_what_the_schedule_means_and_the_next_fires(
+    memory_node: MemoryNode, mainspring: Mainspring
+) -> None:
+    memory_node.fires = FIRES
+    done = await mainspring("task", "create", "report", *BERLIN, "--id", "daily")
+    lines = done.stdout.splitlines()
+    assert f"meaning     {MEANING}" in lines
+    assert lines[-4:-2] == [
+        "",
+        "LOCAL TIME                 UTC                   DUE                       NOTE",
+    ]
+    assert lines[-2].split() == ["2030-03-30T02:30:00+01:00", "2030-03-30T01:30:00Z"]
+    as_json = await mainspring("task", "create", "report", *BERLIN, "--id", "daily", "--json")
+    answer = json_format.ParseDict(as_json.json(), task_service_pb2.CreateTaskResponse())
+    assert (list(answer.next_fires), answer.meaning, answer.task.id) == (FIRES, MEANING, "daily")
 
 
 @pytest.mark.parametrize(
@@ -57,15 +228,16 @@ async def test_create_sends_the_delivery(
 ) -> None:
     done = await mainspring("task", "create", "report", "--delay", "5s", *options, "--json")
     assert memory_node.requests[-1].task.delivery == sent
-    assert done.json()["delivery"] == task_pb2.DeliveryMode.Name(sent)
+    assert done.json()["task"]["delivery"] == task_pb2.DeliveryMode.Name(sent)
 
 
 async def test_create_without_an_id_answers_the_one_that_was_made(
     memory_node: MemoryNode, mainspring: Mainspring
 ) -> None:
     done = await mainspring("task", "create", "report", "--delay", "5s", "--json")
-    assert ("default", done.json()["id"]) in memory_node.tasks
-    assert len(done.json()["id"]) == 32
+    task_id = done.json()["task"]["id"]
+    assert ("default", task_id) in memory_node.tasks
+    assert len(task_id) == 32
 
 
 @pytest.mark.parametrize("options", [["--payload", "-"], ["--payload-file", "-"], ["--payload-file", "FILE"]])

@@ -1,17 +1,27 @@
 """Values of the client SDK with nothing left at its default."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from mainspring.client import (
+    CalendarInterval,
+    CalendarUnit,
+    ClockChangeEffect,
+    ClockChangeNote,
+    Cron,
     Delivery,
     Every,
+    Exclusions,
     Execution,
     ExecutionState,
+    FireTime,
     Gap,
+    GapPolicy,
     Handover,
     HandoverReason,
+    RepeatPolicy,
     Task,
     TaskState,
+    Weekday,
 )
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
@@ -35,6 +45,45 @@ TASK = Task(
     last_scheduled_time=instant(4),
     partition_id=17,
     delivery=Delivery.AT_MOST_ONCE,
+    execution_count=1_234,
+)
+
+BOUNDED = Every(
+    timedelta(hours=1),
+    timedelta(minutes=20),
+    start=NOON,
+    end=NOON + timedelta(days=1),
+    max_executions=1_000,
+    jitter=timedelta(seconds=90),
+    exclusions=Exclusions([date(2030, 12, 24)], ["* 12 * * *"], "Europe/Berlin"),
+)
+
+CRON = Cron(["0 9 * * *", "@daily"], "Europe/Berlin", GapPolicy.SKIP, RepeatPolicy.BOTH)
+
+CALENDAR_INTERVAL = CalendarInterval(
+    CalendarUnit.WEEK,
+    [time(9), time(17, 30, 5)],
+    every=2,
+    weekdays=[Weekday.MONDAY, Weekday.THURSDAY],
+    days_of_month=[1, -1],
+    time_zone="Europe/Berlin",
+    start_date=date(2026, 11, 30),
+    gap=GapPolicy.SKIP,
+    repeat=RepeatPolicy.LAST,
+)
+
+FIRE = FireTime(
+    scheduled_time=datetime(2026, 3, 29, 1, tzinfo=UTC),
+    due_time=datetime(2026, 3, 29, 1, 0, 7, tzinfo=UTC),
+    local_time=datetime(2026, 3, 29, 3, tzinfo=timezone(timedelta(hours=2))),
+    notes=(
+        ClockChangeNote(
+            ClockChangeEffect.MOVED,
+            datetime(2026, 3, 29, 2, 30),  # noqa: DTZ001  # a wall time that no zone has
+            2,
+            "02:30 does not exist.",
+        ),
+    ),
 )
 
 EXECUTION = Execution(

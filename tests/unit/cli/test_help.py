@@ -19,7 +19,7 @@ COMMANDS = [
     ["server"],
     ["executor"],
     ["migrate"],
-    *(["task", name] for name in ("create", "get", "list", "cancel")),
+    *(["task", name] for name in ("create", "preview", "get", "list", "cancel")),
     *(["execution", name] for name in ("list", "get")),
     *(["cluster", name] for name in ("nodes", "partitions", "handovers", "drain", "undrain")),
 ]

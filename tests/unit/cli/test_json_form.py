@@ -2,47 +2,48 @@
 
 import json
 from dataclasses import fields, replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from hypothesis import given
-from hypothesis import strategies as st
-from unit.cli.samples import EXECUTION, HANDOVER, NOON, TASK
+from unit.cli.samples import BOUNDED, CALENDAR_INTERVAL, CRON, EXECUTION, FIRE, HANDOVER, NOON, TASK
+from unit.client.schedule_strategies import SCHEDULES
 
 from mainspring.cli.json_form import (
     cluster_json,
+    created_task_json,
     error_json,
     execution_json,
     handover_json,
     partition_json,
     task_json,
 )
+from mainspring.cli.schedule_json import preview_json, schedule_json
 from mainspring.client import (
     At,
     Cluster,
     ConnectedExecutor,
-    Cron,
-    Delay,
-    Every,
+    CreatedTask,
     FieldViolation,
     InvalidArgument,
     Node,
     NotFound,
     Partition,
+    Preview,
     Schedule,
 )
 from mainspring.client.convert import (
     cluster_from_proto,
+    created_task_from_proto,
     execution_from_proto,
     handover_from_proto,
     partition_from_proto,
-    schedule_from_proto,
     task_from_proto,
 )
-from mainspring.v1 import admin_service_pb2, execution_pb2, task_pb2
+from mainspring.client.schedule_convert import preview_from_proto, schedule_from_proto
+from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2, task_service_pb2
 
 
 def parsed(document: dict[str, Any], message: Message) -> Any:
@@ -73,24 +74,56 @@ def test_what_is_not_set_is_null_and_reads_back() -> None:
     assert execution_from_proto(parsed(document, execution_pb2.Execution())) == bare
 
 
-durations = st.timedeltas(timedelta(seconds=-100), timedelta(days=3650))
-schedules: st.SearchStrategy[Schedule] = st.one_of(
-    st.builds(At, st.datetimes(timezones=st.just(NOON.tzinfo))),
-    st.builds(Delay, durations),
-    st.builds(Cron, st.text(st.characters(exclude_categories=["Cs"])), st.just("Europe/Berlin")),
-    st.builds(Every, durations, st.none() | st.datetimes(timezones=st.just(NOON.tzinfo))),
-)
-
-
-@given(schedules)
+@given(SCHEDULES)
 def test_every_schedule_reads_back(schedule: Schedule) -> None:
     task = parsed(task_json(replace(TASK, schedule=schedule)), task_pb2.Task())
     assert schedule_from_proto(task.schedule) == schedule
 
 
+def test_schedules_have_every_name_of_the_message_and_of_its_parts() -> None:
+    bounds = ["start_time", "end_time", "max_executions", "jitter", "exclusions"]
+    assert names(schedule_pb2.Schedule)[-5:] == bounds
+    for schedule, kind, message in (
+        (BOUNDED, "interval", schedule_pb2.IntervalSchedule),
+        (CRON, "cron", schedule_pb2.CronSchedule),
+        (CALENDAR_INTERVAL, "calendar_interval", schedule_pb2.CalendarIntervalSchedule),
+    ):
+        document = schedule_json(schedule)
+        assert document is not None
+        assert list(document) == [kind, *bounds]
+        assert list(document[kind]) == names(message)
+    assert list((schedule_json(BOUNDED) or {})["exclusions"]) == names(schedule_pb2.Exclusions)
+    assert schedule_json(At(NOON)) == {"at": "2030-06-01T12:00:00Z", **dict.fromkeys(bounds)}
+    assert schedule_json(None) is None
+
+
+def test_a_created_task_has_every_name_of_the_message_and_reads_back() -> None:
+    created = CreatedTask(
+        **{field.name: getattr(TASK, field.name) for field in fields(TASK)},
+        meaning="Hourly.",
+        next_fires=(FIRE,),
+    )
+    document = created_task_json(created)
+    assert list(document) == names(task_service_pb2.CreateTaskResponse)
+    read = created_task_from_proto(parsed(document, task_service_pb2.CreateTaskResponse()))
+    assert read == created
+    assert read.next_fires[0].local_time.utcoffset() == FIRE.local_time.utcoffset()
+
+
+def test_a_preview_has_every_name_of_the_message_and_reads_back() -> None:
+    preview = Preview(CRON, "At nine.", (FIRE, replace(FIRE, notes=())), True)
+    document = preview_json(preview)
+    assert list(document) == names(task_service_pb2.PreviewScheduleResponse)
+    assert list(document["fires"][0]) == names(schedule_pb2.FireTime)
+    assert list(document["fires"][0]["notes"][0]) == names(schedule_pb2.ClockChangeNote)
+    assert preview_from_proto(parsed(document, task_service_pb2.PreviewScheduleResponse())) == preview
+    unread = replace(FIRE, notes=(replace(FIRE.notes[0], wall_time=None),))
+    assert preview_json(replace(preview, fires=(unread,)))["fires"][0]["notes"][0]["wall_time"] is None
+
+
 def test_cluster_reads_back() -> None:
     cluster = Cluster(
-        nodes=(Node("n1", "127.0.0.1:7300", "0.1.0", False, 128, True, ("drained",)),),
+        nodes=(Node("n1", "127.0.0.1:7300", "0.1.0", False, 128, True, ("drained",), "2026f"),),
         executors=(ConnectedExecutor("e1", ("echo", "noop"), 10, 4, 6, False, NOON),),
         partition_count=256,
         is_coordinator_connected=True,

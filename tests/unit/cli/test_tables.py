@@ -1,42 +1,26 @@
 """Tables: the words that people read, and nothing in them that could steer a terminal."""
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import fields, replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.cli.samples import EXECUTION, NOON, TASK
+from unit.cli.samples import BOUNDED, CRON, EXECUTION, NOON, TASK
 
 from mainspring.cli.tables import (
     EXECUTION_COLUMNS,
     NOTHING,
     TASK_COLUMNS,
     bytes_words,
+    created_task_details,
     execution_details,
     execution_row,
     lateness_words,
-    schedule_words,
     task_details,
     task_row,
-    visible,
+    time_zone_databases,
 )
-from mainspring.client import At, Cron, Delay, Every, Schedule
-
-
-@pytest.mark.parametrize(
-    ("schedule", "words"),
-    [
-        (At(NOON), "at 2030-06-01T12:00:00Z"),
-        (Delay(timedelta(minutes=5)), "in 5m"),
-        (Cron("0 9 * * *", "Europe/Berlin"), "cron 0 9 * * * (Europe/Berlin)"),
-        (Every(timedelta(minutes=90)), "every 1h30m"),
-        (Every(timedelta(minutes=90), start=NOON), "every 1h30m from 2030-06-01T12:00:00Z"),
-        (None, "of a kind that this version does not know"),
-    ],
-)
-def test_schedules_in_words(schedule: Schedule | None, words: str) -> None:
-    assert schedule_words(schedule, utc=True) == words
+from mainspring.cli.visible import visible
+from mainspring.client import At, CreatedTask, Node
 
 
 def test_rows_fit_their_columns() -> None:
@@ -66,10 +50,44 @@ def test_details_tell_everything() -> None:
     assert execution["stands for"] == "12 scheduled times, the last at 2030-06-01T12:00:00.007Z"
     task = dict(task_details(TASK, utc=True))
     assert task["partition"] == "17"
+    assert task["executions"] == "1,234"
     assert task["delivery"] == "at most once"
     assert task["schedule"] == "every 1h30m from 2030-06-01T12:00:00Z"
     assert task["next"] == "2030-06-01T12:00:00.003Z"
     assert task["payload"] == "5 bytes, not text: 00 ff 70 61 79"
+
+
+def test_a_row_tells_the_kind_of_schedule_without_its_bounds() -> None:
+    rows = [
+        task_row(replace(TASK, schedule=schedule), utc=True)[2]
+        for schedule in (At(NOON), BOUNDED, CRON, None)
+    ]
+    assert rows == [
+        "once",
+        "every 1h phase 20m",
+        "cron 0 9 * * * | @daily (Europe/Berlin, gap skip, repeat both)",
+        "of a kind that this version does not know",
+    ]
+
+
+def test_a_created_task_tells_what_its_schedule_means() -> None:
+    created = CreatedTask(
+        **{field.name: getattr(TASK, field.name) for field in fields(TASK)}, meaning="Odd\x1b."
+    )
+    details = created_task_details(created, utc=True)
+    assert [label for label, _ in details].index("meaning") == [label for label, _ in details].index(
+        "schedule"
+    ) + 1
+    assert dict(details)["meaning"] == "Odd\\x1b."
+    assert [pair for pair in details if pair[0] != "meaning"] == task_details(TASK, utc=True)
+
+
+def test_nodes_are_grouped_by_their_time_zone_database() -> None:
+    nodes = [
+        Node(f"n{number}", "a:1", "1", True, 0, False, (), release)
+        for number, release in enumerate(["2026f", "", "2026a", "2026f"])
+    ]
+    assert time_zone_databases(nodes) == {"2026f": ["n0", "n3"], "2026a": ["n2"]}
 
 
 def test_lateness_is_unknown_before_the_pick_up() -> None:

@@ -18,13 +18,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "complaint"),
     [
         ([], "exactly one of"),
-        (["--delay", "5s", "--cron", "* * * * *"], "exactly one of"),
-        (["--delay", "5"], "5s for seconds or 5m for minutes"),
-        (["--delay", "[/x]"], "'[/x]' is not a duration"),
-        (["--at", "2030-06-01T12:00:00"], "2030-06-01T12:00:00Z for UTC"),
-        (["--at", "noon"], "not an RFC 3339 time"),
-        (["--delay", "5s", "--time-zone", "UTC"], "--time-zone: goes with --cron only"),
-        (["--delay", "5s", "--start", "2030-06-01T12:00:00Z"], "--start: goes with --every only"),
         (["--delay", "5s", "--payload", "a", "--payload-file", "b"], "only one of"),
         (["--delay", "5s", "--payload-file", "/nowhere/at/all"], "No such file"),
         (["--delay", "5s", "--delivery", "exactly-once"], "'exactly-once' is not one of"),
@@ -35,6 +28,51 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_of_task_create(arguments: list[str], complaint: str) -> None:
     assert complaint in complaint_about(["task", "create", "report", *arguments])
+
+
+CALENDAR = ["--calendar", "week", "--time", "09:00"]
+RECURRING = "goes with --cron, --every and --calendar only"
+
+
+@pytest.mark.parametrize("command", [["task", "create", "report"], ["task", "preview"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "exactly one of --at, --delay, --cron, --every and --calendar"),
+        (["--delay", "0s", "--cron", "* * * * *"], "exactly one of"),
+        (["--every", "5s", *CALENDAR], "exactly one of"),
+        (["--delay", "5"], "5s for seconds or 5m for minutes"),
+        (["--delay", "[/x]"], "'[/x]' is not a duration"),
+        (["--at", "2030-06-01T12:00:00"], "2030-06-01T12:00:00Z for UTC"),
+        (["--at", "noon"], "not an RFC 3339 time"),
+        (["--every", "5s", "--time-zone", "UTC"], "--time-zone: goes with --cron and --calendar only"),
+        (["--every", "5s", "--gap", "skip"], "--gap: goes with --cron and --calendar only"),
+        (["--delay", "5s", "--repeat", "both"], "--repeat: goes with --cron and --calendar only"),
+        (["--cron", "@daily", "--gap", "stop"], "'stop' is not one of 'fire-after', 'skip'"),
+        (["--cron", "@daily", "--repeat", "twice"], "'twice' is not one of 'first', 'last', 'both'"),
+        (["--cron", "@daily", "--phase", "0s"], "--phase: goes with --every only"),
+        (["--cron", "@daily", "--on", "mon"], "--on: goes with --calendar only"),
+        (["--every", "5s", "--time", "09:00"], "--time: goes with --calendar only"),
+        (["--every", "5s", "--start-date", "2030-06-01"], "--start-date: goes with --calendar only"),
+        (["--delay", "5s", "--start", "2030-06-01T12:00:00Z"], f"--start: {RECURRING}"),
+        (["--delay", "5s", "--end", "2030-06-01T12:00:00Z"], f"--end: {RECURRING}"),
+        (["--delay", "5s", "--max-executions", "1"], f"--max-executions: {RECURRING}"),
+        (["--delay", "5s", "--exclude-date", "2030-06-01"], f"--exclude-date: {RECURRING}"),
+        (["--at", "2030-06-01T12:00:00Z", "--exclude-cron", "@daily"], f"--exclude-cron: {RECURRING}"),
+        (["--cron", "@daily", "--exclude-time-zone", "UTC"], "--exclude-time-zone: goes with --every only"),
+        (["--every", "5s", "--max-executions", "0"], "should be greater than or equal to 1"),
+        (["--every", "5s", "--exclude-date", "2030-06-01,x"], "--exclude-date: 'x' is not a date"),
+        (["--calendar", "week"], "--calendar: needs --time"),
+        (["--calendar", "fortnight", "--time", "09:00"], "--calendar: 'fortnight' is not an interval"),
+        (["--calendar", "week", "--time", "9"], "--time: '9' is not a time of day; write it like 09:30"),
+        ([*CALENDAR, "--on", "mon,1"], "--on: '1' is not a day of the week; write it like mon"),
+        (["--calendar", "month", "--time", "09:00", "--on", "mon"], "--on: 'mon' is not a day of the month"),
+        (["--calendar", "day", "--time", "09:00", "--on", "1"], "--on: goes with weeks and months only"),
+        ([*CALENDAR, "--start-date", "soon"], "--start-date: 'soon' is not a date; write it like 2030-12-24"),
+    ],
+)
+def test_of_schedules(command: list[str], arguments: list[str], complaint: str) -> None:
+    assert complaint in complaint_about([*command, *arguments])
 
 
 @pytest.mark.parametrize(
@@ -66,6 +104,9 @@ def test_of_task_create(arguments: list[str], complaint: str) -> None:
         (["task", "fetch"], "No such command 'fetch'"),
         (["execution", "get", "daily", "noon"], "not an RFC 3339 time"),
         (["task", "list", "--limit", "-1"], "--limit"),
+        (["task", "preview", "--cron", "@daily", "--count", "0"], "--count"),
+        (["task", "preview", "--cron", "@daily", "--count", "1001"], "--count"),
+        (["task", "preview", "--cron", "@daily", "--after", "noon"], "not an RFC 3339 time"),
     ],
 )
 def test_of_the_other_commands(arguments: list[str], complaint: str) -> None:
