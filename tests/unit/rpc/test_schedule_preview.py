@@ -148,6 +148,7 @@ def stored(text: str, **fields: Any) -> Task:
         "scheduled_at": first_fire(decode(text), AFTER_AT),
         "due_at": None,
         "last_scheduled_at": None,
+        "execution_count": 0,
         "created_at": AFTER_AT,
         "updated_at": AFTER_AT,
         "delivery": Delivery.AT_LEAST_ONCE,
@@ -195,6 +196,7 @@ def test_a_task_with_few_times_left() -> None:
     assert told(once).meaning == "Once, at 2026-03-28T00:00:01Z."
     assert len(told(once).next_fires) == 1
     assert len(told(stored(NIGHTLY + ',"max_executions":2}')).next_fires) == 2
+    assert len(told(stored(NIGHTLY + ',"max_executions":9}', execution_count=8)).next_fires) == 1
     spent = told(stored(NIGHTLY + "}", scheduled_at=None))
     assert spent.meaning
     assert not spent.next_fires

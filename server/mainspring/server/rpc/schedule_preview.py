@@ -94,6 +94,7 @@ def put_meaning(task: Task, response: task_service_pb2.CreateTaskResponse) -> No
         task.ref.task_key,
         first_at=task.scheduled_at,
         after_at=max(task.created_at, task.last_scheduled_at or 0),
+        already=task.execution_count,
     )
     if is_shared and not schedule.jitter_us and schedule.max_executions is None:
         for first in islice(fires, 1):  # what comes before the first one differs from task to task
