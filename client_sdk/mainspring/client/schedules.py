@@ -12,7 +12,7 @@ naive datetimes and what a message could not express are refused here.
 """
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 
@@ -137,7 +137,7 @@ class Delay:
         require("jitter", self.jitter, timedelta)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Recurring:
     """What all recurring schedules have: `Cron`, `Every` and `CalendarInterval`.
 
@@ -170,8 +170,14 @@ class Recurring:
         require("jitter", self.jitter, timedelta)
         require("exclusions", self.exclusions, Exclusions)
 
+    def __repr__(self) -> str:
+        """What was said, in the order of the arguments; what is at its default would bury it."""
+        in_order = sorted(fields(self), key=lambda each: each.kw_only is True)
+        said = [each.name for each in in_order if getattr(self, each.name) != each.default]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in said)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Cron(Recurring):
     """Runs whenever one of its cron expressions matches.
 
@@ -199,7 +205,7 @@ class Cron(Recurring):
         require("repeat", self.repeat, RepeatPolicy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Every(Recurring):
     """Runs at a fixed distance, in elapsed time: clock changes do not matter to it.
 
@@ -220,7 +226,7 @@ class Every(Recurring):
         require("phase", self.phase, timedelta, type(None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CalendarInterval(Recurring):
     """Runs every so many days, weeks or months of the local calendar, at wall times of a time zone.
 

@@ -193,6 +193,7 @@ async def test_preview_asks_for_what_was_said(memory_node: MemoryNode, mainsprin
 async def test_preview_of_what_never_fires_and_of_what_is_wrong(mainspring: Mainspring) -> None:
     nothing = await mainspring("task", "preview", *BERLIN)
     assert (nothing.code, nothing.stderr) == (0, "nothing is left to fire\n")
+    assert "Nothing comes after these" not in nothing.stdout
     wrong = await mainspring("task", "preview", *BERLIN, "--jitter", "5s")
     assert (wrong.code, wrong.stdout) == (1, "")
     assert "  id: is required with jitter\n" in wrong.stderr

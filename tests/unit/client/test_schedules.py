@@ -166,6 +166,15 @@ def test_sequences_are_kept_as_tuples_so_that_equal_schedules_are_equal() -> Non
     assert len({Cron(["a", "b"]), Cron(("a", "b")), Cron("a")}) == 2
 
 
+def test_a_schedule_shows_what_was_said() -> None:
+    assert repr(Cron("@daily", max_executions=3)) == "Cron(expressions=('@daily',), max_executions=3)"
+    assert repr(Every(HOUR)) == "Every(every=datetime.timedelta(seconds=3600))"
+    assert repr(CalendarInterval(CalendarUnit.DAY, [time(9)], every=2, end=NOON)) == (
+        "CalendarInterval(unit=<CalendarUnit.DAY: 1>, times=(datetime.time(9, 0),), end=datetime.datetime("
+        "2030, 6, 1, 12, 0, tzinfo=datetime.timezone.utc), every=2)"
+    )
+
+
 def test_recurring_ones_can_be_told_from_the_others() -> None:
     calendar = CalendarInterval(CalendarUnit.DAY, [time(9)])
     assert all(isinstance(schedule, Recurring) for schedule in (Cron("@daily"), Every(HOUR), calendar))
