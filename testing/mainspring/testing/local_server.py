@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -20,10 +20,11 @@ class LocalServer(ABC):
 
     name: str
 
-    def __init__(self, folder: Path, *, port: int) -> None:
-        """Use `folder` (created if missing) for data and log; nothing runs yet."""
+    def __init__(self, folder: Path, *, port: int, environment: Mapping[str, str] | None = None) -> None:
+        """Use `folder` (created if missing) for data and log, and add to the environment; nothing runs yet."""
         self.folder = folder.absolute()
         self.port = port
+        self._environment = dict(environment or {})
         self._child: ChildProcess | None = None
 
     @abstractmethod
@@ -65,7 +66,9 @@ class LocalServer(ABC):
         """
         if self._child is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._child = ChildProcess(self.name, self._prepare(), log_path=self.log_path)
+            self._child = ChildProcess(
+                self.name, self._prepare(), log_path=self.log_path, environment=self._environment
+            )
         self._child.start()
         try:
             self._child.wait_until(self._answers, timeout_s=timeout_s, what="answer")

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pymysql
@@ -43,7 +43,13 @@ class MariaDbServer(LocalServer, SqlServer):
     name = "MariaDB"
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, buffer_pool_mb: int = 128, options: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        buffer_pool_mb: int = 128,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Describe the server; nothing runs yet.
 
@@ -52,8 +58,9 @@ class MariaDbServer(LocalServer, SqlServer):
             port: default a free one.
             buffer_pool_mb: InnoDB's memory, in MiB.
             options: more server options, such as "--log-bin"; later ones win.
+            environment: added to that of the server, such as a clock of its own (`ClockShim`).
         """
-        super().__init__(folder, port=port or free_port())
+        super().__init__(folder, port=port or free_port(), environment=environment)
         self._buffer_pool_mb = buffer_pool_mb
         self._options = list(options)
 

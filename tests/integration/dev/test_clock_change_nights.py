@@ -1,8 +1,8 @@
 """Nights in which a zone changes its clocks, with and without restarts: the ledger is the same, and that of the schedules.
 
-`mainspring dev` with a file and a virtual clock goes through each night twice over the same tasks. One process sees all of it;
-the other is killed (SIGKILL: node, executor and database at once) and started again before the change, at it, in the gap
-or between and within the two passes of the repeat, and after it. Also while time moves, with executions half-way.
+`mainspring dev` with a file and a virtual clock goes through each night twice over the same tasks. One process sees all of
+it; the other is killed (SIGKILL: node, executor and database at once) and started again before the change, at it, in the
+gap or between and within the two passes of the repeat, and after it.
 """
 
 import asyncio
@@ -160,7 +160,6 @@ async def go_through(
     (changes_at,) = {night.changes_at for night in nights}
     starts_at, ends_at = changes_at - BEFORE, changes_at + AFTER
     dev, tasks = Dev(folder), [task for night in nights for task in night.tasks()]
-    folder.mkdir()
 
     async def start(at: datetime) -> None:
         options = ("--file", folder / "night.db", "--virtual-clock", "--start-time", at.isoformat())
@@ -192,10 +191,10 @@ def fires(task: task_pb2.Task, registered: datetime, until: datetime) -> list[in
     return list(fires_between(schedule, instant(registered), instant(until), 10_000))
 
 
-async def check(nights: Sequence[Night], folder: Path) -> None:
+async def check(nights: Sequence[Night], calm_folder: Path, restarted_folder: Path) -> None:
     kills = sorted({at for night in nights for at in kills_of(night)})
     (calm, wanted), (restarted, _) = await asyncio.gather(
-        go_through(nights, folder / "calm"), go_through(nights, folder / "restarted", kills=kills)
+        go_through(nights, calm_folder), go_through(nights, restarted_folder, kills=kills)
     )
     assert restarted == calm
     found: dict[str, list[int]] = {task_id: [] for task_id in wanted}
