@@ -65,7 +65,7 @@ def dev(
             parser=instant,
             metavar="TIME",
             help="Where the virtual clock stands at first, such as 2030-01-31T09:30:00Z.",
-            show_default="now",
+            show_default="now, or where the file's stood",
         ),
     ] = None,
     log_level: Level = LogLevel.WARNING,

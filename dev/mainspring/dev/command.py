@@ -54,7 +54,7 @@ class DevSettings:
         capacity: How much runs at once.
         run_log: A file to append evidence of every run to.
         has_virtual_clock: Whether time stands still until `DevService` moves it.
-        start_time: Where it stands at first, aware; None takes the present second.
+        start_time: Where it stands at first, aware; None takes the present second, or where the file's stood.
         log_level: "debug", "info", "warning" or "error"; logs go to standard error.
     """
 
@@ -98,8 +98,12 @@ async def serve(settings: DevSettings) -> int:
             "--partitions" if isinstance(error, ValueError) else "--file", str(error)
         ) from None
     try:
+        if isinstance(clock, VirtualClock):
+            await _take_up_time(settings, clock, store)
         await clock.measure(store.database_time)
-        process = DevProcess(config, store, clock, executor)
+        process = DevProcess(
+            config, store, clock, executor, None if settings.file is None else store.keep_virtual_time
+        )
         try:
             address = process.listen()
         except OSError:
@@ -128,6 +132,23 @@ def _clock(settings: DevSettings) -> DatabaseClock:
     if settings.start_time is None:
         return VirtualClock(int(time.time()) * 1_000_000)
     return VirtualClock((settings.start_time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1))
+
+
+async def _take_up_time(settings: DevSettings, clock: VirtualClock, store: SQLiteStore) -> None:
+    """Let the clock go on where that of the file stood."""
+    if (stood_at := await store.virtual_time()) is not None:
+        if settings.start_time is None:
+            clock.begin_at(stood_at)
+        elif clock.now() < stood_at:
+            raise CannotStartError(
+                "--start-time",
+                f"time runs forward only, and it is {_text(stood_at)} in {settings.file}: leave it out to go on there",
+            )
+    await store.keep_virtual_time(clock.now())
+
+
+def _text(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def built_in_executor(settings: DevSettings, clock: DatabaseClock | None = None) -> BuiltInExecutor:
@@ -167,8 +188,7 @@ def welcome(settings: DevSettings, address: str, handlers: Sequence[str], now: i
     command = _own_command()
     lines = [f"Mainspring is ready on {address}; {kept}."]
     if settings.has_virtual_clock:
-        stands_at = datetime.fromtimestamp(now / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
-        lines.append(f"Time stands still at {stands_at}, until mainspring.v1.DevService moves it.")
+        lines.append(f"Time stands still at {_text(now)}, until mainspring.v1.DevService moves it.")
     lines += [f"{runs} In another terminal:", ""]
     if address != DEFAULT_LISTEN:
         lines.append(f"  export MAINSPRING_ADDRESS={address}")

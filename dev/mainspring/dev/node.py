@@ -1,6 +1,7 @@
 """A node whose executors in this process need no socket."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from mainspring.dev.dev_service import SERVICE, DevServicer
 from mainspring.dev.in_memory_transport import InMemoryTransport
@@ -30,10 +31,12 @@ class InProcessNode(Node):
         store: Store,
         clock: DatabaseClock,
         transport: InMemoryTransport,
+        keep_time: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        """See `Node`; executors that use `transport` reach it from `is_reachable` on."""
+        """See `Node`; executors that use `transport` reach it from `is_reachable` on, and `TimeMover` for `keep_time`."""
         super().__init__(config, node_id, store, clock)
         self._transport = transport
+        self._keep_time = keep_time
         self._engine: Engine | None = None
         self.is_reachable = asyncio.Event()
 
@@ -57,7 +60,7 @@ class InProcessNode(Node):
         executor_servicer: ExecutorServicer,
     ) -> None:
         if isinstance(self._clock, VirtualClock):
-            mover = TimeMover(self._clock, engine.stillness, self._store)
+            mover = TimeMover(self._clock, engine.stillness, self._store, self._keep_time)
             dev_service_pb2_grpc.add_DevServiceServicer_to_server(DevServicer(mover), self._server)
             self._services.append(SERVICE)
         super().register_services(engine, manager, membership, executor_servicer)

@@ -4,7 +4,7 @@ The parts that may differ are handed in: the store, the clock and the handlers.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ class DevProcess:
         store: Store,
         clock: DatabaseClock,
         executor: BuiltInExecutor | None = None,
+        keep_time: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """Put the parts together; nothing runs yet.
 
@@ -80,9 +81,10 @@ class DevProcess:
             store: Started, and nobody else's: whoever its rows call the owner of a partition is taken for dead.
             clock: Of node and executor.
             executor: None for none.
+            keep_time: Of a virtual clock; see `TimeMover`.
         """
         self.transport = InMemoryTransport()
-        self.node = InProcessNode(config, config.node_id(), store, clock, self.transport)
+        self.node = InProcessNode(config, config.node_id(), store, clock, self.transport, keep_time)
         self._store = store
         self._clock = clock
         self._settings = executor

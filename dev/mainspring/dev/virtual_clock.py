@@ -39,6 +39,14 @@ class VirtualClock:
         self._unconfirmed: set[Sleeper] = set()
         self._waits: dict[asyncio.Event, int] = {}
 
+    def begin_at(self, at: int) -> None:
+        """Stand elsewhere, also earlier: before anything has looked at it.
+
+        Args:
+            at: As `start_at`.
+        """
+        self._now = at - at % 1_000
+
     def now(self) -> int:
         """Return the virtual time, microseconds UTC."""
         return self._now

@@ -1,6 +1,8 @@
 """Moves a virtual clock from due time to due time, and waits at each until all that it sets off has finished."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mainspring.dev.virtual_clock import Sleeper, VirtualClock
@@ -51,14 +53,24 @@ class TimeMover:
         clock: The clock of everything in this process.
         stillness: Of the engine of its only node.
         store: The node's.
+        keep_time: Keeps an instant over restarts: each at which something falls due, and where a move ends. None keeps
+            nothing.
     """
 
-    def __init__(self, clock: VirtualClock, stillness: Stillness, store: Store) -> None:
+    def __init__(
+        self,
+        clock: VirtualClock,
+        stillness: Stillness,
+        store: Store,
+        keep_time: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
         self.clock = clock
         self.waits_for = ""
         """What time stands still for, for people."""
         self._stillness = stillness
         self._store = store
+        self._keep_time = keep_time
+        self._kept_at: int | None = None
         self._is_moving = False
 
     @property
@@ -71,14 +83,11 @@ class TimeMover:
 
         Raises:
             ClockBusyError: Somebody else moves the clock.
-            StoreError: What is due next could not be read.
+            StoreError: What is due next could not be read, or the new time not be kept.
         """
-        self._begin()
-        try:
+        async with self._moving():
             while not await self._step(to_at):
                 pass
-        finally:
-            self._is_moving = False
 
     async def run_until_idle(self, limit_at: int) -> None:
         """Move on until no one-time task is left and nothing runs. Cancelled, time stays where it is.
@@ -87,10 +96,9 @@ class TimeMover:
             ClockBusyError: Somebody else moves the clock.
             LimitReachedError: Something was left at the limit.
             NothingRunsItError: What is left will not run, however long one waits.
-            StoreError: What is due next could not be read.
+            StoreError: What is due next could not be read, or the new time not be kept.
         """
-        self._begin()
-        try:
+        async with self._moving():
             while True:
                 await self._settle()
                 left = await self._one_time_tasks()
@@ -110,8 +118,6 @@ class TimeMover:
                         return
                     if left.count and self.clock.now() >= left.last_at:
                         break
-        finally:
-            self._is_moving = False
 
     async def _check_idle_at_limit(self) -> None:
         left = await self._one_time_tasks()
@@ -120,10 +126,18 @@ class TimeMover:
                 f"{left.count} one-time tasks and {self._stillness.open_count} open executions are left"
             )
 
-    def _begin(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _moving(self) -> AsyncIterator[None]:
         if self._is_moving:
             raise ClockBusyError("another call moves the clock")
         self._is_moving = True
+        try:
+            try:
+                yield
+            finally:
+                await self._keep()
+        finally:
+            self._is_moving = False
 
     async def _step(self, to_at: int) -> bool:
         """Settle, then move to the next instant at which something may happen; True when `to_at` is done with."""
@@ -142,8 +156,16 @@ class TimeMover:
         if at <= self.clock.now():
             return True
         self.clock.move_to(at)
-        self._stillness.time_moved()
+        if self._stillness.time_moved():
+            # Its transaction begins before those of what has become due. Steps on which nothing falls due cost none.
+            await self._keep()
         return False
+
+    async def _keep(self) -> None:
+        now = self.clock.now()
+        if self._keep_time is not None and now != self._kept_at:
+            await self._keep_time(now)
+            self._kept_at = now
 
     def _next_at(self, to_at: int) -> int:
         candidates = (self._stillness.next_at(), self.clock.next_wake_at, to_at)

@@ -123,6 +123,18 @@ def test_a_file_keeps_tasks_and_ledger_over_an_orderly_end(dev: Dev, tmp_path: P
     assert [start["task_id"] for start in starts] == ["done", "later"]
 
 
+def test_a_file_keeps_where_a_virtual_clock_stood(dev: Dev, tmp_path: Path) -> None:
+    options = ["--virtual-clock", "--file", str(tmp_path / "kept.db")]
+    dev.start(*options, "--start-time", "2030-01-31T09:30:00Z")
+    moved = dev.grpcurl("mainspring.v1.DevService/AdvanceTime", data={"by": "90s"})
+    assert json.loads(moved)["time"] == "2030-01-31T09:31:30Z"
+    dev.running.kill()
+    earlier = ["--start-time", "2030-01-31T09:31:29Z"]
+    refused(["dev", "--listen", "127.0.0.1:0", *options, *earlier], "--start-time", "2030-01-31T09:31:30Z")
+    dev.start(*options)
+    assert "Time stands still at 2030-01-31T09:31:30Z" in dev.running.child.log_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_lets_running_handlers_finish_and_warns_of_nothing(
     dev: Dev, number: signal.Signals, tmp_path: Path

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -90,6 +90,7 @@ async def running(
     engine: EngineSettings = VIRTUAL_TIME,
     is_virtual: bool = True,
     handlers: HandlerRegistry | None = None,
+    keep_time: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Virtual]:
     clock = VirtualClock(us(start))
     store = SQLiteStore(":memory:", now=clock.now) if is_virtual else SQLiteStore(":memory:")
@@ -100,7 +101,11 @@ async def running(
         else None
     )
     process = DevProcess(
-        node_config("127.0.0.1:0", engine), store, clock if is_virtual else ClusterClock(), built_in
+        node_config("127.0.0.1:0", engine),
+        store,
+        clock if is_virtual else ClusterClock(),
+        built_in,
+        keep_time,
     )
     address = process.listen()
     stop, ready = asyncio.Event(), asyncio.Event()
@@ -187,6 +192,21 @@ async def test_the_nights_on_which_berlin_changes_its_clocks(
     first = seen.index(walls[0])
     assert seen[first : first + len(walls)] == walls
     assert_at_once(ledger)
+
+
+async def test_kept_are_the_times_at_which_something_is_due_and_the_end_of_each_move() -> None:
+    kept: list[int] = []
+
+    async def keep_time(at: int) -> None:
+        kept.append(at)
+
+    async with running(keep_time=keep_time) as virtual:
+        await virtual.client.create_task("noop", Cron("*/10 * * * *"), task_id="c")
+        await virtual.dev.advance(timedelta(minutes=25))
+        await virtual.client.create_task("nobody's", Delay(timedelta(minutes=2)))
+        with pytest.raises(FailedPrecondition):
+            await virtual.dev.run_until_idle(timedelta(minutes=20))
+    assert kept == [us(START + timedelta(minutes=minutes)) for minutes in (10, 20, 25, 27)]
 
 
 async def test_a_sleep_of_thirty_seconds_ends_thirty_seconds_later(virtual: Virtual) -> None:

@@ -14,6 +14,7 @@ from mainspring.server.persistence.sqlite.ledger import LedgerUnits
 from mainspring.server.persistence.sqlite.partitions import PartitionUnits
 from mainspring.server.persistence.sqlite.recovery import RecoveryUnits
 from mainspring.server.persistence.sqlite.tasks import TaskUnits
+from mainspring.server.persistence.sqlite.virtual_time import VirtualTimeUnits
 from mainspring.server.persistence.sqlite.window import WindowUnits
 
 
@@ -30,6 +31,7 @@ class SQLiteStore(
     AttemptUnits,
     PartitionUnits,
     HandoverUnits,
+    VirtualTimeUnits,
 ):
     """Implements `Store` on a SQLite file, or in memory. It makes its schema by itself.
 
