@@ -35,6 +35,8 @@ AUTUMN = datetime(2026, 10, 25, 1, tzinfo=UTC)
 LEAD, AFTER = timedelta(seconds=28), timedelta(seconds=15)
 REGISTERED_BEFORE = timedelta(seconds=12)
 PICKED_UP_WITHIN_S = 10.0
+MOST = 12
+"""Scheduled times of a task that ends by their count, in the seconds about the change."""
 PARTITIONS = 48
 NODES, EXECUTORS = 3, 2
 
@@ -87,6 +89,10 @@ def schedules() -> dict[str, pb.Schedule]:
     }
     made["excluded"] = cron("*/2 * 1-3 * * *")
     made["excluded"].exclusions.expressions.append("*/10 * * * * *")
+    made["counted"] = cron("*/2 * * * * *")
+    made["counted"].max_executions = MOST
+    made["spread"] = cron("*/4 * * * * *")
+    made["spread"].jitter.FromSeconds(3)
     for gap in (pb.GAP_POLICY_FIRE_AFTER, pb.GAP_POLICY_SKIP):
         for repeat in (pb.REPEAT_POLICY_FIRST, pb.REPEAT_POLICY_LAST, pb.REPEAT_POLICY_BOTH):
             policies = {"gap_policy": gap, "repeat_policy": repeat}
@@ -152,7 +158,9 @@ def go_through(
     cluster.start_nodes()
     back_at = cluster.now()
     sleep_until(cluster, changes_at + AFTER)
-    rows = asyncio.run(final_rows(cluster, night))
+    rows = asyncio.run(
+        final_rows(cluster, night, {task.id for task in tasks if task.schedule.HasField("end_time")})
+    )
     found: dict[str, list[int]] = {task.id: [] for task in tasks}
     for row in rows:
         assert (row.state, row.gap) == (ExecutionState.SUCCEEDED, None), row
@@ -203,7 +211,8 @@ def register(cluster: NightCluster, tasks: list[task_pb2.Task]) -> dict[str, dat
 
 def fires(schedule: pb.Schedule, registered_at: datetime, until_at: datetime) -> list[int]:
     checked = checked_schedule(schedule, now=instant(registered_at), task_key=None).schedule
-    return list(fires_between(checked, instant(registered_at), instant(until_at) - 1, 10_000))
+    limit = checked.max_executions or 10_000
+    return list(fires_between(checked, instant(registered_at), instant(until_at) - 1, limit))
 
 
 async def until_ready(cluster: NightCluster) -> None:
@@ -216,14 +225,14 @@ async def until_ready(cluster: NightCluster) -> None:
             await asyncio.sleep(0.1)
 
 
-async def final_rows(cluster: NightCluster, night: str) -> list[Execution]:
-    """The night's ledger, oldest first, once nothing of it is open and every task that ends has ended."""
+async def final_rows(cluster: NightCluster, night: str, ending: set[str]) -> list[Execution]:
+    """The night's ledger, oldest first, once nothing of it is open and the tasks that end have ended."""
     async with MainspringClient(cluster.addresses) as client, asyncio.timeout(30):
         while True:
             tasks = [task async for task in client.list_tasks(namespace=night)]
             rows = [row async for row in client.list_executions(namespace=night, page_size=1_000)]
-            is_over = all(task.state is TaskState.COMPLETED for task in tasks if task.last_scheduled_time)
-            if is_over and all(row.finish_time is not None for row in rows):
+            ended = {task.task_id for task in tasks if task.state is TaskState.COMPLETED}
+            if ended == ending and all(row.finish_time is not None for row in rows):
                 return sorted(rows, key=lambda row: row.scheduled_time)
             await asyncio.sleep(0.2)
 

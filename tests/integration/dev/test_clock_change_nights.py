@@ -31,18 +31,24 @@ from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 NAMESPACE = "night"
 BEFORE, AFTER = timedelta(hours=2, minutes=5), timedelta(hours=2, minutes=35)
 MILLISECOND = timedelta(milliseconds=1)
-POLICIES = (
-    (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_FIRST),
-    (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_LAST),
-    (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_BOTH),
-    (pb.GAP_POLICY_SKIP, pb.REPEAT_POLICY_FIRST),
-    (pb.GAP_POLICY_SKIP, pb.REPEAT_POLICY_BOTH),
-)
+POLICIES = [
+    {"gap_policy": gap, "repeat_policy": repeat}
+    for gap, repeat in (
+        (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_FIRST),
+        (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_LAST),
+        (pb.GAP_POLICY_FIRE_AFTER, pb.REPEAT_POLICY_BOTH),
+        (pb.GAP_POLICY_SKIP, pb.REPEAT_POLICY_FIRST),
+        (pb.GAP_POLICY_SKIP, pb.REPEAT_POLICY_BOTH),
+    )
+]
 SLEEP_S = 200
 """Slept twice when a kill interrupts it, it still ends before the next one begins."""
 
-Outcome = tuple[str, int, str, int | None, int]
-"""Of a row of the ledger: task, scheduled time, state, and what a gap says. Nothing of attempts, epochs and nodes."""
+MOST = 22
+"""Scheduled times of a task that ends by their count: behind the gap, or in the second pass of the repeat or behind it."""
+
+Outcome = tuple[str, int, int, str, int | None, int]
+"""Of a row: task, scheduled and due time, state, and what a gap says. Nothing of attempts, epochs and nodes."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +96,8 @@ class Night:
                 namespace=NAMESPACE, id=task_id, handler=handler, schedule=schedule, payload=payload
             )
 
-        for gap, repeat in POLICIES:
-            policies = {"gap_policy": gap, "repeat_policy": repeat}
-            named = f"{pb.GapPolicy.Name(gap)[11:]}-{pb.RepeatPolicy.Name(repeat)[14:]}".lower()
+        for policies in POLICIES:
+            named = policy_name(policies)
             yield task(f"fixed-{named}", cron(self.zone, inside, behind, **policies))
             yield task(f"seconds-{named}", cron(self.zone, f"15,45 {inside}", f"0 {behind}", **policies))
             yield task(f"mixed-{named}", cron(self.zone, "5-59/15 * * * *", inside, **policies))
@@ -129,6 +134,13 @@ class Night:
         bounded.start_time.FromDatetime(self.changes_at - timedelta(minutes=5))
         bounded.end_time.FromDatetime(self.changes_at + timedelta(minutes=5))
         yield task("bounded", bounded)
+        counted = cron(self.zone, inside, "5-59/10 * * * *", repeat_policy=pb.REPEAT_POLICY_BOTH)
+        counted.max_executions = MOST
+        yield task("counted", counted)
+        spread = cron(self.zone, "*/5 * * * *", inside, gap_policy=pb.GAP_POLICY_SKIP)
+        spread.jitter.FromSeconds(240)
+        spread.end_time.FromDatetime(self.changes_at + AFTER - timedelta(minutes=5))  # the last due, too
+        yield task("spread", spread)
         for minutes_after in (-30, 0, 30):
             at = Timestamp()
             at.FromDatetime(self.changes_at + timedelta(minutes=minutes_after))
@@ -141,6 +153,13 @@ NUUK_SPRING = Night("America/Nuuk", datetime(2026, 3, 29, 1, tzinfo=UTC))
 BERLIN_AUTUMN = Night("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC))
 LORD_HOWE_SPRING = Night("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC))
 LORD_HOWE_AUTUMN = Night("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC))
+
+
+def policy_name(policies: dict[str, int]) -> str:
+    """Such as "fire_after-both"."""
+    gap = pb.GapPolicy.Name(policies["gap_policy"])  # type: ignore[arg-type]
+    repeat = pb.RepeatPolicy.Name(policies["repeat_policy"])  # type: ignore[arg-type]
+    return f"{gap.removeprefix('GAP_POLICY_')}-{repeat.removeprefix('REPEAT_POLICY_')}".lower()
 
 
 def cron(zone: str, *expressions: str, **policies: int) -> pb.Schedule:
@@ -200,11 +219,12 @@ def fires(task: task_pb2.Task, registered: datetime, until: datetime) -> list[in
     schedule = checked_schedule(task.schedule, now=instant(registered), task_key=None).schedule
     if isinstance(schedule.timing, OneTime):
         return [schedule.timing.at]
-    return list(fires_between(schedule, instant(registered), instant(until), 10_000))
+    limit = schedule.max_executions or 10_000
+    return list(fires_between(schedule, instant(registered), instant(until), limit))
 
 
 def outcome(row: LedgerRow) -> Outcome:
-    return row.task_id, row.scheduled_at, row.state, row.gap_until, row.gap_count
+    return row.task_id, row.scheduled_at, row.due_at, row.state, row.gap_until, row.gap_count
 
 
 async def check(nights: Sequence[Night], kills: Sequence[Kill], folders: Sequence[Path]) -> None:
@@ -217,26 +237,33 @@ async def check(nights: Sequence[Night], kills: Sequence[Kill], folders: Sequenc
     for row in sorted(calm, key=outcome):
         found[row.task_id].append(row.scheduled_at)
         state = "FAILED" if row.task_id.endswith("/fails") else "SUCCEEDED"
-        assert outcome(row)[2:] == (state, None, 0), row
+        assert outcome(row)[3:] == (state, None, 0), row
+        assert (row.due_at > row.scheduled_at) == row.task_id.endswith("/spread"), row
     assert found == wanted
     for night in nights:
-        check_policies_differ(night, wanted)
+        check_policies(night, found)
     again = [row.task_id for row in restarted if row.attempt > 1]
     assert again, "no kill met anything that ran"
     assert not [row for row in calm if row.attempt > 1]
     print(f"{len(calm)} rows of {len(wanted)} tasks; {len(kills)} kills, {len(again)} ran again")
 
 
-def check_policies_differ(night: Night, fires: dict[str, list[int]]) -> None:
-    """The night is one in which each policy means something else."""
+def check_policies(night: Night, fires: dict[str, list[int]]) -> None:
+    """What the policies mean, by hand; and that the count has ended its task."""
+    assert len(fires[f"{night.zone}/counted"]) == MOST
+    change = instant(night.changes_at)
     for kind in ("fixed", "seconds", "mixed", "calendar", "excluded"):
-        of = {
-            name.rpartition(f"{kind}-")[2]: tuple(times)
-            for name, times in fires.items()
-            if name.startswith(f"{night.zone}/{kind}-") and "date" not in name
-        }
-        assert len(of) == len(POLICIES)
-        assert len(set(of.values())) == (2 if night.is_gap else 3), kind
+        times = {named: set(fires[f"{night.zone}/{kind}-{named}"]) for named in map(policy_name, POLICIES)}
+        first, last, both = (times[f"fire_after-{repeat}"] for repeat in ("first", "last", "both"))
+        if night.is_gap:
+            assert first == last == both
+            assert change in first
+            assert times["skip-first"] == times["skip-both"] == first - {change}
+        else:
+            assert times["skip-first"] == first
+            assert times["skip-both"] == both == first | last
+            assert len(first) == len(last) < len(both)
+            assert max(first - last) < change <= min(last - first)
 
 
 def unmarked_kills(night: Night) -> list[Kill]:
