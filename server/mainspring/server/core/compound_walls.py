@@ -1,7 +1,8 @@
 """Sets of wall times made of several cron expressions: together, without exclusions, in counted periods only.
 
 A day is looked at as a whole: the bits of one int are its wall times, a minute or a second each, so that "all of these
-without those" is one operation and its result is remembered for the next day of the same kind.
+without those" is one operation and its result is remembered for the next day of the same kind. Which days of a month
+exclusions leave anything of is remembered too, by the month and its shape: emptied days cost nothing to pass over.
 """
 
 from __future__ import annotations
@@ -11,19 +12,16 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, Protocol
 
-from mainspring.server.core.cron_walls import CronWalls
+from mainspring.server.core.cron_walls import CronWalls, month_length
 from mainspring.server.core.schedule import CalendarUnit
 
 _DAY: Final = 86_400
 _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 _LAST_DAY: Final = date.max.toordinal() - _UNIX_DAY
-MOST_EMPTY_DAYS: Final = 3_000
-"""So many days in a row, each named by an expression and emptied by exclusions, and nothing more is looked for.
-
-More than the eight years between two leap days around a century.
-"""
-_MOST_EMPTY_PERIODS: Final = 400
-"""The days of a month repeat after so many years: periods without a day for so long never have one."""
+_MOST_MONTHS: Final = 4_801
+"""Months and their shapes repeat after 400 years: days that are not found by then are never found."""
+_MOST_MISSES: Final = 3_000
+"""So many counted periods in a row that begin on no day of the set, and nothing more is looked for."""
 
 
 class WallSet(Protocol):
@@ -100,23 +98,22 @@ class CompoundWalls:
         self._periods = periods
         self._by_minute = all(p.seconds == (0,) for p in parts) and all(0 in w.seconds for w in without)
         self._step = 60 if self._by_minute else 1
+        self._days_left: dict[tuple[int, int, int], int] = {}
+        self._is_empty = False
 
     def next_wall(self, after: int) -> int | None:
-        """See `WallSet`. None also behind MOST_EMPTY_DAYS days that exclusions emptied."""
+        """See `WallSet`."""
         first_day, second = divmod(after + 1, _DAY)
         day = self._next_day(first_day)
-        for _ in range(MOST_EMPTY_DAYS):
-            if day is None:
-                return None
-            bits, _count = self._bits_of(day)
-            from_bit = -(-second // self._step) if day == first_day else 0
-            if left := bits >> from_bit:
-                return day * _DAY + (from_bit + (left & -left).bit_length() - 1) * self._step
+        if day == first_day:
+            from_bit = -(-second // self._step)
+            if left := self._bits_of(day)[0] >> from_bit:
+                return day * _DAY + (from_bit + _lowest(left)) * self._step
             day = self._next_day(day + 1)
-        return None
+        return None if day is None else day * _DAY + _lowest(self._bits_of(day)[0]) * self._step
 
     def count_walls(self, start: int, end: int) -> int:
-        """See `WallSet`. Costs a step for each day that an expression names."""
+        """See `WallSet`. Costs a step for each day that has walls."""
         count = 0
         start_day, start_second = divmod(start, _DAY)
         end_day, end_second = divmod(end, _DAY)
@@ -141,7 +138,7 @@ class CompoundWalls:
             bits, _count = self._bits_of(day)
             position = second // self._step
             absent = ~bits >> position & -1
-            run = (absent & -absent).bit_length() - 1
+            run = _lowest(absent)
             end = day * _DAY + min((position + run) * self._step, _DAY)
             if run == 0 or end < (day + 1) * _DAY:
                 return min(max(wall, end), until)
@@ -149,18 +146,57 @@ class CompoundWalls:
         return until
 
     def _next_day(self, day: int) -> int | None:
-        """The first day that is not before `day`, that an expression names and that lies in a counted period."""
-        for _ in range(_MOST_EMPTY_PERIODS + 1):
-            if self._periods is not None:
-                counted = self._periods.next_day(day)
-                if counted is None:
-                    return None
-                day = counted
-            found = min((d for p in self._parts if (d := p.next_day(day)) is not None), default=None)
-            if found is None or found == day or self._periods is None:
+        """The first day that is not before `day`, has walls, and lies in a counted period."""
+        if self._periods is None:
+            return self._next_day_left(day)
+        for _ in range(_MOST_MISSES):
+            counted = self._periods.next_day(day)
+            found = None if counted is None else self._next_day_left(counted)
+            if found is None or found == counted:
                 return found
             day = found
         return None
+
+    def _next_day_left(self, day: int) -> int | None:
+        """The first day not before `day` of which exclusions leave something, whatever the periods."""
+        if self._is_empty or not -_UNIX_DAY < day <= _LAST_DAY:
+            return None
+        civil = date.fromordinal(day + _UNIX_DAY)
+        year, month, first = civil.year, civil.month, day - civil.day
+        days = self._days_left_of(year, month, first) & -1 << civil.day
+        for _ in range(_MOST_MONTHS):
+            while days:
+                if (found := first + _lowest(days)) not in self._without_days:
+                    return found
+                days &= days - 1
+            first += month_length(year, month)
+            month += 1
+            if month == 13:
+                month, year = 1, year + 1
+                if year > 9999:
+                    return None
+            days = self._days_left_of(year, month, first)
+        # Every shape of every month was seen by now.
+        self._is_empty = not any(self._days_left.values())
+        return None
+
+    def _days_left_of(self, year: int, month: int, before_first: int) -> int:
+        """The days of a month that have walls, as bits 1-31; excluded dates are not looked at.
+
+        `before_first` is the day number of its day 0.
+        """
+        shape = (month, before_first % 7, month_length(year, month))
+        if (left := self._days_left.get(shape)) is None:
+            parts = [(p, p.days_of(year, month, before_first)) for p in self._parts]
+            without = [(w, w.days_of(year, month, before_first)) for w in self._without]
+            left = 0
+            for day in range(1, shape[2] + 1):
+                of_day = tuple(p for p, days in parts if days >> day & 1)
+                if of_day:
+                    left_out = tuple(w for w, days in without if days >> day & 1)
+                    left |= bool(_day_bits(of_day, left_out, self._by_minute)[0]) << day
+            self._days_left[shape] = left
+        return left
 
     def _bits_of(self, day: int) -> tuple[int, int]:
         """The walls of a day as bits, and how many."""
@@ -172,6 +208,11 @@ class CompoundWalls:
             tuple(w for w in self._without if w.has_day(civil)),
             self._by_minute,
         )
+
+
+def _lowest(bits: int) -> int:
+    """The position of the lowest bit that is set."""
+    return (bits & -bits).bit_length() - 1
 
 
 @lru_cache(maxsize=2_048)

@@ -66,7 +66,7 @@ class CronWalls:
         civil = date.fromordinal(day + _UNIX_DAY)
         year, month, day_of_month = civil.year, civil.month, civil.day
         first = day - day_of_month
-        mask = self._days_of(year, month, first) & -1 << day_of_month
+        mask = self.days_of(year, month, first) & -1 << day_of_month
         for _ in range(4_801):
             if mask:
                 return first + (mask & -mask).bit_length() - 1
@@ -77,13 +77,19 @@ class CronWalls:
                     return None
             if self.months >> month & 1:
                 first = date(year, month, 1).toordinal() - _UNIX_DAY - 1
-                mask = self._days_of(year, month, first)
+                mask = self.days_of(year, month, first)
         return None
 
     def has_day(self, civil: date) -> bool:
         """Whether a local date matches."""
         first = civil.toordinal() - _UNIX_DAY - civil.day
-        return bool(self._days_of(civil.year, civil.month, first) >> civil.day & 1)
+        return bool(self.days_of(civil.year, civil.month, first) >> civil.day & 1)
+
+    def days_of(self, year: int, month: int, before_first: int) -> int:
+        """The matching days of a month as bits 1-31. `before_first` is the day number of its day 0."""
+        if not self.months >> month & 1:
+            return 0
+        return self.days[(before_first + 4) % 7 * 4 + month_length(year, month) - 28]
 
     def count_walls(self, start: int, end: int) -> int:
         """How many walls match in [start, end). Costs a step a month, however many match."""
@@ -94,7 +100,7 @@ class CronWalls:
         civil = date.fromordinal(start_day + _UNIX_DAY)
         year, month, first = civil.year, civil.month, start_day - civil.day
         days = 0
-        mask = self._days_of(year, month, first)
+        mask = self.days_of(year, month, first)
         before_start = self._rank(start_time) if mask >> (start_day - first) & 1 else 0
         mask &= -1 << civil.day
         while first + 32 <= end_day or first + month_length(year, month) < end_day:
@@ -103,17 +109,11 @@ class CronWalls:
             month += 1
             if month == 13:
                 month, year = 1, year + 1
-            mask = self._days_of(year, month, first)
+            mask = self.days_of(year, month, first)
         days += (mask & ((1 << (end_day - first)) - 1)).bit_count()
         after_end = self._rank(end_time) if mask >> (end_day - first) & 1 else 0
         per_day = len(self.hours) * len(self.minutes) * len(self.seconds)
         return days * per_day - before_start + after_end
-
-    def _days_of(self, year: int, month: int, before_first: int) -> int:
-        """The matching days of a month as bits 1-31. `before_first` is the day number of its day 0."""
-        if not self.months >> month & 1:
-            return 0
-        return self.days[(before_first + 4) % 7 * 4 + month_length(year, month) - 28]
 
     def _next_time(self, second: int) -> int | None:
         """The first matching second of a day that is >= `second`."""

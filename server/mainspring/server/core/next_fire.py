@@ -6,7 +6,7 @@ executions a task may have is counted by the claim.
 
 A fire is identified by its UTC instant, and the fires of a schedule strictly increase. All instants are int microseconds
 UTC; cron fires are on whole seconds. Functions here are safe to call from any thread, and bounded: where exclusions
-leave nothing for thousands of days or stretches, a schedule has no fire any more. Costs: `make bench-cron`.
+leave nothing for 400 years, or of thousands of stretches, a schedule has no fire any more. Costs: `make bench-cron`.
 """
 
 from __future__ import annotations
