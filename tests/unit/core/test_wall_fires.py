@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise, product
+from typing import Any
 
 import pytest
 from unit.core.test_next_fire import DAY, US, Matcher, at, package_zone
 
+from mainspring.server.core import compound_walls
 from mainspring.server.core.next_fire import count_fires, fires_between, last_fire, next_fire
 from mainspring.server.core.schedule import (
     CalendarInterval,
@@ -240,3 +242,40 @@ def test_what_only_ever_lies_in_gaps_has_no_fire() -> None:
     assert next_fire(Schedule(replace(timing, gap=GapPolicy.FIRE_AFTER)), at(2030, 1, 1)) == at(
         2030, 3, 31, 1
     )
+
+
+def test_emptied_days_however_many_are_passed_over() -> None:
+    """Of each day only 29 February, when it is a Monday, is left."""
+    exclusions = Exclusions(expressions=("* * * 1,3-12 *", "* * 1-28 2 *", "* * * 2 TUE-SUN"))
+    daily = Schedule(Cron(("0 9 * * *",), "UTC"), exclusions=exclusions)
+    fires = list(fires_between(daily, at(2026, 1, 1), at(2110, 1, 1), 10))
+    assert fires == [at(2044, 2, 29, 9), at(2072, 2, 29, 9)]
+    assert count_fires(daily, at(2026, 1, 1), at(2110, 1, 1)) == 2
+    assert next_fire(daily, fires[-1]) == at(2112, 2, 29, 9)
+
+
+def test_fixed_times_that_exclusions_leave_only_to_gaps_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    day_bits = compound_walls._day_bits
+
+    def counting(*of_day: Any) -> tuple[int, int]:
+        looked_at.append(1)
+        return day_bits(*of_day)
+
+    monkeypatch.setattr(compound_walls, "_day_bits", counting)
+    nightly = tuple(f"{minute} 2 * * *" for minute in range(15))
+    all_but_gaps = ("* 2 * 1,2,4-12 *", "* 2 1-24 3 *", "* 2 * 3 MON-SAT")
+    schedule = Schedule(
+        Cron((*nightly, "0 */3 * * *"), "Europe/Berlin", GapPolicy.SKIP),
+        exclusions=Exclusions((), all_but_gaps),
+    )
+    fires = list(fires_between(schedule, at(2026, 6, 1), at(2027, 6, 1), 5))
+    assert fires == [at(2026, 6, 1, hour) for hour in (1, 4, 7, 10, 13)]
+    assert len(looked_at) < 10_000, "a few for each day of each month, not some for each day of 400 years"
+
+
+def test_an_excluded_expression_may_be_as_long_as_any_other() -> None:
+    longest = "0," * 123 + "1 9 * * *"
+    assert len(longest) <= 256
+    schedule = Schedule(Cron(("0 9,10 * * *",), "UTC"), exclusions=Exclusions(expressions=(longest,)))
+    assert next_fire(schedule, at(2026, 1, 1)) == at(2026, 1, 1, 10)

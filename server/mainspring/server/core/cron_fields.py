@@ -23,7 +23,7 @@ slip into stored schedules. The days that it does not know or not in lists (L, L
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -110,6 +110,16 @@ def parse_cron(expression: str) -> CronWalls:
     special = _SpecialDays(set(), set())
     words = [_checked(i, f, special) for i, f in enumerate(fields)]
     return _build(normal, fields, words, special)
+
+
+@lru_cache(maxsize=16_384)
+def parse_exclusion(expression: str) -> CronWalls:
+    """As `parse_cron`, but an expression of 5 fields, or an alias, covers its minutes as a whole."""
+    walls = parse_cron(expression)
+    if len(walls.expression.split(" ")) == 6:
+        return walls
+    every_second = tuple(range(60))
+    return replace(walls, seconds=every_second, second_from=_successors(every_second, 60))
 
 
 def split_fields(normal: str) -> list[str]:

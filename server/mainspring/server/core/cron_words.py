@@ -15,7 +15,13 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from mainspring.server.core.cron_fields import is_wildcard, normalise_cron, parse_cron, split_fields
+from mainspring.server.core.cron_fields import (
+    is_wildcard,
+    normalise_cron,
+    parse_cron,
+    parse_exclusion,
+    split_fields,
+)
 from mainspring.server.core.cron_walls import CronWalls
 from mainspring.server.core.plain_english import (
     SECOND_US,
@@ -45,7 +51,19 @@ def cron_words(expression: str) -> str:
     Raises:
         BadCronExpression: not in the dialect.
     """
-    walls = parse_cron(expression)
+    return _words(parse_cron(expression))
+
+
+def exclusion_words(expression: str) -> str:
+    """The same for an excluded expression: one of 5 fields covers its minutes as a whole.
+
+    Raises:
+        BadCronExpression: not in the dialect.
+    """
+    return _words(parse_exclusion(expression))
+
+
+def _words(walls: CronWalls) -> str:
     return _times(walls) + _days(walls)
 
 

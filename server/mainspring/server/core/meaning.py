@@ -7,15 +7,15 @@ this schedule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from mainspring.server.core.clock_changes import ClockChange, changes_from
 from mainspring.server.core.compound_walls import WallSet
-from mainspring.server.core.cron_fields import normalise_cron, parse_cron, split_fields
-from mainspring.server.core.cron_words import MONTHS, cron_words, weekday_words
+from mainspring.server.core.cron_fields import normalise_cron, parse_cron
+from mainspring.server.core.cron_words import MONTHS, cron_words, exclusion_words, weekday_words
 from mainspring.server.core.plain_english import (
     SECOND_US,
     counted,
@@ -90,9 +90,9 @@ def _timing(schedule: Schedule, room: int) -> str:
 # --- cron --------------------------------------------------------------------------------------------------------------
 
 
-def _expressions(expressions: Sequence[str], room: int) -> str:
+def _expressions(expressions: Sequence[str], room: int, in_words: Callable[[str], str] = cron_words) -> str:
     """As many of the expressions as the room allows, at least one, and how many there are besides."""
-    words = list(dict.fromkeys(_expression(expression, room) for expression in expressions))
+    words = list(dict.fromkeys(_expression(expression, room, in_words) for expression in expressions))
     shown = words[:1]
     for number, following in enumerate(words[1:], start=2):
         left_over = f"; and {counted(len(words) - number, 'more expression')}" if number < len(words) else ""
@@ -102,8 +102,8 @@ def _expressions(expressions: Sequence[str], room: int) -> str:
     return "; also ".join(shown)
 
 
-def _expression(expression: str, room: int) -> str:
-    words = cron_words(expression)
+def _expression(expression: str, room: int, in_words: Callable[[str], str]) -> str:
+    words = in_words(expression)
     if len(words) <= room:
         return words
     text = normalise_cron(expression)
@@ -187,10 +187,8 @@ def _exclusions(schedule: Schedule) -> list[str]:
     if exclusions.dates:
         parts.append(listed(cut(exclusions.dates, _MOST_DATES, "date")))
     if exclusions.expressions:
-        expressions: Sequence[str] = exclusions.expressions
-        if _has_seconds(schedule):
-            expressions = [_whole_minutes(expression) for expression in expressions]
-        parts.append(_expressions(expressions, _LONGEST_EXCLUSIONS))
+        in_words = exclusion_words if _has_seconds(schedule) else cron_words
+        parts.append(_expressions(exclusions.expressions, _LONGEST_EXCLUSIONS, in_words))
     clock = f" on the clock of {schedule.time_zone}" if isinstance(schedule.timing, Interval) else ""
     return [f"Left out{clock}: {'; '.join(parts)}."]
 
@@ -213,12 +211,6 @@ def _has_seconds(schedule: Schedule) -> bool:
     return isinstance(timing, Interval) and bool(
         timing.every_us % _MINUTE_US or timing.anchor_at % _MINUTE_US
     )
-
-
-def _whole_minutes(expression: str) -> str:
-    """An excluded expression with every second of its minutes, which is what one of 5 fields covers."""
-    fields = split_fields(normalise_cron(expression))
-    return expression if len(expression.split(" ")) == 6 else " ".join(["*", *fields[1:]])
 
 
 def _clock_changes(schedule: Schedule) -> list[str]:

@@ -37,8 +37,8 @@ MOST_UNITS: Final = 1_000
 MOST_EXECUTIONS: Final = 1_000_000_000
 LONGEST_JITTER_US: Final = 24 * 3_600_000_000
 
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
 def validate_cron(

@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Final
 
 from mainspring.server.core.compound_walls import CompoundWalls, CountedPeriods, WallSet
-from mainspring.server.core.cron_fields import parse_cron, split_fields
+from mainspring.server.core.cron_fields import parse_cron, parse_exclusion
 from mainspring.server.core.cron_walls import CronWalls
 from mainspring.server.core.schedule import (
     CalendarInterval,
@@ -164,12 +164,7 @@ def wall_fires(timing: Cron | CalendarInterval, exclusions: Exclusions | None) -
 def excluded_walls(exclusions: Exclusions | None) -> tuple[CronWalls, ...]:
     """The walls that exclusion expressions name; those of five fields cover whole minutes."""
     expressions = exclusions.expressions if exclusions is not None else ()
-    covering: list[CronWalls] = []
-    for expression in expressions:
-        fields = split_fields(expression.upper())
-        has_seconds = len(expression.split(" ")) == 6
-        covering.append(parse_cron(" ".join(fields if has_seconds else ["*", *fields[1:]])))
-    return tuple(covering)
+    return tuple(parse_exclusion(expression) for expression in expressions)
 
 
 def excluded_days(exclusions: Exclusions | None) -> frozenset[int]:
