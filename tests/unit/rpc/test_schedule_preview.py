@@ -93,6 +93,7 @@ async def test_the_task_gives_the_values() -> None:
         (cron("0 9 * * *"), {"count": -1}, "count"),
         (cron("0 9 * * *"), {"count": 1_001}, "count"),
         (cron("0 9 * * *"), {"after_time": "1969-12-31T23:59:59Z"}, "after_time"),
+        (cron("0 9 * * *"), {"after_time": "9999-12-31T23:59:59Z"}, "after_time"),
         (cron("0 9 * * *"), {"id": "a\nb"}, "id"),
         (cron("0 9 * * *"), {"namespace": "n" * 201}, "namespace"),
         (cron(" h 9 * * *"), {}, "id"),

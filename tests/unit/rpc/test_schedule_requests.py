@@ -109,6 +109,16 @@ REFUSED = {
     "bad H": (cron("H(9-3) * * * *"), "cron.expressions[0]", "cannot wrap"),
     "gap policy": (cron("0 0 * * *", gap_policy=7), "cron.gap_policy", "it knows 1 FIRE_AFTER, 2 SKIP"),
     "repeat policy": (cron("0 0 * * *", repeat_policy=-1), "cron.repeat_policy", "does not know"),
+    "jitter beyond year 9999": (
+        {"at": "9999-12-31T12:00:00Z", "jitter": "86400s"},
+        "jitter",
+        "beyond the year 9999",
+    ),
+    "digits of another script": (
+        {"calendar_interval": {"unit": 1, "times": ["0\u0669:00"]}},
+        "calendar_interval.times[0]",
+        "write it as",
+    ),
     "phase too long": ({"interval": {"every": "60s", "phase": "60s"}}, "interval.phase", "less than every"),
     "no unit": ({"calendar_interval": {"times": ["09:00"]}}, "calendar_interval.unit", "is required"),
     "unknown unit": (
@@ -194,6 +204,12 @@ def test_refused(fields: dict[str, Any], field: str, reason: str) -> None:
         checked_schedule(message(**fields), now=NOW, task_key=KEY)
     assert error.value.field == field
     assert reason in error.value.description
+
+
+def test_a_delay_ends_with_the_year_9999() -> None:
+    with pytest.raises(InvalidField) as error:
+        checked_schedule(message(delay="86400s"), now=253_402_300_000_000_000, task_key=KEY)
+    assert error.value.field == "delay"
 
 
 def test_h_needs_a_task() -> None:

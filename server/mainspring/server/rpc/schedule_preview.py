@@ -10,7 +10,7 @@ from mainspring.server.clock import Clock
 from mainspring.server.core.hashed_fields import has_hash
 from mainspring.server.core.meaning import meaning
 from mainspring.server.core.model import Task
-from mainspring.server.core.next_fire import first_fire, next_fire
+from mainspring.server.core.next_fire import LAST_FIRE_AT, first_fire, next_fire
 from mainspring.server.core.preview import upcoming_fires
 from mainspring.server.core.schedule import CalendarInterval, Cron
 from mainspring.server.core.schedule_text import decode
@@ -45,8 +45,8 @@ async def preview_schedule(
         raise InvalidField("count", f"must lie between 0 and {LARGEST_COUNT}")
     count = request.count or DEFAULT_COUNT
     after_at = instant(request.after_time, "after_time") if request.HasField("after_time") else clock.now()
-    if after_at < 0:
-        raise InvalidField("after_time", "lies before 1970")
+    if not 0 <= after_at < LAST_FIRE_AT:
+        raise InvalidField("after_time", "must lie between 1970-01-01 and 9999-12-29")
     namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
     task_key: bytes | None = None
     if request.id:

@@ -27,7 +27,7 @@ from mainspring.server.core.schedule import (
 )
 from mainspring.server.core.schedule_text import encode
 from mainspring.server.errors import InvalidField
-from mainspring.server.rpc.instants import DAY_US, duration_us, instant
+from mainspring.server.rpc.instants import DAY_US, LARGEST_AT, duration_us, instant
 from mainspring.v1 import schedule_pb2
 
 OLDEST_ONE_TIME_US = DAY_US
@@ -79,6 +79,8 @@ def checked_schedule(
             exclusions=exclusions,
         )
     )
+    if isinstance(timing, OneTime) and timing.at + schedule.jitter_us > LARGEST_AT:
+        raise InvalidField("jitter", "reaches beyond the year 9999")
     is_anchor = isinstance(timing, Interval) and not message.interval.HasField("phase")
     words += _bound_words(schedule, with_start=not is_anchor)
     if is_anchor:
@@ -103,6 +105,8 @@ def _timing(
         return OneTime(at), ["at", str(at)]
     if kind == "delay":
         delay_us = duration_us(message.delay, "delay")
+        if now + delay_us > LARGEST_AT:
+            raise InvalidField("delay", "reaches beyond the year 9999")
         return OneTime(now + delay_us), ["delay", str(delay_us)]
     try:
         if kind == "cron":
