@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -299,3 +299,23 @@ async def test_a_completed_task_cannot_be_cancelled(bench: Any, node: Any, clien
             await asyncio.sleep(0.02)
     with pytest.raises(FailedPrecondition):
         await client.cancel_task("done")
+
+
+async def test_a_page_of_long_schedules_stays_below_what_a_client_receives(channel: grpc.aio.Channel) -> None:
+    stub = task_service_pb2_grpc.TaskServiceStub(channel)
+    dates = [(date(2027, 1, 1) + timedelta(days=n)).isoformat() for n in range(366)]
+    exclusions = schedule_pb2.Exclusions(dates=dates)
+    cron = schedule_pb2.CronSchedule(expressions=["0 9 * * *"])
+    long = schedule_pb2.Schedule(cron=cron, exclusions=exclusions)
+    for batch in range(4):
+        tasks = [task(id=f"t{batch}-{n}", schedule=long) for n in range(250)]
+        await stub.BatchCreateTasks(task_service_pb2.BatchCreateTasksRequest(tasks=tasks))
+    listed: set[str] = set()
+    token, pages = "", 0
+    while token or not listed:
+        page = await stub.ListTasks(task_service_pb2.ListTasksRequest(page_size=1_000, page_token=token))
+        assert page.ByteSize() < 3 * 1024 * 1024
+        listed |= {each.id for each in page.tasks}
+        token, pages = page.next_page_token, pages + 1
+    assert len(listed) == 1_000
+    assert pages > 1

@@ -121,7 +121,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         response = task_service_pb2.ListTasksResponse()
         size = 0
         for task in tasks:
-            size += len(task.payload) + 300
+            size += len(task.payload) + len(task.schedule) + 300
             if response.tasks and size > PAGE_BYTES:
                 break
             response.tasks.append(task_to_proto(task))
