@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +199,19 @@ def test_of_many_expressions_the_first_ones_are_told() -> None:
     assert words.startswith("At 00:00, 00:07, 00:09 and 00:21 on the 1st and the last day of the month")
     assert words.endswith("; and 12 more expressions, UTC.")
     assert len(words) <= LONGEST_MEANING
+
+
+def test_a_long_first_expression_leaves_room_for_how_many_there_are_besides() -> None:
+    timing = cron("16-49 21-8 1W,31W,L-30 * 7,0,5", *(f"{n} * * * *" for n in range(5)))
+    timing = replace(timing, time_zone="America/Indiana/Petersburg", repeat=RepeatPolicy.LAST)
+    schedule = Schedule(
+        timing,
+        start_at=1_933_822_398_574_115,
+        jitter_us=17_179_842_974,
+        exclusions=Exclusions(("2025-07-19", "2025-12-07", "2025-12-16")),
+    )
+    assert meaning(schedule).startswith('At the times of "16-49 21-8 1W,31W,L-30 * 7,0,5"; also every hour; ')
+    assert len(meaning(schedule)) <= LONGEST_MEANING
 
 
 def test_a_schedule_that_was_never_checked() -> None:

@@ -92,7 +92,9 @@ def _timing(schedule: Schedule, room: int) -> str:
 
 def _expressions(expressions: Sequence[str], room: int, in_words: Callable[[str], str] = cron_words) -> str:
     """As many of the expressions as the room allows, at least one, and how many there are besides."""
-    words = list(dict.fromkeys(_expression(expression, room, in_words) for expression in expressions))
+    others = len(expressions) - 1
+    room_of_one = room - len(f"; and {counted(others, 'more expression')}") * (others > 0)
+    words = list(dict.fromkeys(_expression(expression, room_of_one, in_words) for expression in expressions))
     shown = words[:1]
     for number, following in enumerate(words[1:], start=2):
         left_over = f"; and {counted(len(words) - number, 'more expression')}" if number < len(words) else ""
