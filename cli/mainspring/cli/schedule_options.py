@@ -60,7 +60,8 @@ class ScheduleOptions:
         typer.Option(
             metavar="EXPRESSION",
             help="Whenever this matches: minute, hour, day of month, month, day of week; or six fields with seconds first; "
-            "or @hourly, @daily and the like. Repeat it for what several expressions name.",
+            "or @hourly, @daily and the like; L, LW, 15W, FRI#2, and H for a value of the task's own. Repeat it for what "
+            "several expressions name.",
             rich_help_panel=_WHEN,
         ),
     ] = None

@@ -27,8 +27,8 @@ _SHOWN_DATES: Final = 5
 """More excluded dates are counted and left to --json."""
 
 
-def timing_words(schedule: Schedule | None, *, utc: bool) -> str:
-    """The kind of schedule and what is particular to it, without bounds."""
+def timing_words(schedule: Schedule | None, *, utc: bool, is_short: bool = False) -> str:
+    """The kind of schedule and what is particular to it, without bounds; short ones count what is long."""
     match schedule:
         case None:
             return "of a kind that this version does not know"
@@ -37,7 +37,11 @@ def timing_words(schedule: Schedule | None, *, utc: bool) -> str:
         case Delay(delay=delay):
             return f"in {format_duration(delay)}"
         case Cron():
-            return f"cron {visible(' | '.join(schedule.expressions))} ({_zone_words(schedule)})"
+            first, *others = schedule.expressions
+            told = (
+                f"{first} and {len(others)} more" if is_short and others else " | ".join(schedule.expressions)
+            )
+            return f"cron {visible(told)} ({_zone_words(schedule)})"
         case Every(every=every, phase=phase):
             return f"every {format_duration(every)}" + (
                 "" if phase is None else f" phase {format_duration(phase)}"

@@ -39,7 +39,7 @@ def task_row(task: Task, *, utc: bool) -> tuple[str, ...]:
     return (
         visible(task.task_id),
         visible(task.handler),
-        "once" if is_once else timing_words(task.schedule, utc=utc),
+        "once" if is_once else timing_words(task.schedule, utc=utc, is_short=True),
         task.state.name,
         _to_the_second(task.next_scheduled_time, utc=utc),
         _to_the_second(task.last_scheduled_time, utc=utc),

@@ -76,3 +76,9 @@ def test_fires_leave_out_columns_that_say_nothing() -> None:
 def test_notes_do_not_steer_a_terminal() -> None:
     noted = replace(FIRE, notes=(replace(FIRE.notes[0], text="\x1b[31m"), FIRE.notes[0]))
     assert fires_table([noted])[1][0][-1] == "\\x1b[31m 02:30 does not exist."
+
+
+def test_a_list_shows_one_of_many_expressions() -> None:
+    many = Cron(("0 9 * * *", "0 17 * * *", "@hourly"))
+    assert timing_words(many, utc=True, is_short=True) == "cron 0 9 * * * and 2 more (UTC)"
+    assert timing_words(Cron("0 9 * * *"), utc=True, is_short=True) == "cron 0 9 * * * (UTC)"

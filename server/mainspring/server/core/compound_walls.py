@@ -131,19 +131,13 @@ class CompoundWalls:
             day = self._next_day(day + 1)
         return count
 
-    def end_of_run(self, wall: int, until: int) -> int:
-        """The first wall from `wall` on that is not in the set, at most `until`. Costs a step a day."""
-        while wall < until:
-            day, second = divmod(wall, _DAY)
-            bits, _count = self._bits_of(day)
-            position = second // self._step
-            absent = ~bits >> position & -1
-            run = _lowest(absent)
-            end = day * _DAY + min((position + run) * self._step, _DAY)
-            if run == 0 or end < (day + 1) * _DAY:
-                return min(max(wall, end), until)
-            wall = end
-        return until
+    def bits_between(self, start: int, end: int) -> int:
+        """The walls in [start, end) as bits, bit 0 is `start`; within one day, and a bit is a second.
+
+        For sets one of whose expressions names seconds.
+        """
+        day, second = divmod(start, _DAY)
+        return self._bits_of(day)[0] >> second & (1 << end - start) - 1
 
     def _next_day(self, day: int) -> int | None:
         """The first day that is not before `day`, has walls, and lies in a counted period."""

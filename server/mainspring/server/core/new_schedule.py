@@ -172,7 +172,9 @@ def validate_exclusions(
         raise InvalidField("expressions", f"holds {len(expressions)}; at most {MOST_EXPRESSIONS} are allowed")
     for number, day in enumerate(dates):
         _checked_date(f"dates[{number}]", day)
-    return Exclusions(tuple(sorted(set(dates))), _checked_expressions(expressions, task_key), zone)
+    return Exclusions(
+        tuple(sorted(set(dates))), tuple(sorted(_checked_expressions(expressions, task_key))), zone
+    )
 
 
 def validate_bounds(schedule: Schedule) -> Schedule:
@@ -196,8 +198,11 @@ def validate_bounds(schedule: Schedule) -> Schedule:
         raise InvalidField("max_executions", f"must lie between 1 and {MOST_EXECUTIONS:,}, or be left out")
     if schedule.jitter_us > LONGEST_JITTER_US:
         raise InvalidField("jitter", "is over 24 hours")
-    has_zone = isinstance(schedule.timing, Cron | CalendarInterval)
-    if has_zone and schedule.exclusions is not None and schedule.exclusions.time_zone:
+    if schedule.exclusions is None:
+        return schedule
+    if not isinstance(schedule.timing, Cron | CalendarInterval):
+        return replace(schedule, exclusions=replace(schedule.exclusions, time_zone=schedule.time_zone))
+    if schedule.exclusions.time_zone:
         if schedule.exclusions.time_zone != schedule.time_zone:
             raise InvalidField(
                 "exclusions.time_zone", "is for interval schedules: this one has a zone of its own"

@@ -51,15 +51,22 @@ def encode(schedule: Schedule) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 
-@lru_cache(maxsize=65_536)
+_LONG_TEXT: Final = 1_000
+"""Characters beyond which a text is remembered among fewer: it takes four times its length in memory."""
+
+
 def decode(text: str) -> Schedule:
-    """The schedule of a stored text. Equal texts give the same object while it is cached.
+    """The schedule of a stored text. Equal texts give the same object while it is remembered.
 
     Cron expressions and zones are not looked at: stored ones were checked when they came in.
 
     Raises:
         UnreadableSchedule: not a text of `encode`, or one with keys or values that this version does not know.
     """
+    return _decoded(text) if len(text) <= _LONG_TEXT else _decoded_long(text)
+
+
+def _decode(text: str) -> Schedule:
     try:
         record = json.loads(text)
     except ValueError as error:
@@ -82,6 +89,10 @@ def decode(text: str) -> Schedule:
     )
     fields.require_no_more()
     return schedule
+
+
+_decoded = lru_cache(maxsize=65_536)(_decode)
+_decoded_long = lru_cache(maxsize=1_024)(_decode)
 
 
 def _timing_record(timing: Timing) -> dict[str, Any]:

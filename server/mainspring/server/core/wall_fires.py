@@ -128,7 +128,7 @@ class WallFires:
         return walls is not None and walls.count_walls(wall, wall + 1) > 0
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def wall_fires(timing: Cron | CalendarInterval, exclusions: Exclusions | None) -> WallFires:
     """The fires of a cron or calendar interval schedule without what it excludes.
 
