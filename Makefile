@@ -113,7 +113,7 @@ lint: install-dev ## Style, formatting, protos, import rules
 .PHONY: types
 types: install-dev ## mypy --strict
 	@$(VENV)/bin/mypy
-	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos
+	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos -p oracle
 
 .PHONY: test-unit
 test-unit: install-dev ## Tests without servers, in seconds
@@ -161,6 +161,12 @@ chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clus
 .PHONY: chaos-long
 chaos-long: install-dev servers ## Nodes killed again and again under load, 16 more pairs, the matrix with another seed
 	@$(CHAOS) --long
+
+ORACLE = PYTHONPATH=tests $(PY) -m oracle
+
+.PHONY: oracle
+oracle: install-dev ## Fire times against two other readings of every kind of schedule, around every clock change from 2000 to 2039
+	@$(ORACLE) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)")
 
 ##@ Showing
 
