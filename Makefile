@@ -168,6 +168,10 @@ ORACLE = PYTHONPATH=tests $(PY) -m oracle
 oracle: install-dev ## Fire times against two other readings of every kind of schedule, around every clock change from 2000 to 2039
 	@$(ORACLE) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)")
 
+.PHONY: corpus
+corpus: install-dev ## Add new schedules to the frozen corpus of stored ones; refuses to change one
+	@$(ORACLE).freeze
+
 ##@ Showing
 
 .PHONY: demo

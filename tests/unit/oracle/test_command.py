@@ -1,4 +1,4 @@
-"""The run as a whole, and its table."""
+"""The run as a whole, its table, and the frozen corpus that only grows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from oracle import comparison, page, run
+from oracle import comparison, freeze, page, run
 from oracle.run import AROUND_A_CHANGE, Place, Run
 from oracle.zones import Change, History
 
@@ -53,3 +53,17 @@ def test_every_change_and_random_days_are_looked_at() -> None:
     assert places == list(run.places_of([BERLIN], 1)) != list(run.places_of([BERLIN], 2))
     newest = run.end_of_month("Europe/Berlin", int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()))
     assert datetime.fromtimestamp(newest, UTC) == datetime(2026, 3, 31, 22, tzinfo=UTC)
+
+
+def test_the_frozen_corpus_grows_and_never_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen, second = freeze.read()[:2]
+    file = tmp_path / "corpus" / "schedules.tsv"
+    monkeypatch.setattr(freeze, "FROZEN", file)
+    for made in ([frozen], [frozen, second], [second]):
+        monkeypatch.setattr(freeze, "made_lines", lambda made=made: made)
+        assert freeze.main() == 0
+    assert freeze.read(file) == [frozen, second]
+    later = freeze.Line(second.after_at, (*second.fires[1:], second.fires[-1] + 60_000_000), second.text)
+    monkeypatch.setattr(freeze, "made_lines", lambda: [later])
+    assert freeze.main() == 1
+    assert freeze.read(file) == [frozen, second]
