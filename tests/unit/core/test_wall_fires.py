@@ -1,17 +1,15 @@
-"""Clock change policies, several expressions, exclusions and calendar intervals, against a walk over all minutes."""
+"""Exclusions, calendar intervals and bounds, against plain counting. `unit/oracle` walks over clock changes."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from itertools import pairwise, product
 from typing import Any
 
 import pytest
-from unit.core.test_next_fire import DAY, US, Matcher, at, package_zone
+from unit.core.test_next_fire import DAY, US, at, package_zone
 
 from mainspring.server.core import compound_walls
 from mainspring.server.core.next_fire import count_fires, fires_between, last_fire, next_fire
@@ -22,80 +20,8 @@ from mainspring.server.core.schedule import (
     Exclusions,
     GapPolicy,
     Interval,
-    RepeatPolicy,
     Schedule,
 )
-
-MINUTE = timedelta(minutes=1)
-NIGHTS = [
-    ("Europe/Berlin", (2026, 3, 29)),
-    ("Europe/Berlin", (2026, 10, 25)),
-    ("Australia/Lord_Howe", (2026, 4, 5)),
-    ("Australia/Lord_Howe", (2026, 10, 4)),
-    ("America/Santiago", (2026, 4, 5)),
-    ("America/Nuuk", (2027, 3, 28)),
-    ("America/Nuuk", (2027, 10, 31)),
-    ("Antarctica/Troll", (2026, 10, 25)),
-    ("Pacific/Apia", (2011, 12, 30)),
-]
-
-
-@cache
-def minutes(zone: str, after_at: int, until_at: int) -> list[tuple[int, datetime, datetime]]:
-    """Each minute UTC from two days before: its instant, and the wall times a minute before and at it."""
-    info = package_zone(zone)
-    begin = datetime.fromtimestamp(after_at // US, UTC) - timedelta(days=2)
-    instants = [begin + n * MINUTE for n in range((until_at - after_at) // US // 60 + 3 * 1440)]
-    walls = [moment.astimezone(info).replace(tzinfo=None) for moment in instants]
-    return [
-        (round(moment.timestamp()) * US, shown, wall)
-        for moment, (shown, wall) in zip(instants[1:], pairwise(walls), strict=True)
-    ]
-
-
-@dataclass
-class Walked:
-    """What every minute of a stretch was found to be."""
-
-    elapsed: set[int]
-    after_gaps: set[int]
-    passes: dict[datetime, list[int]]
-
-    def fires(self, gap: GapPolicy, repeat: RepeatPolicy, after_at: int, until_at: int) -> list[int]:
-        """The fires in (after_at, until_at] under a policy."""
-        found = self.elapsed | (self.after_gaps if gap is GapPolicy.FIRE_AFTER else set())
-        for times in self.passes.values():
-            chosen = {RepeatPolicy.FIRST: times[:1], RepeatPolicy.LAST: times[-1:], RepeatPolicy.BOTH: times}
-            found.update(chosen[repeat])
-        return sorted(fire for fire in found if after_at < fire <= until_at)
-
-
-def walk(
-    expressions: tuple[str, ...], exclusions: Exclusions | None, zone: str, after_at: int, until_at: int
-) -> Walked:
-    """Looks at every minute UTC and every minute in a gap."""
-    parts = [Matcher(e) for e in expressions]
-    without = [Matcher(e) for e in exclusions.expressions] if exclusions else []
-    dates = exclusions.dates if exclusions else ()
-
-    def matches(wall: datetime, wildcard_hour: bool) -> bool:
-        return (
-            any(part.wildcard_hour == wildcard_hour and part(wall) for part in parts)
-            and not any(part(wall) for part in without)
-            and wall.date().isoformat() not in dates
-        )
-
-    walked = Walked(set(), set(), {})
-    for instant, shown, wall in minutes(zone, after_at, until_at):
-        if matches(wall, True):
-            walked.elapsed.add(instant)
-        if matches(wall, False):
-            walked.passes.setdefault(wall, []).append(instant)
-        if MINUTE < wall - shown < timedelta(days=1):
-            missing = [shown + n * MINUTE for n in range(1, (wall - shown) // MINUTE)]
-            if any(matches(m, False) for m in missing):
-                walked.after_gaps.add(instant)
-    return walked
 
 
 def check(schedule: Schedule, expected: list[int], after_at: int, until_at: int) -> None:
@@ -110,29 +36,6 @@ def check(schedule: Schedule, expected: list[int], after_at: int, until_at: int)
         between = [t for t in later if t < high]
         assert count_fires(schedule, low, high) == len(between)
         assert last_fire(schedule, low, high) == (between[-1] if between else None)
-
-
-CRONS: list[tuple[tuple[str, ...], Exclusions | None]] = [
-    (("30 2 * * *",), None),
-    (("*/20 0-4,23 * * *",), None),
-    (("30 1,2 * * *", "0,45 * * * *"), None),
-    (("0,30 1-3 * * *", "15 2 * * 0", "30 */2 * * *"), None),
-    (("*/15 * * * *",), Exclusions(expressions=("* 2 * * *",))),
-    (("*/10 1-23 * * *", "5 * * * *"), Exclusions(expressions=("0-20 1-3 * * *", "30 3 * * 0"))),
-    (("0,30 * * * *", "10 2,23 * * *"), Exclusions(("2026-03-29", "2026-10-25", "2011-12-31", "2027-03-27"))),
-]
-
-
-@pytest.mark.parametrize(("zone", "day"), NIGHTS, ids=lambda v: v if isinstance(v, str) else "")
-@pytest.mark.parametrize(("expressions", "exclusions"), CRONS, ids=[" + ".join(c[0]) for c in CRONS])
-def test_every_policy_agrees_with_the_walk(
-    zone: str, day: tuple[int, int, int], expressions: tuple[str, ...], exclusions: Exclusions | None
-) -> None:
-    after_at, until_at = at(*day) - 2 * DAY * US, at(*day) + 2 * DAY * US
-    walked = walk(expressions, exclusions, zone, after_at, until_at)
-    for gap, repeat in product(GapPolicy, RepeatPolicy):
-        schedule = Schedule(Cron(expressions, zone, gap, repeat), exclusions=exclusions)
-        check(schedule, walked.fires(gap, repeat, after_at, until_at), after_at, until_at)
 
 
 def test_seconds_are_excluded_one_by_one() -> None:
