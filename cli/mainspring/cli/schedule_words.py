@@ -37,10 +37,9 @@ def timing_words(schedule: Schedule | None, *, utc: bool, is_short: bool = False
         case Delay(delay=delay):
             return f"in {format_duration(delay)}"
         case Cron():
-            first, *others = schedule.expressions
-            told = (
-                f"{first} and {len(others)} more" if is_short and others else " | ".join(schedule.expressions)
-            )
+            several = schedule.expressions
+            is_cut = is_short and len(several) > 1
+            told = f"{several[0]} and {len(several) - 1} more" if is_cut else " | ".join(several)
             return f"cron {visible(told)} ({_zone_words(schedule)})"
         case Every(every=every, phase=phase):
             return f"every {format_duration(every)}" + (

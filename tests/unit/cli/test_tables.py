@@ -65,7 +65,7 @@ def test_a_row_tells_the_kind_of_schedule_without_its_bounds() -> None:
     assert rows == [
         "once",
         "every 1h phase 20m",
-        "cron 0 9 * * * | @daily (Europe/Berlin, gap skip, repeat both)",
+        "cron 0 9 * * * and 1 more (Europe/Berlin, gap skip, repeat both)",
         "of a kind that this version does not know",
     ]
 
