@@ -29,7 +29,7 @@ from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
 LARGEST_BATCH = 1_000
 SLICE_S = 0.005
-"""So long the checks of a batch hold the event loop: one task takes some 50 us, but one schedule may take some milliseconds."""
+"""So long the checks of a batch hold the event loop: most tasks take some 50 us, a few schedules some milliseconds."""
 PAGE_BYTES = 2 * 1024 * 1024
 
 Context = grpc.aio.ServicerContext[Any, Any]
