@@ -103,7 +103,7 @@ def test_words_of_an_expression_outside_the_dialect() -> None:
 
 
 def test_equal_words_mean_equal_wall_times() -> None:
-    """Nothing that makes a difference goes unsaid: of 5,000 expressions, those with the same words are the same."""
+    """Nothing that makes a difference goes unsaid: of 1,500 expressions, those with the same words are the same."""
     rng = random.Random(5)
     minutes = ["*", "0", "5", "*/5", "*/7", "2/5", "0,30", "0-4", "10-40/10", "0,7,30", "55-5", "*/30", "3,9"]
     hours = [
@@ -155,7 +155,7 @@ def test_equal_words_mean_equal_wall_times() -> None:
         "7,1",
     ]
     seen: dict[str, object] = {}
-    for _ in range(5_000):
+    for _ in range(1_500):
         fields = [rng.choice(of) for of in (seconds, minutes, hours, days, months, weekdays)]
         walls = parse_cron(" ".join(fields))
         means = (walls.seconds, walls.minutes, walls.hours, walls.months, walls.days)

@@ -59,7 +59,7 @@ def due_times(schedule: Schedule, scheduled_at: int, now: int, key: bytes = KEY)
     return times
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     phase_us=st.integers(0, 2 * DAY),

@@ -28,7 +28,7 @@ SCHEDULES = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     after_us=st.integers(-3 * DAY, 3 * DAY),
@@ -39,7 +39,7 @@ def test_it_is_the_one_that_a_walk_finds(schedule: Schedule, after_us: int, n: i
     assert nth_fire(schedule, START + after_us, n) == (walked[-1] if len(walked) == n else None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(schedule=st.sampled_from(SCHEDULES[:4]), n=st.integers(33, 10_000_000))
 def test_far_away_it_is_the_one_that_as_many_come_before(schedule: Schedule, n: int) -> None:
     n = min(n, count_fires(schedule, START, START + 20 * 365 * DAY))
