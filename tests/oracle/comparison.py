@@ -152,8 +152,8 @@ class _Asked:
         )
 
     def next_fires(self, rng: random.Random, made: Counter[str]) -> Iterator[Difference]:
-        """From random instants, not only along the chain, and from next to a fire."""
-        instants = [rng.randrange(self.first_at, self.end_at) for _ in range(2)]
+        """From a random instant, not only along the chain, and from next to a fire."""
+        instants = [rng.randrange(self.first_at, self.end_at)]
         if self.expected:
             instants.append(rng.choice(self.expected) - rng.randrange(2))
         for after_at in instants:

@@ -164,7 +164,7 @@ DIALECT: Final = (
 # Compared second by second, within hours of the middle.
 SECONDS: Final = (
     "*/40 * * * * *",
-    "* */30 * * * *",
+    "* 30 */2 * * *",
     "30 */20 */2 * * *",
     "30 0 2 * * *",
     "0 0 3 * * *",
