@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from oracle.corpus import Case, cases
 from oracle.local_clock import Clock, read_clock
@@ -93,9 +94,16 @@ def made_lines() -> Iterator[Line]:
     all_cases = [*cases(), *_without_effect()]
     for night, (name, date) in enumerate(NIGHTS):
         middle = _middle(name, date)
-        for number, case in enumerate(all_cases):
-            if night in (number % len(NIGHTS), (number * 5 + 3) % len(NIGHTS)):
+        for case in all_cases:
+            if night in _nights_of(case):
                 yield _line(case, name, middle)
+
+
+def _nights_of(case: Case) -> tuple[int, int]:
+    """Two nights that depend on nothing but the case, so that a new one moves no other."""
+    number = crc32(case.text("UTC", 0).encode("ascii"))
+    first = number % len(NIGHTS)
+    return first, (first + 1 + number // len(NIGHTS) % (len(NIGHTS) - 1)) % len(NIGHTS)
 
 
 def _line(case: Case, name: str, middle: int) -> Line:
