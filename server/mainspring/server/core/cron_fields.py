@@ -179,7 +179,7 @@ def _checked(index: int, field: str, special: _SpecialDays) -> str:
             words.append(f"L{int(match[1] or match[2]) % 7}")
             continue
         check_range(index, token)
-        words.append(token)
+        words.append(_unwrapped(index, token))
         plain += 1
     if index == _DAY_OF_WEEK and 0 < plain < len(words):
         raise BadCronExpression(f"{name} {field!r} mixes plain weekdays with # or L")
@@ -219,6 +219,23 @@ def check_range(index: int, token: str) -> None:
     whole_week = index == _DAY_OF_WEEK and (first, last) == (0, 7)
     if first == last or (index == _DAY_OF_WEEK and first % 7 == last % 7 and not whole_week):
         raise BadCronExpression(f"{name} {token!r} is a range of one value; write {low} or *")
+
+
+def _unwrapped(index: int, token: str) -> str:
+    """A range that wraps round the end of its field as a list: croniter takes a wrong step there ("20-3/3" as 20,23,3)."""
+    match = _TOKEN.fullmatch(token)
+    if match is None or match[1] is None or match[2] is None:
+        return token
+    first, last = _value(index, match[1], token), _value(index, match[2], token)
+    lowest = FIELDS[index].lowest
+    size = FIELDS[index].highest - lowest + 1
+    if index == _DAY_OF_WEEK:
+        size = 7
+        first %= size
+    if first <= last:
+        return token
+    steps = range(first, last + size + 1, int(match[3] or 1))
+    return ",".join(str(lowest + (value - lowest) % size) for value in steps)
 
 
 def _value(index: int, text: str, token: str) -> int:
