@@ -22,25 +22,52 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mainspring.v1 import execution_pb2 as mainspring_dot_v1_dot_execution__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/execution_service.proto\x12\rmainspring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\"\xc0\x01\n\x15ListExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"_\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x13GetExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x14GetExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution2\xca\x01\n\x10\x45xecutionService\x12]\n\x0eListExecutions\x12$.mainspring.v1.ListExecutionsRequest\x1a%.mainspring.v1.ListExecutionsResponse\x12W\n\x0cGetExecution\x12\".mainspring.v1.GetExecutionRequest\x1a#.mainspring.v1.GetExecutionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/execution_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\"\xf1\x02\n\x15ListExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12-\n\x06states\x18\x07 \x03(\x0e\x32\x1d.mainspring.v1.ExecutionState\x12\x0f\n\x07handler\x18\x08 \x01(\t\x12@\n\x06labels\x18\t \x03(\x0b\x32\x30.mainspring.v1.ListExecutionsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x13GetExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x14GetExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"~\n\x16\x43\x61ncelExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x04 \x01(\t\"F\n\x17\x43\x61ncelExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"o\n\x15RetryExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x16RetryExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\xe2\x01\n\x16\x41\x64justExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x04skip\x18\x04 \x01(\x08H\x00\x12.\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x11\n\x07payload\x18\x06 \x01(\x0cH\x00\x12\x0f\n\x05reset\x18\x07 \x01(\x08H\x00\x42\x0c\n\nadjustment\"\x19\n\x17\x41\x64justExecutionResponse\"R\n\x16WatchExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"]\n\x17WatchExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"q\n\x17\x45xplainExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x18\x45xplainExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.mainspring.v1.ExecutionStage\x12\x35\n\x12lateness_objective\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08lateness\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x62roken_stage\x18\x06 \x01(\t\"u\n\x0e\x45xecutionStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xb6\x05\n\x10\x45xecutionService\x12]\n\x0eListExecutions\x12$.mainspring.v1.ListExecutionsRequest\x1a%.mainspring.v1.ListExecutionsResponse\x12W\n\x0cGetExecution\x12\".mainspring.v1.GetExecutionRequest\x1a#.mainspring.v1.GetExecutionResponse\x12`\n\x0f\x43\x61ncelExecution\x12%.mainspring.v1.CancelExecutionRequest\x1a&.mainspring.v1.CancelExecutionResponse\x12]\n\x0eRetryExecution\x12$.mainspring.v1.RetryExecutionRequest\x1a%.mainspring.v1.RetryExecutionResponse\x12`\n\x0f\x41\x64justExecution\x12%.mainspring.v1.AdjustExecutionRequest\x1a&.mainspring.v1.AdjustExecutionResponse\x12\x62\n\x0fWatchExecutions\x12%.mainspring.v1.WatchExecutionsRequest\x1a&.mainspring.v1.WatchExecutionsResponse0\x01\x12\x63\n\x10\x45xplainExecution\x12&.mainspring.v1.ExplainExecutionRequest\x1a\'.mainspring.v1.ExplainExecutionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.execution_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=121
-  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=313
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=315
-  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=410
-  _globals['_GETEXECUTIONREQUEST']._serialized_start=412
-  _globals['_GETEXECUTIONREQUEST']._serialized_end=521
-  _globals['_GETEXECUTIONRESPONSE']._serialized_start=523
-  _globals['_GETEXECUTIONRESPONSE']._serialized_end=590
-  _globals['_EXECUTIONSERVICE']._serialized_start=593
-  _globals['_EXECUTIONSERVICE']._serialized_end=795
+  _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_start=153
+  _globals['_LISTEXECUTIONSREQUEST']._serialized_end=522
+  _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._serialized_start=477
+  _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._serialized_end=522
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_start=524
+  _globals['_LISTEXECUTIONSRESPONSE']._serialized_end=619
+  _globals['_GETEXECUTIONREQUEST']._serialized_start=621
+  _globals['_GETEXECUTIONREQUEST']._serialized_end=730
+  _globals['_GETEXECUTIONRESPONSE']._serialized_start=732
+  _globals['_GETEXECUTIONRESPONSE']._serialized_end=799
+  _globals['_CANCELEXECUTIONREQUEST']._serialized_start=801
+  _globals['_CANCELEXECUTIONREQUEST']._serialized_end=927
+  _globals['_CANCELEXECUTIONRESPONSE']._serialized_start=929
+  _globals['_CANCELEXECUTIONRESPONSE']._serialized_end=999
+  _globals['_RETRYEXECUTIONREQUEST']._serialized_start=1001
+  _globals['_RETRYEXECUTIONREQUEST']._serialized_end=1112
+  _globals['_RETRYEXECUTIONRESPONSE']._serialized_start=1114
+  _globals['_RETRYEXECUTIONRESPONSE']._serialized_end=1183
+  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_start=1186
+  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_end=1412
+  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_start=1414
+  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_end=1439
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_start=1441
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_end=1523
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_start=1525
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_end=1618
+  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_start=1620
+  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_end=1733
+  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_start=1736
+  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_end=1993
+  _globals['_EXECUTIONSTAGE']._serialized_start=1995
+  _globals['_EXECUTIONSTAGE']._serialized_end=2112
+  _globals['_EXECUTIONSERVICE']._serialized_start=2115
+  _globals['_EXECUTIONSERVICE']._serialized_end=2809
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,31 @@ class ExecutionServiceStub:
                 request_serializer=mainspring_dot_v1_dot_execution__service__pb2.GetExecutionRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.GetExecutionResponse.FromString,
                 _registered_method=True)
+        self.CancelExecution = channel.unary_unary(
+                '/mainspring.v1.ExecutionService/CancelExecution',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.FromString,
+                _registered_method=True)
+        self.RetryExecution = channel.unary_unary(
+                '/mainspring.v1.ExecutionService/RetryExecution',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.FromString,
+                _registered_method=True)
+        self.AdjustExecution = channel.unary_unary(
+                '/mainspring.v1.ExecutionService/AdjustExecution',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionResponse.FromString,
+                _registered_method=True)
+        self.WatchExecutions = channel.unary_stream(
+                '/mainspring.v1.ExecutionService/WatchExecutions',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsResponse.FromString,
+                _registered_method=True)
+        self.ExplainExecution = channel.unary_unary(
+                '/mainspring.v1.ExecutionService/ExplainExecution',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
+                _registered_method=True)
 
 
 class ExecutionServiceServicer:
@@ -66,6 +91,47 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelExecution(self, request, context):
+        """Ends an execution that is not final. One that was not sent ends as CANCELLED at once; a running handler is told (asyncio
+        handlers are cancelled, threads see a flag) and the execution ends as the handler does, or as CANCELLED. A final one is
+        answered as it is. NOT_FOUND: there is no such execution.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryExecution(self, request, context):
+        """Runs an execution again that ended as FAILED, EXPIRED or LOST: a new execution of the task, due now, with the payload of
+        that one, for a final state never changes. FAILED_PRECONDITION: it ended otherwise, or has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustExecution(self, request, context):
+        """Changes one scheduled time that is still to come: leaves it out, moves its due time, or gives it a payload of its own.
+        Its identity stays the scheduled time. FAILED_PRECONDITION: it has been claimed already, or is no time of the schedule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchExecutions(self, request, context):
+        """Streams executions as they change, each with its latest state, oldest change first, until the call is cancelled. A stream
+        that broke is taken up with the last resume_token: nothing is left out, something may come twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainExecution(self, request, context):
+        """Answers why an execution went as it did: each stage with its time, each policy that had a say, and which stage broke the
+        lateness objective. For a scheduled time without an execution: why there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExecutionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +144,31 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.GetExecution,
                     request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.GetExecutionRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_execution__service__pb2.GetExecutionResponse.SerializeToString,
+            ),
+            'CancelExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelExecution,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.SerializeToString,
+            ),
+            'RetryExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryExecution,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.SerializeToString,
+            ),
+            'AdjustExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustExecution,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionResponse.SerializeToString,
+            ),
+            'WatchExecutions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchExecutions,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsResponse.SerializeToString,
+            ),
+            'ExplainExecution': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainExecution,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +226,141 @@ class ExecutionService:
             '/mainspring.v1.ExecutionService/GetExecution',
             mainspring_dot_v1_dot_execution__service__pb2.GetExecutionRequest.SerializeToString,
             mainspring_dot_v1_dot_execution__service__pb2.GetExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/CancelExecution',
+            mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.CancelExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/RetryExecution',
+            mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.RetryExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/AdjustExecution',
+            mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.AdjustExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchExecutions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/WatchExecutions',
+            mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.WatchExecutionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainExecution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/ExplainExecution',
+            mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
             options,
             channel_credentials,
             insecure,

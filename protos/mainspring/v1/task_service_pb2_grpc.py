@@ -67,6 +67,46 @@ class TaskServiceStub:
                 request_serializer=mainspring_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
                 _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/UpdateTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.PauseTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/PauseTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.PauseTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.PauseTaskResponse.FromString,
+                _registered_method=True)
+        self.ResumeTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/ResumeTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.ResumeTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.ResumeTaskResponse.FromString,
+                _registered_method=True)
+        self.DeleteTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/DeleteTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.DeleteTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.DeleteTaskResponse.FromString,
+                _registered_method=True)
+        self.TriggerTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/TriggerTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.TriggerTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.TriggerTaskResponse.FromString,
+                _registered_method=True)
+        self.BackfillTask = channel.unary_unary(
+                '/mainspring.v1.TaskService/BackfillTask',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.BackfillTaskRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.BackfillTaskResponse.FromString,
+                _registered_method=True)
+        self.ChangeTasks = channel.unary_unary(
+                '/mainspring.v1.TaskService/ChangeTasks',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.ChangeTasksRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.ChangeTasksResponse.FromString,
+                _registered_method=True)
+        self.CountTasks = channel.unary_unary(
+                '/mainspring.v1.TaskService/CountTasks',
+                request_serializer=mainspring_dot_v1_dot_task__service__pb2.CountTasksRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_task__service__pb2.CountTasksResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
@@ -125,6 +165,69 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTask(self, request, context):
+        """Changes a task that is active or paused. Once it answers, nothing of the old definition is sent any more: executions not
+        yet sent end as CANCELLED, running ones go on. A new schedule counts from now; the times missed before are as before.
+        NOT_FOUND: there is none of that name. ABORTED: the etag is not that of the task any more. FAILED_PRECONDITION: it has
+        ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseTask(self, request, context):
+        """Stops a task until it is resumed. Once it answers, nothing of it is sent; running executions go on. Pausing a paused
+        task answers it with the new note.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTask(self, request, context):
+        """Lets a paused task go on. What becomes of the times missed meanwhile says its misfire policy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTask(self, request, context):
+        """Removes a task with its ledger. Once it answers, nothing of it is sent and its id is free. FAILED_PRECONDITION: an execution
+        is running; cancel it or wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TriggerTask(self, request, context):
+        """Runs a task once more, now, beside its schedule: a new execution whose scheduled time is the instant of the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackfillTask(self, request, context):
+        """Runs the scheduled times of a task in a range that lies in the past and that the ledger does not hold as run, one after
+        the other at a bounded rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeTasks(self, request, context):
+        """Pauses, resumes, cancels or deletes the tasks that a filter names, each as the call for one task does. With dry_run it
+        only counts them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTasks(self, request, context):
+        """Counts tasks, by state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,6 +260,46 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.CancelTask,
                     request_deserializer=mainspring_dot_v1_dot_task__service__pb2.CancelTaskRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_task__service__pb2.CancelTaskResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'PauseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.PauseTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.PauseTaskResponse.SerializeToString,
+            ),
+            'ResumeTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.ResumeTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.ResumeTaskResponse.SerializeToString,
+            ),
+            'DeleteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.DeleteTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.DeleteTaskResponse.SerializeToString,
+            ),
+            'TriggerTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriggerTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.TriggerTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.TriggerTaskResponse.SerializeToString,
+            ),
+            'BackfillTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackfillTask,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.BackfillTaskRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.BackfillTaskResponse.SerializeToString,
+            ),
+            'ChangeTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeTasks,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.ChangeTasksRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.ChangeTasksResponse.SerializeToString,
+            ),
+            'CountTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTasks,
+                    request_deserializer=mainspring_dot_v1_dot_task__service__pb2.CountTasksRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_task__service__pb2.CountTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -324,6 +467,222 @@ class TaskService:
             '/mainspring.v1.TaskService/CancelTask',
             mainspring_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
             mainspring_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/UpdateTask',
+            mainspring_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/PauseTask',
+            mainspring_dot_v1_dot_task__service__pb2.PauseTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.PauseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/ResumeTask',
+            mainspring_dot_v1_dot_task__service__pb2.ResumeTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.ResumeTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/DeleteTask',
+            mainspring_dot_v1_dot_task__service__pb2.DeleteTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.DeleteTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriggerTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/TriggerTask',
+            mainspring_dot_v1_dot_task__service__pb2.TriggerTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.TriggerTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackfillTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/BackfillTask',
+            mainspring_dot_v1_dot_task__service__pb2.BackfillTaskRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.BackfillTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/ChangeTasks',
+            mainspring_dot_v1_dot_task__service__pb2.ChangeTasksRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.ChangeTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.TaskService/CountTasks',
+            mainspring_dot_v1_dot_task__service__pb2.CountTasksRequest.SerializeToString,
+            mainspring_dot_v1_dot_task__service__pb2.CountTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@
     ├── StaleEpoch               the partition has (or may have) another owner by now
     ├── WrongPartitionCount      the store was created with another number of partitions
     ├── UnreadableSchedule       a stored schedule that this version cannot read: park the task, do not guess
+    ├── UnreadablePolicies       the same of stored policies
     └── StoreError               the store failed
         ├── StoreUnavailable     it did not answer, and nothing was applied
         ├── UnknownOutcome       it did not answer, and the statement may or may not have been applied
@@ -189,6 +190,12 @@ class UnreadableSchedule(MainspringError):
     """A stored schedule cannot be read by this version of the server."""
 
     reason: ClassVar[str] = "UNREADABLE_SCHEDULE"
+
+
+class UnreadablePolicies(MainspringError):
+    """A task's stored policies cannot be read by this version of the server."""
+
+    reason: ClassVar[str] = "UNREADABLE_POLICIES"
 
 
 class StoreError(MainspringError):
