@@ -84,21 +84,25 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next(database_url: str)
     await store.close()
 
 
-async def test_tasks_from_older_schemas_are_delivered_at_least_once_and_count_from_now_on(
-    database_url: str,
-) -> None:
+async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(database_url: str) -> None:
     settings = MySQLSettings.from_url(database_url)
     await migrate(settings, 8)
     _execute(
         database_url,
-        "ALTER TABLE tasks DROP COLUMN delivery, DROP COLUMN execution_count, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
+        "ALTER TABLE tasks DROP COLUMN delivery, DROP COLUMN execution_count, DROP COLUMN policies, DROP COLUMN labels,"
+        " DROP COLUMN note, DROP COLUMN changed_by, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
+        "ALTER TABLE executions DROP COLUMN origin, DROP COLUMN failure_count, DROP COLUMN error_kind, DROP COLUMN payload,"
+        " DROP COLUMN progress, DROP COLUMN progress_at",
         "DELETE FROM schema_migrations WHERE version >= 2",
-        "INSERT INTO tasks VALUES (1, X'00112233445566778899aabbccddeeff', 1, 1, 5, 5, NULL, 1, 1,"
+        "INSERT INTO tasks VALUES (1, X'00112233445566778899aabbccddeeff', 1, 1, 5, 5, 4, 1, 1,"
         " X'00112233445566778899aabbccddeeff', 'default', 'old', 'noop', '{}', '')",
+        "INSERT INTO executions VALUES (1, 4, X'00112233445566778899aabbccddeeff', NULL, 5, 4, NULL, 1, 3, 1, 'e', 'n', 4,"
+        " 4, 4, 6, 7, NULL, NULL, 'it failed', 'result')",
     )
     assert (await migrate(settings, None)).applied == (
         "0002_ownership_and_delivery",
         "0003_counts_and_long_schedules",
+        "0004_policies_and_origins",
     )
     store = MySQLStore(settings)
     await store.start()

@@ -16,7 +16,7 @@ import pytest
 from contract.store.builders import ALL, T0, claim, create, item, load_due, new_task, own_all
 from integration.sqlite.conftest import OpenStore
 
-from mainspring.server.core.model import Delivery
+from mainspring.server.core.model import Delivery, ExecutionState
 from mainspring.server.errors import Contention, StoreUnavailable, WrongPartitionCount
 from mainspring.server.persistence.sqlite import schema
 from mainspring.server.persistence.sqlite.migrations import SQLiteMigration, sqlite_migrations
@@ -156,8 +156,8 @@ async def test_a_migration_is_applied_whole_or_not_at_all(
     assert len(await load_due(store)) == 3
 
 
-@pytest.mark.parametrize("version", [1, 2])
-async def test_tasks_of_older_files_are_kept_and_count_from_now_on(
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_rows_of_older_files_are_kept_and_count_from_now_on(
     version: int, path: Path, open_store: OpenStore
 ) -> None:
     old = [new_task(f"old-{n}", at=T0 + n, payload=str(n).encode()) for n in range(20)]
@@ -178,7 +178,13 @@ async def test_tasks_of_older_files_are_kept_and_count_from_now_on(
                 for task in old
             ],
         )
-        if version == 2:
+        connection.execute(
+            "INSERT INTO executions (partition_id, scheduled_at, task_key, state, due_at, wake_at, attempt, epoch,"
+            " task_version, executor_id, node_id, claimed_at, saved_at, reason, result)"
+            " VALUES (?, 7, ?, 5, 7, NULL, 1, 3, 1, 'e', 'n', 8, 9, 'it failed', x'01')",
+            old[0].ref,
+        )
+        if version >= 2:
             connection.execute("UPDATE tasks SET delivery = 2")
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -194,6 +200,10 @@ async def test_tasks_of_older_files_are_kept_and_count_from_now_on(
         assert (stored.scheduled_at, stored.due_at) == (task.scheduled_at, task.due_at)
         assert (stored.delivery, stored.execution_count) == (delivery, 0)
     assert len(await load_due(store, until_at=T0 + 20)) == 20
+    execution = await store.get_execution(old[0].ref, 7)
+    assert execution is not None
+    assert (execution.state, execution.attempt, execution.saved_at) == (ExecutionState.FAILED, 1, 9)
+    assert (execution.reason, execution.result) == ("it failed", b"\x01")
 
 
 async def test_a_foreign_lock_is_waited_for_without_holding_up_the_loop(
