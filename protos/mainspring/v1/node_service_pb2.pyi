@@ -14,7 +14,7 @@ class HintRequest(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[TaskHint, _Mapping]]] = ...) -> None: ...
 
 class TaskHint(_message.Message):
-    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled", "execution_count")
+    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled", "execution_count", "policies")
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_KEY_FIELD_NUMBER: _ClassVar[int]
     DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class TaskHint(_message.Message):
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
     partition_id: int
     task_key: bytes
     due_at_us: int
@@ -33,7 +34,8 @@ class TaskHint(_message.Message):
     schedule: str
     cancelled: bool
     execution_count: int
-    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ..., execution_count: _Optional[int] = ...) -> None: ...
+    policies: str
+    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ..., execution_count: _Optional[int] = ..., policies: _Optional[str] = ...) -> None: ...
 
 class HintResponse(_message.Message):
     __slots__ = ("not_mine",)

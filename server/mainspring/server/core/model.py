@@ -53,6 +53,15 @@ class Delivery(IntEnum):
     AT_MOST_ONCE = 2
 
 
+class ExecutionOrigin(IntEnum):
+    """Why there is an execution. The numbers are those of the proto and of the database."""
+
+    SCHEDULE = 1
+    CATCH_UP = 2
+    TRIGGER = 3
+    BACKFILL = 4
+
+
 class TaskRef(NamedTuple):
     """Names a task."""
 
@@ -85,6 +94,10 @@ class NewTask:
     due_at: int
     created_at: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    policies: str = ""
+    """`core.policies.encode`; empty: everything has its default."""
+    labels: str = ""
+    """A JSON object of strings, keys sorted, without spaces; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,14 @@ class Task:
     created_at: int
     updated_at: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    policies: str = ""
+    """As `NewTask.policies`."""
+    labels: str = ""
+    """As `NewTask.labels`."""
+    note: str = ""
+    """What was noted with the latest change of the state by a call."""
+    changed_by: str = ""
+    """Who made that change, as the call said."""
 
 
 class DueTask(NamedTuple):
@@ -125,6 +146,8 @@ class DueTask(NamedTuple):
     schedule: str
     execution_count: int
     """As `Task.execution_count`: what is left of a schedule's `max_executions` follows from it."""
+    policies: str = ""
+    """As `NewTask.policies`."""
 
     @property
     def ref(self) -> TaskRef:
@@ -191,6 +214,8 @@ class Dispatchable:
     claimed_at: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     """The task's, as the recording transaction read it."""
+    policies: str = ""
+    """The same of its policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +247,11 @@ class OpenExecution:
     dispatched_at: int | None
     picked_up_at: int | None
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    policies: str = ""
+    """The task's, as `NewTask.policies`."""
+    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
+    failure_count: int = 0
+    """How many of its attempts failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +290,8 @@ class Completion:
     dispatched_at: int | None
     picked_up_at: int | None
     finished_at: int
+    error_kind: str = ""
+    """The kind of the failure. An end as FAILED counts as one more failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,3 +331,13 @@ class Execution:
     saved_at: int | None
     gap_last_scheduled_at: int | None
     gap_count: int | None
+    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
+    failure_count: int = 0
+    """How many of its attempts failed."""
+    error_kind: str = ""
+    """The kind of the latest failure."""
+    progress: bytes = b""
+    """What the handler reported last."""
+    progress_at: int | None = None
+    retry_at: int | None = None
+    """Set while it waits for another attempt after a failed one: not before this."""

@@ -43,6 +43,7 @@ class _Pending:
     """When it began to run, for what the start acknowledgement did not tell."""
     received_at: int
     answers: list[Answer] = field(default_factory=list)
+    error_kind: str = ""
 
 
 class Completer:
@@ -104,6 +105,7 @@ class Completer:
                         now - result.since_start_us,
                         now,
                         [answer],
+                        result.error_kind,
                     )
                 )
         if self._unwritten:
@@ -219,6 +221,7 @@ class Completer:
             if known is not None and known.picked_up_at is not None
             else pending.picked_up_at,
             pending.received_at,
+            pending.error_kind,
         )
 
     def _settle(self, batch: list[_Pending], refused: frozenset[int]) -> None:

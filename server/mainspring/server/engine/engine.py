@@ -279,4 +279,5 @@ def due_task_of(task: Task) -> DueTask | None:
         task.handler,
         task.schedule,
         task.execution_count,
+        task.policies,
     )

@@ -35,6 +35,11 @@ def _optional(at: int | None) -> Timestamp | None:
     return None if at is None else timestamp(at)
 
 
+def etag_of(task: Task) -> str:
+    """Names a state of a task, for calls that are to apply to that state alone. Opaque to callers."""
+    return f"v{task.version}"
+
+
 def task_to_proto(task: Task) -> task_pb2.Task:
     """A stored task as the API shows it."""
     return task_pb2.Task(
@@ -52,6 +57,9 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         execution_count=task.execution_count,
         partition_id=task.ref.partition_id,
         delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        etag=etag_of(task),
+        note=task.note,
+        changed_by=task.changed_by,
     )
 
 
@@ -81,6 +89,12 @@ def execution_to_proto(execution: Execution) -> execution_pb2.Execution:
         finish_time=_optional(execution.finished_at),
         save_time=_optional(execution.saved_at),
         gap=gap,
+        origin=execution.origin.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        failure_count=execution.failure_count,
+        error_kind=execution.error_kind,
+        retry_time=_optional(execution.retry_at),
+        progress=execution.progress,
+        progress_time=_optional(execution.progress_at),
     )
 
 
@@ -221,6 +235,7 @@ def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
         handler=due.handler,
         schedule=due.schedule,
         execution_count=due.execution_count,
+        policies=due.policies,
     )
 
 
@@ -240,5 +255,6 @@ def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
             message.handler,
             message.schedule,
             message.execution_count,
+            message.policies,
         ),
     )

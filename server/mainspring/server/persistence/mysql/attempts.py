@@ -32,6 +32,7 @@ _log = structlog.get_logger("mainspring.store")
 
 MAX_ROWS_PER_UPDATE = 1000
 MAX_REASON_CHARACTERS = 2000
+MAX_KIND_CHARACTERS = 200
 
 _KEY_FIELDS = "j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key, j.epoch, j.attempt"
 _KEY_COLUMNS = """partition_id SMALLINT UNSIGNED PATH '$[0]', scheduled_at BIGINT PATH '$[1]',
@@ -59,8 +60,8 @@ SET e.state = IF(t.state = 4, 6, 2),
 WHERE e.state < 4 AND e.attempt = k.attempt"""
 
 READ_ASSIGNED = f"""SELECT e.partition_id, e.scheduled_at, e.task_key, e.epoch, e.attempt, e.executor_id, t.namespace,
-  t.task_id, t.handler, IF(e.state = 2, t.payload, X''), e.due_at, e.task_version, e.claimed_at, t.delivery,
-  e.state
+  t.task_id, t.handler, IF(e.state = 2, COALESCE(e.payload, t.payload), X''), e.due_at, e.task_version, e.claimed_at,
+  t.delivery, t.policies, e.state
 FROM {_ASSIGNED}
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
@@ -78,13 +79,15 @@ SET e.state = k.state, e.wake_at = NULL, e.finished_at = k.finished_at, e.saved_
   e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)%(extra_sets)s
 WHERE e.state < 4 AND e.attempt = k.attempt"""
 
-# The common end has nothing to tell; without the two wide columns the server's temporary table stays small.
+# The common end has nothing to tell; without the wide columns the server's temporary table stays small.
 _PLAIN = {"extra_fields": "", "extra_columns": "", "extra_sets": ""}
 # The result stays hex until SET: MariaDB gives UNHEX(LONGTEXT) no room in the temporary table of the join.
 _TELLING = {
-    "extra_fields": ", j.reason, j.result",
-    "extra_columns": ", reason VARCHAR(2000) PATH '$[9]', result LONGTEXT PATH '$[10]'",
-    "extra_sets": ", e.reason = k.reason, e.result = UNHEX(k.result)",
+    "extra_fields": ", j.reason, j.result, j.error_kind",
+    "extra_columns": ", reason VARCHAR(2000) PATH '$[9]', result LONGTEXT PATH '$[10]',"
+    " error_kind VARCHAR(200) PATH '$[11]'",
+    "extra_sets": ", e.reason = k.reason, e.result = UNHEX(k.result),"
+    " e.failure_count = e.failure_count + (k.state = 5), e.error_kind = IF(k.state = 5, k.error_kind, e.error_kind)",
 }
 
 EXTEND = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.wake_at, j.dispatched_at, j.picked_up_at
@@ -129,10 +132,10 @@ class AttemptUnits(Units):
             found = await self._db.read(self._db.hot, READ_ASSIGNED % values)
             for row in found:
                 ref = ExecutionRef(row[0], row[1], row[2])
-                if row[14] == ExecutionState.CANCELLED:
+                if row[15] == ExecutionState.CANCELLED:
                     cancelled.append(ref)
                 else:
-                    fields: list[Any] = [*row[3:13], Delivery(row[13])]
+                    fields: list[Any] = [*row[3:13], Delivery(row[13]), row[14]]
                     dispatchable.append(Dispatchable(ref, *fields))
             return len(found)
 
@@ -145,8 +148,8 @@ class AttemptUnits(Units):
 
         A reason or result that the server refuses is replaced by a note: the end itself must not be lost.
         """
-        plain = [item for item in items if not item.reason and not item.result]
-        telling = [item for item in items if item.reason or item.result]
+        plain = [item for item in items if not _has_to_tell(item)]
+        telling = [item for item in items if _has_to_tell(item)]
         context = {"owner_id": text(owner_id), "now": int(now)}
 
         async def write_plain(part: Sequence[Completion]) -> int:
@@ -158,7 +161,9 @@ class AttemptUnits(Units):
             return await self._db.write(self._db.hot, _COMPLETE % {**_TELLING, **context, "items": rows})
 
         async def write_note(item: Completion) -> int:
-            note = replace(item, reason="the database refused the reason or the result", result=b"")
+            note = replace(
+                item, reason="the database refused the reason or the result", result=b"", error_kind=""
+            )
             return await write_telling([note])
 
         written = await self._in_parts(plain, _sizes(plain), write_plain)
@@ -239,6 +244,15 @@ def _completion(item: Completion) -> _Row:
     ]
 
 
+def _has_to_tell(item: Completion) -> bool:
+    return item.state is ExecutionState.FAILED or bool(item.reason or item.result)
+
+
 def _telling_completion(item: Completion) -> _Row:
     result = item.result.hex() if item.result else None
-    return [*_completion(item), item.reason[:MAX_REASON_CHARACTERS], result]
+    return [
+        *_completion(item),
+        item.reason[:MAX_REASON_CHARACTERS],
+        result,
+        item.error_kind[:MAX_KIND_CHARACTERS],
+    ]

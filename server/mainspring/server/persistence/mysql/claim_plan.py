@@ -58,7 +58,7 @@ def plan(
         partition_id, task_key, version = due.partition_id, due.task_key, due.version
         epoch = call.epochs[partition_id]
         key = binary(task_key)
-        _, last, namespace, task_id, handler, payload, delivery = row
+        _, last, namespace, task_id, handler, payload, delivery, policies = row
         gap = item.gap
         counted = 0
         if gap is not None:
@@ -99,6 +99,7 @@ def plan(
                 task_version=version,
                 claimed_at=now,
                 delivery=Delivery(delivery),
+                policies=policies,
             )
             planned.append(Planned(ref, sql, answer))
             last = run.scheduled_at

@@ -32,7 +32,7 @@ _KEYS = """(SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key, j.schedul
 # SKIP LOCKED: one task locked by an API call must not hold up the other 999. The payload is read only for those that
 # are sent now.
 LOCK_TASKS = f"""SELECT k.n, t.last_scheduled_at, t.namespace, t.task_id, t.handler, IF(k.is_sent, t.payload, X''),
-  t.delivery
+  t.delivery, t.policies
 FROM {_KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
 WHERE t.scheduled_at = k.scheduled_at AND t.version = k.version AND t.execution_count = k.execution_count AND t.state = 1

@@ -21,7 +21,7 @@ from mainspring.server.persistence.mysql.literals import document, integers, tex
 # FOR UPDATE and not in shared mode: it has to wait for the old transaction, which may hold a shared lock of its own.
 # No SKIP LOCKED for the same reason.
 LOCK_TASKS = """SELECT k.n, t.scheduled_at, t.version, t.state, t.namespace, t.task_id, t.handler, t.payload,
-  t.delivery
+  t.delivery, t.policies
 FROM (SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]')) j) k
@@ -115,7 +115,7 @@ def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Disp
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
     if (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, _, task_state, namespace, task_id, handler, payload, delivery = task
+    _, _, _, task_state, namespace, task_id, handler, payload, delivery, policies = task
     if task_state == TaskState.CANCELLED:
         return None
     return Dispatchable(
@@ -131,4 +131,5 @@ def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Disp
         task_version=task_version,
         claimed_at=now,
         delivery=Delivery(delivery),
+        policies=policies,
     )

@@ -18,12 +18,12 @@ PARTITIONS_PER_LIST_STATEMENT = 256
 
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
   t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.execution_count, t.created_at,
-  t.updated_at, t.delivery"""
+  t.updated_at, t.delivery, t.policies, t.labels, t.note, t.changed_by"""
 
 # The assignment behind ON DUPLICATE changes nothing: an existing row is left alone, and unlike INSERT IGNORE it does
 # not hide a value that does not fit. The number of affected rows tells how many are new.
 INSERT_TASKS = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
-  definition_hash, namespace, task_id, handler, schedule, payload, delivery)
+  definition_hash, namespace, task_id, handler, schedule, payload, delivery, policies, labels)
 VALUES %(rows)s
 ON DUPLICATE KEY UPDATE tasks.version = tasks.version"""
 
@@ -161,6 +161,10 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         created_at=row[14],
         updated_at=row[15],
         delivery=Delivery(row[16]),
+        policies=row[17],
+        labels=row[18],
+        note=row[19],
+        changed_by=row[20],
     )
 
 
@@ -173,7 +177,8 @@ def _insert_row(task: NewTask) -> str:
     return (
         f"({task.ref.partition_id:d},{binary(task.ref.task_key)},1,1,{task.scheduled_at:d},{task.due_at:d},"
         f"{created_at},{created_at},{binary(task.definition_hash)},{text(task.namespace)},{text(task.task_id)},"
-        f"{text(task.handler)},{text(task.schedule)},{binary(task.payload)},{int(task.delivery)})"
+        f"{text(task.handler)},{text(task.schedule)},{binary(task.payload)},{int(task.delivery)},"
+        f"{text(task.policies)},{text(task.labels)})"
     )
 
 
@@ -195,6 +200,8 @@ def _as_stored(task: NewTask) -> Task:
         created_at=task.created_at,
         updated_at=task.created_at,
         delivery=task.delivery,
+        policies=task.policies,
+        labels=task.labels,
     )
 
 

@@ -8,6 +8,7 @@ from mainspring.server.core.model import (
     Delivery,
     DueCursor,
     DueTask,
+    ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
     OpenExecution,
@@ -17,13 +18,15 @@ from mainspring.server.persistence.mysql.literals import binary, integers
 
 # The lower bound matters as much as the upper one: index entries of rows that moved on stay until purge has removed
 # them, and a scan from the beginning would walk over all of them.
-LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count
+LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count,
+  policies
 FROM tasks FORCE INDEX (due)
 WHERE (%(ranges)s) AND state = 1
 ORDER BY partition_id, due_at, task_key LIMIT %(limit)s"""
 
 LOAD_OPEN_EXECUTIONS = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.state, e.attempt, e.epoch, e.executor_id,
-  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery
+  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery,
+  t.policies, e.origin, e.failure_count
 FROM executions e FORCE INDEX (wake)
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE %(ranges)s
@@ -98,6 +101,9 @@ class WindowUnits(Units):
                 dispatched_at=row[11],
                 picked_up_at=row[12],
                 delivery=Delivery(row[13]),
+                policies=row[14],
+                origin=ExecutionOrigin(row[15]),
+                failure_count=row[16],
             )
             for row in await self._db.read(self._db.load, sql)
         ]

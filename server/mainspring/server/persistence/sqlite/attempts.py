@@ -25,6 +25,7 @@ from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
 _log = structlog.get_logger("mainspring.store")
 
 MAX_REASON_CHARACTERS = 2000
+MAX_KIND_CHARACTERS = 200
 _UNWRITABLE = "the database refused the reason or the result"
 
 _LATEST_ATTEMPT = """WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
@@ -43,8 +44,8 @@ SET state = 6, wake_at = NULL, reason = 'the task was cancelled', finished_at = 
 
 # What this owner recorded now or, when it asks again, before. A cancelled one goes on telling of its last attempt.
 READ_ASSIGNED = """SELECT e.state, e.epoch, e.attempt, e.executor_id, t.namespace, t.task_id, t.handler,
-  CASE WHEN e.state = 2 THEN t.payload ELSE x'' END, e.due_at, e.task_version, e.claimed_at,
-  t.delivery
+  CASE WHEN e.state = 2 THEN coalesce(e.payload, t.payload) ELSE x'' END, e.due_at, e.task_version, e.claimed_at,
+  t.delivery, t.policies
 FROM executions e CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id = :partition_id AND e.scheduled_at = :scheduled_at AND e.task_key = :task_key
   AND ((e.state = 2 AND e.attempt = :attempt + 1 AND e.executor_id = :executor_id
@@ -52,7 +53,8 @@ WHERE e.partition_id = :partition_id AND e.scheduled_at = :scheduled_at AND e.ta
     OR (e.state = 6 AND e.attempt = :attempt AND e.saved_at = :now))"""
 
 COMPLETE = f"""UPDATE executions
-SET state = :state, wake_at = NULL, reason = :reason, result = :result, finished_at = :finished_at, saved_at = :now,
+SET state = :state, wake_at = NULL, reason = :reason, result = :result, failure_count = failure_count + (:state = 5),
+  error_kind = CASE WHEN :state = 5 THEN :error_kind ELSE error_kind END, finished_at = :finished_at, saved_at = :now,
   dispatched_at = coalesce(:dispatched_at, dispatched_at), picked_up_at = coalesce(:picked_up_at, picked_up_at)
 {_LATEST_ATTEMPT}"""
 
@@ -111,6 +113,7 @@ class AttemptUnits(Units):
                     "state": int(item.state),
                     "reason": item.reason[:MAX_REASON_CHARACTERS],
                     "result": item.result or None,
+                    "error_kind": item.error_kind[:MAX_KIND_CHARACTERS],
                     "dispatched_at": item.dispatched_at,
                     "picked_up_at": item.picked_up_at,
                     "finished_at": item.finished_at,
@@ -119,7 +122,9 @@ class AttemptUnits(Units):
                 try:
                     connection.execute(COMPLETE, values)
                 except REFUSED_VALUES:
-                    connection.execute(COMPLETE, {**values, "reason": _UNWRITABLE, "result": None})
+                    connection.execute(
+                        COMPLETE, {**values, "reason": _UNWRITABLE, "result": None, "error_kind": ""}
+                    )
             return refused
 
         return await self._write(body)
@@ -173,5 +178,5 @@ def _assign(
     if row[0] == ExecutionState.CANCELLED:
         outcome.cancelled.append(ref)
     else:
-        fields: list[Any] = [*row[1:-1], Delivery(row[-1])]
+        fields: list[Any] = [*row[1:11], Delivery(row[11]), row[12]]
         outcome.dispatchable.append(Dispatchable(ref, *fields))

@@ -33,7 +33,7 @@ PARK_US = 60_000_000
 
 # The payload is read only for those that are sent now.
 READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END,
-  delivery
+  delivery, policies
 FROM tasks
 WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND execution_count = ? AND state = 1"""
 
@@ -160,7 +160,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     if row is None:
         outcome.dropped.append(item)
         return
-    last, namespace, task_id, handler, payload, delivery = row
+    last, namespace, task_id, handler, payload, delivery, policies = row
     epoch, now = call.epochs[partition_id], call.now
     counted = 0
     if item.gap is not None and _insert_gap(connection, call, due, item.gap, last):
@@ -201,6 +201,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 task_version=version,
                 claimed_at=now,
                 delivery=Delivery(delivery),
+                policies=policies,
             )
         )
     next_state = 3 if item.next_scheduled_at is None else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
@@ -14,7 +14,8 @@ CHAIN_STEPS = 1000
 
 _COLUMNS = """e.partition_id, e.scheduled_at, e.task_key, t.namespace, t.task_id, e.due_at, e.state, e.reason, e.attempt,
   e.epoch, e.task_version, e.executor_id, e.node_id, {result}, e.claimed_at, e.dispatched_at, e.picked_up_at,
-  e.finished_at, e.saved_at, e.gap_last_scheduled_at, e.gap_count"""
+  e.finished_at, e.saved_at, e.gap_last_scheduled_at, e.gap_count, e.origin, e.failure_count, e.error_kind, e.progress,
+  e.progress_at, CASE WHEN e.state = 1 AND e.failure_count > 0 THEN e.wake_at END"""
 
 READ_EXECUTION = f"""SELECT {_COLUMNS.format(result="e.result")}
 FROM tasks t CROSS JOIN executions e
@@ -155,4 +156,10 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         saved_at=row[18],
         gap_last_scheduled_at=row[19],
         gap_count=row[20],
+        origin=ExecutionOrigin(row[21]),
+        failure_count=row[22],
+        error_kind=row[23],
+        progress=row[24] or b"",
+        progress_at=row[25],
+        retry_at=row[26],
     )

@@ -10,7 +10,7 @@ from mainspring.server.core.model import ClaimItem, ClaimOutcome, Delivery, Disp
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
 
-READ_TASK = """SELECT scheduled_at, version, namespace, task_id, handler, payload, delivery FROM tasks
+READ_TASK = """SELECT scheduled_at, version, namespace, task_id, handler, payload, delivery, policies FROM tasks
 WHERE partition_id = ? AND task_key = ?"""
 
 READ_CLAIMED = """SELECT state, attempt, executor_id, due_at, task_version FROM executions
@@ -81,7 +81,7 @@ def _dispatchable(
     ref: ExecutionRef, row: tuple[Any, ...], task: tuple[Any, ...], mark: tuple[int, str, int]
 ) -> Dispatchable:
     _, attempt, executor_id, due_at, task_version = row
-    _, _, namespace, task_id, handler, payload, delivery = task
+    _, _, namespace, task_id, handler, payload, delivery, policies = task
     epoch, _, now = mark
     return Dispatchable(
         ref=ref,
@@ -96,4 +96,5 @@ def _dispatchable(
         task_version=task_version,
         claimed_at=now,
         delivery=Delivery(delivery),
+        policies=policies,
     )

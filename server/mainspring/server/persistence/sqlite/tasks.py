@@ -16,11 +16,12 @@ PARTITIONS_PER_READ = 16
 """After this many partitions a listing lets the loop go on."""
 
 _COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
-  scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery"""
+  scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery, policies, labels, note,
+  changed_by"""
 
 INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
-  definition_hash, namespace, task_id, handler, schedule, payload, delivery)
-VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  definition_hash, namespace, task_id, handler, schedule, payload, delivery, policies, labels)
+VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
 READ_TASK = f"SELECT {_COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
@@ -137,6 +138,10 @@ def _task(row: tuple[Any, ...]) -> Task:
         created_at=row[14],
         updated_at=row[15],
         delivery=Delivery(row[16]),
+        policies=row[17],
+        labels=row[18],
+        note=row[19],
+        changed_by=row[20],
     )
 
 
@@ -154,6 +159,8 @@ def _insert_values(task: NewTask) -> tuple[object, ...]:
         task.schedule,
         task.payload,
         int(task.delivery),
+        task.policies,
+        task.labels,
     )
 
 
@@ -175,6 +182,8 @@ def _as_stored(task: NewTask) -> Task:
         created_at=task.created_at,
         updated_at=task.created_at,
         delivery=task.delivery,
+        policies=task.policies,
+        labels=task.labels,
     )
 
 

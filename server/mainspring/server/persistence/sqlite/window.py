@@ -14,19 +14,22 @@ from mainspring.server.core.model import (
     Delivery,
     DueCursor,
     DueTask,
+    ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
     OpenExecution,
 )
 from mainspring.server.persistence.sqlite.database import Units
 
-LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count
+LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count,
+  policies
 FROM tasks INDEXED BY due
 WHERE partition_id = ? AND (due_at, task_key) > (?, ?) AND due_at < ? AND state = 1
 ORDER BY due_at, task_key LIMIT ?"""
 
 LOAD_OPEN_EXECUTIONS = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.state, e.attempt, e.epoch, e.executor_id,
-  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery
+  t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery,
+  t.policies, e.origin, e.failure_count
 FROM executions e INDEXED BY wake
 CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id = ? AND (e.wake_at, e.task_key) >= (?, ?) AND e.wake_at < ?
@@ -77,7 +80,13 @@ class WindowUnits(Units):
                 values = (partition_id, at, key, end, limit - len(found))
                 for row in connection.execute(LOAD_OPEN_EXECUTIONS, values):
                     ref, state = ExecutionRef._make(row[:3]), ExecutionState(row[3])
-                    fields: list[Any] = [*row[4:-1], Delivery(row[-1])]
+                    fields: list[Any] = [
+                        *row[4:13],
+                        Delivery(row[13]),
+                        row[14],
+                        ExecutionOrigin(row[15]),
+                        row[16],
+                    ]
                     found.append(OpenExecution(ref, state, *fields))
             return found
 
