@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import (
     Assignment,
     ClaimGap,
@@ -20,7 +21,7 @@ from mainspring.server.core.model import (
     NewTask,
     TaskRef,
 )
-from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store import Changed, Store
 from mainspring.shard_manager.hashing import partition_of, task_key
 
 PARTITIONS = 8
@@ -65,6 +66,17 @@ async def create(store: Store, count: int, *, prefix: str = "task", at: int = T0
     tasks = [new_task(f"{prefix}-{number}", at=at) for number in range(count)]
     await store.create_tasks(tasks)
     return tasks
+
+
+async def change(store: Store, ref: TaskRef, change: StateChange, now: int = T0) -> Changed | None:
+    """Changes the state of one task, as a call does."""
+    (changed,) = await store.change_tasks([ref], lambda task: with_state_changed(task, change, now=now))
+    return changed
+
+
+async def cancel(store: Store, ref: TaskRef, now: int = T0) -> Changed | None:
+    """Cancels one task."""
+    return await change(store, ref, StateChange.CANCEL, now)
 
 
 async def own_all(store: Store, owner_id: str) -> dict[int, int]:

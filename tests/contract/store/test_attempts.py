@@ -8,6 +8,7 @@ from contract.store.builders import (
     SECOND,
     T0,
     assignment,
+    cancel,
     claimed_tasks,
     completion,
     execution_of,
@@ -147,7 +148,7 @@ async def test_executions_of_a_cancelled_task_end_instead(store: Store) -> None:
     stopped, going = epochs_task
     # The task has completed by its only claim; a recurring one can be cancelled while an execution waits.
     outcome = await _recurring_waiting(store)
-    await store.cancel_task(task_of(outcome.ref), T0 + 4)
+    await cancel(store, task_of(outcome.ref), T0 + 4)
 
     assigned = await store.assign(
         "me", [assignment(e, "executor-1") for e in (stopped, going, outcome)], now=T0 + 5, wake_at=T0 + 9
@@ -170,7 +171,7 @@ async def test_an_execution_that_is_cancelled_after_an_attempt_still_tells_of_th
     await own_all(store, "me")
     sent = await _recurring_waiting(store, executor_id="executor-1")
     await store.extend("me", [_extension(sent)])
-    await store.cancel_task(task_of(sent.ref), T0 + 4)
+    await cancel(store, task_of(sent.ref), T0 + 4)
     rows = {row.partition_id: row for row in await store.read_partitions()}
     (lease,) = await store.take_partitions(
         [(sent.ref.partition_id, rows[sent.ref.partition_id].epoch)], "other"

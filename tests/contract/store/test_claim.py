@@ -10,6 +10,7 @@ from contract.store.builders import (
     PARTITIONS,
     SECOND,
     T0,
+    cancel,
     claim,
     create,
     execution_of,
@@ -117,7 +118,7 @@ async def test_what_changed_since_it_was_loaded_is_dropped_and_the_rest_goes_on(
     epochs = await own_all(store, "me")
     await create(store, 5)
     good, old_version, other_time, cancelled, missing = await load_due(store)
-    await store.cancel_task(cancelled.ref, T0)
+    await cancel(store, cancelled.ref, T0)
     items = [
         item(good),
         item(old_version._replace(version=7)),

@@ -130,7 +130,7 @@ async def test_claims_of_overlapping_batches_and_completions_do_not_starve(store
         changed = 0
         for task in tasks[part::20]:
             try:
-                answer = await store.cancel_task(task.ref, T0)
+                answer = await cancel(store, task.ref, T0)
             except Contention:
                 continue
             changed += answer is not None and answer.is_changed

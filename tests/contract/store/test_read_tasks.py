@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.store.builders import T0, claim, create, item, load_due, new_task, own_all, task_ref
+from contract.store.builders import T0, cancel, claim, create, item, load_due, new_task, own_all, task_ref
 
 from mainspring.server.core.model import Task, TaskState
 from mainspring.server.persistence.store import Store
@@ -20,7 +20,7 @@ async def _pages(store: Store, namespace: str, limit: int) -> list[Task]:
 
 async def test_what_does_not_exist_is_none(store: Store) -> None:
     assert await store.get_task(task_ref("nothing")) is None
-    assert await store.cancel_task(task_ref("nothing"), T0) is None
+    assert await cancel(store, task_ref("nothing"), T0) is None
     assert await store.list_tasks("default", None, 10, with_payload=True) == []
 
 
@@ -50,7 +50,7 @@ async def test_paging_goes_on_while_tasks_come_and_change(store: Store) -> None:
     before = await create(store, 40)
     first = await store.list_tasks("default", None, 15, with_payload=False)
     await create(store, 40, prefix="later")
-    await store.cancel_task(first[3].ref, T0)
+    await cancel(store, first[3].ref, T0)
     rest: list[Task] = []
     while page := await store.list_tasks("default", (rest or first)[-1].ref, 15, with_payload=False):
         rest += page
@@ -70,8 +70,8 @@ async def test_cancelling_takes_the_next_time_and_raises_the_version_once(store:
     task = new_task("a")
     await store.create_tasks([task])
 
-    first = await store.cancel_task(task.ref, T0 + 5)
-    second = await store.cancel_task(task.ref, T0 + 9)
+    first = await cancel(store, task.ref, T0 + 5)
+    second = await cancel(store, task.ref, T0 + 9)
 
     assert first is not None
     assert second is not None
@@ -87,7 +87,7 @@ async def test_a_completed_task_cannot_be_cancelled(store: Store) -> None:
     (task,) = await create(store, 1)
     await claim(store, "me", epochs, [item(due) for due in await load_due(store)])
 
-    answer = await store.cancel_task(task.ref, T0 + 5)
+    answer = await cancel(store, task.ref, T0 + 5)
 
     assert answer is not None
     assert not answer.is_changed

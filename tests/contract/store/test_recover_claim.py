@@ -8,6 +8,7 @@ import pytest
 from contract.store.builders import (
     SECOND,
     T0,
+    cancel,
     claim,
     completion,
     create,
@@ -68,7 +69,7 @@ async def test_a_cancellation_is_not_taken_for_the_claims_own_move(store: Store)
     tasks = await create(store, 2)
     items = [item(due) for due in await load_due(store)]
     for task in tasks:
-        await store.cancel_task(task.ref, T0)
+        await cancel(store, task.ref, T0)
     found = await _recover(store, "me", epochs, items)
     assert (found.claimed, found.moved, len(found.dropped)) == ([], [], 2)
 

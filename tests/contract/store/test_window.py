@@ -8,6 +8,7 @@ from contract.store.builders import (
     PARTITIONS,
     SECOND,
     T0,
+    cancel,
     claim,
     completion,
     create,
@@ -94,7 +95,7 @@ async def test_what_was_claimed_or_cancelled_is_no_longer_due(store: Store) -> N
         epochs,
         [item(due[tasks[0].ref]), item(due[tasks[1].ref], next_at=T0 + 60 * SECOND)],
     )
-    await store.cancel_task(tasks[2].ref, T0)
+    await cancel(store, tasks[2].ref, T0)
     assert await load_due(store) == []
     later = await load_due(store, until_at=T0 + 61 * SECOND)
     assert [(d.ref, d.scheduled_at) for d in later] == [(tasks[1].ref, T0 + 60 * SECOND)]

@@ -18,6 +18,7 @@ from unit.engine.faulty_store import FaultyStore
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import LoopClock
 
+from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import (
     Delivery,
     Execution,
@@ -237,7 +238,10 @@ class EngineBench:
 
     async def cancel(self, ref: TaskRef) -> Task:
         """Cancels a task as a call does."""
-        cancelled = await self.store.inner.cancel_task(ref, self.clock.now())
+        now = self.clock.now()
+        (cancelled,) = await self.store.inner.change_tasks(
+            [ref], lambda task: with_state_changed(task, StateChange.CANCEL, now=now)
+        )
         assert cancelled is not None
         self.engine.task_changed(cancelled.task)
         return cancelled.task

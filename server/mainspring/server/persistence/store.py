@@ -14,7 +14,7 @@ another owner or epoch are not written and their partitions are answered as `ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -33,7 +33,9 @@ from mainspring.server.core.model import (
     OpenExecution,
     Task,
     TaskRef,
+    TaskState,
 )
+from mainspring.server.core.task_filter import NO_FILTER, TaskFilter
 from mainspring.server.errors import StoreError
 from mainspring.shard_manager.handover import Handover
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
@@ -73,8 +75,8 @@ class TasksRefused(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A cancellation's outcome: the task as it is now, and whether this call changed it."""
+class Changed:
+    """A change's outcome: the task as it is now, and whether this call changed it."""
 
     task: Task
     is_changed: bool
@@ -99,16 +101,40 @@ class TaskStore(Protocol):
         ...
 
     async def list_tasks(
-        self, namespace: str, after: TaskRef | None, limit: int, *, with_payload: bool
+        self,
+        namespace: str,
+        after: TaskRef | None,
+        limit: int,
+        *,
+        with_payload: bool,
+        only: TaskFilter = NO_FILTER,
     ) -> list[Task]:
-        """Reads up to `limit` tasks of a namespace behind `after` in the order (partition, key).
+        """Reads up to `limit` tasks of a namespace that fit `only`, behind `after` in the order (partition, key).
 
         Without payloads, `Task.payload` is empty.
         """
         ...
 
-    async def cancel_task(self, ref: TaskRef, now: int) -> Cancelled | None:
-        """Cancels an ACTIVE or PAUSED task in one statement: version + 1, no next time. None: there is no such task."""
+    async def count_tasks(self, namespace: str, only: TaskFilter = NO_FILTER) -> dict[TaskState, int]:
+        """Counts the tasks of a namespace that fit `only`, by state; states without any are left out."""
+        ...
+
+    async def change_tasks(
+        self, refs: Sequence[TaskRef], change: Callable[[Task], Task | None], *, with_payload: bool = True
+    ) -> list[Changed | None]:
+        """Writes what `change` makes of tasks, in one transaction, under locks taken in key order.
+
+        Answers for each name in order; None: there is no such task. What `change` raises comes through, and nothing is
+        written. It may run several times and has no effects. It leaves the names, the ledger's count and `created_at`
+        as they are; where it answers None, so is the rest.
+
+        Args:
+            with_payload: whether `change` and the answers see the payloads; else they are empty, and are left alone.
+        """
+        ...
+
+    async def read_versions(self, refs: Sequence[TaskRef]) -> dict[TaskRef, int]:
+        """Reads the versions of tasks, in one statement; those that do not exist are left out."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from mainspring.server.clock import Clock
+from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import NewTask, TaskRef, TaskState
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import (
@@ -135,7 +136,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> task_service_pb2.CancelTaskResponse:
         """See the proto."""
         name = f"{request.namespace or validation.DEFAULT_NAMESPACE}/{request.id}"
-        cancelled = await self._store.cancel_task(self._ref(request.namespace, request.id), self._clock.now())
+        now = self._clock.now()
+        (cancelled,) = await self._store.change_tasks(
+            [self._ref(request.namespace, request.id)],
+            lambda task: with_state_changed(task, StateChange.CANCEL, now=now),
+        )
         if cancelled is None:
             raise NotFound("task", name)
         if not cancelled.is_changed and cancelled.task.state is TaskState.COMPLETED:

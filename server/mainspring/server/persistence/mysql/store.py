@@ -8,6 +8,7 @@ from mainspring.server.persistence.mysql.connection import StoreStats
 from mainspring.server.persistence.mysql.database import Database
 from mainspring.server.persistence.mysql.handovers import HandoverUnits
 from mainspring.server.persistence.mysql.ledger import LedgerUnits
+from mainspring.server.persistence.mysql.life_cycle import LifeCycleUnits
 from mainspring.server.persistence.mysql.partitions import PartitionUnits
 from mainspring.server.persistence.mysql.recovery import RecoveryUnits
 from mainspring.server.persistence.mysql.schema import check_schema
@@ -18,6 +19,7 @@ from mainspring.server.persistence.mysql.window import WindowUnits
 
 class MySQLStore(
     TaskUnits,
+    LifeCycleUnits,
     LedgerUnits,
     WindowUnits,
     ClaimUnits,

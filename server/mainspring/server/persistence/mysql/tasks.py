@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from mainspring.server.core.model import Delivery, NewTask, Task, TaskRef, TaskState
+from mainspring.server.core.task_filter import NO_FILTER, TaskFilter
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused
 from mainspring.server.persistence.mysql.literals import binary, document, integers, split, text
-from mainspring.server.persistence.store import Cancelled, Created, TasksRefused
+from mainspring.server.persistence.mysql.task_filters import condition_of
+from mainspring.server.persistence.store import Created, TasksRefused
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 MAX_ROWS_PER_INSERT = 1000
 PARTITIONS_PER_LIST_STATEMENT = 256
 """A namespace is looked up in each partition: one key range each, so at most this many in one statement."""
+PARTITIONS_PER_FILTERED_STATEMENT = 32
+"""The same where a statement may look at every task of the namespace."""
 
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
   t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.execution_count, t.created_at,
@@ -27,9 +32,11 @@ INSERT_TASKS = """INSERT INTO tasks (partition_id, task_key, state, version, sch
 VALUES %(rows)s
 ON DUPLICATE KEY UPDATE tasks.version = tasks.version"""
 
+KEYS = """(SELECT j.partition_id, UNHEX(j.task_key) AS task_key FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (
+  partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]')) j) k"""
+
 READ_TASKS = f"""SELECT {TASK_COLUMNS.format(payload="t.payload")}
-FROM (SELECT j.partition_id, UNHEX(j.task_key) AS task_key FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (
-  partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]')) j) k
+FROM {KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key"""
 
 READ_TASK = f"""SELECT {TASK_COLUMNS.format(payload="t.payload")}
@@ -37,16 +44,17 @@ FROM tasks t WHERE t.partition_id = %(partition_id)s AND t.task_key = %(task_key
 
 LIST_TASKS = f"""SELECT {TASK_COLUMNS}
 FROM tasks t FORCE INDEX (PRIMARY)
-WHERE t.namespace = %(namespace)s AND ({{ranges}})
+WHERE t.namespace = %(namespace)s AND ({{ranges}})%(condition)s
 ORDER BY t.partition_id, t.task_key LIMIT %(limit)s"""
 
-CANCEL_TASK = """UPDATE tasks
-SET state = 4, version = version + 1, scheduled_at = NULL, due_at = NULL, updated_at = %(now)s
-WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s AND state IN (1, 2)"""
+COUNT_TASKS = """SELECT t.state, COUNT(*) FROM tasks t FORCE INDEX (PRIMARY)
+WHERE t.namespace = %(namespace)s AND t.partition_id IN (%(partitions)s) AND t.task_key BETWEEN %(low)s AND %(high)s
+  %(condition)s
+GROUP BY t.state"""
 
 
 class TaskUnits(Units):
-    """Implements `TaskStore`."""
+    """Implements `TaskStore` but for its changes, which are in `life_cycle`."""
 
     async def create_tasks(self, tasks: Sequence[NewTask]) -> list[Created]:
         """See `TaskStore.create_tasks`.
@@ -100,17 +108,23 @@ class TaskUnits(Units):
         return task_from_row(rows[0]) if rows else None
 
     async def list_tasks(
-        self, namespace: str, after: TaskRef | None, limit: int, *, with_payload: bool
+        self,
+        namespace: str,
+        after: TaskRef | None,
+        limit: int,
+        *,
+        with_payload: bool,
+        only: TaskFilter = NO_FILTER,
     ) -> list[Task]:
         """See `TaskStore.list_tasks`: reads one key range a partition, until the page is full."""
         columns = LIST_TASKS.replace("{payload}", "t.payload" if with_payload else "X''")
-        prefix = namespace_prefix(namespace)
-        low = prefix + b"\x00" * (KEY_BYTES - PREFIX_BYTES)
-        high = prefix + b"\xff" * (KEY_BYTES - PREFIX_BYTES)
+        condition = condition_of(only)
+        step = PARTITIONS_PER_FILTERED_STATEMENT if condition else PARTITIONS_PER_LIST_STATEMENT
+        low, high = _key_range(namespace)
         begin = after.partition_id if after is not None else 0
         found: list[Task] = []
         while begin < self._db.partition_count and len(found) < limit:
-            end = min(begin + PARTITIONS_PER_LIST_STATEMENT, self._db.partition_count)
+            end = min(begin + step, self._db.partition_count)
             ranges = []
             if after is not None and after.partition_id == begin:
                 ranges.append(
@@ -128,18 +142,27 @@ class TaskUnits(Units):
                     f" AND t.task_key BETWEEN {binary(low)} AND {binary(high)}"
                 )
             statement = columns.replace("{ranges}", " OR ".join(ranges))
-            rows = await self._db.read(
-                self._db.query, statement % {"namespace": text(namespace), "limit": limit - len(found)}
-            )
-            found.extend(map(task_from_row, rows))
+            values = {"namespace": text(namespace), "limit": limit - len(found), "condition": condition}
+            found.extend(map(task_from_row, await self._db.read(self._db.query, statement % values)))
             begin = end
         return found
 
-    async def cancel_task(self, ref: TaskRef, now: int) -> Cancelled | None:
-        """See `TaskStore.cancel_task`: one autocommit statement, then a read."""
-        changed = await self._db.write(self._db.api, CANCEL_TASK % {**_name(ref), "now": int(now)})
-        task = await self.get_task(ref)
-        return None if task is None else Cancelled(task, is_changed=changed > 0)
+    async def count_tasks(self, namespace: str, only: TaskFilter = NO_FILTER) -> dict[TaskState, int]:
+        """See `TaskStore.count_tasks`: looks at every task of the namespace, some partitions a statement."""
+        low, high = _key_range(namespace)
+        values = {
+            "namespace": text(namespace),
+            "low": binary(low),
+            "high": binary(high),
+            "condition": condition_of(only),
+        }
+        counts: Counter[TaskState] = Counter()
+        for begin in range(0, self._db.partition_count, PARTITIONS_PER_FILTERED_STATEMENT):
+            end = min(begin + PARTITIONS_PER_FILTERED_STATEMENT, self._db.partition_count)
+            statement = COUNT_TASKS % {**values, "partitions": integers(range(begin, end))}
+            for state, count in await self._db.read(self._db.query, statement):
+                counts[TaskState(state)] += count
+        return dict(counts)
 
 
 def task_from_row(row: tuple[Any, ...]) -> Task:
@@ -166,6 +189,12 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         note=row[19],
         changed_by=row[20],
     )
+
+
+def _key_range(namespace: str) -> tuple[bytes, bytes]:
+    """The smallest and the largest key that a task of the namespace may have."""
+    prefix, rest = namespace_prefix(namespace), KEY_BYTES - PREFIX_BYTES
+    return prefix + b"\x00" * rest, prefix + b"\xff" * rest
 
 
 def _name(ref: TaskRef) -> dict[str, object]:

@@ -11,6 +11,7 @@ from mainspring.server.persistence.sqlite.claims import ClaimUnits
 from mainspring.server.persistence.sqlite.database import Database, SQLiteStats, Units
 from mainspring.server.persistence.sqlite.handovers import HandoverUnits
 from mainspring.server.persistence.sqlite.ledger import LedgerUnits
+from mainspring.server.persistence.sqlite.life_cycle import LifeCycleUnits
 from mainspring.server.persistence.sqlite.partitions import PartitionUnits
 from mainspring.server.persistence.sqlite.recovery import RecoveryUnits
 from mainspring.server.persistence.sqlite.tasks import TaskUnits
@@ -24,6 +25,7 @@ def _wall_clock() -> int:
 
 class SQLiteStore(
     TaskUnits,
+    LifeCycleUnits,
     LedgerUnits,
     WindowUnits,
     ClaimUnits,

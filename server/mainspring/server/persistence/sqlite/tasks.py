@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from mainspring.server.core.model import Delivery, NewTask, Task, TaskRef, TaskState
+from mainspring.server.core.task_filter import NO_FILTER, TaskFilter
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
-from mainspring.server.persistence.store import Cancelled, Created, TasksRefused
+from mainspring.server.persistence.sqlite.task_filters import condition_of
+from mainspring.server.persistence.store import Created, TasksRefused
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 PARTITIONS_PER_READ = 16
 """After this many partitions a listing lets the loop go on."""
 
-_COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
+COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
   scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery, policies, labels, note,
   changed_by"""
 
@@ -24,21 +27,19 @@ INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, sche
 VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
-READ_TASK = f"SELECT {_COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
+READ_TASK = f"SELECT {COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
 
-_LIST_TASKS = f"""SELECT {_COLUMNS} FROM tasks
-WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?
+LIST_TASKS = f"""SELECT {COLUMNS} FROM tasks
+WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{{condition}}
 ORDER BY task_key LIMIT ?"""
-LIST_TASKS = _LIST_TASKS.format(payload="payload")
-LIST_TASKS_WITHOUT_PAYLOAD = _LIST_TASKS.format(payload="x''")
 
-CANCEL_TASK = """UPDATE tasks
-SET state = 4, version = version + 1, scheduled_at = NULL, due_at = NULL, updated_at = ?
-WHERE partition_id = ? AND task_key = ? AND state IN (1, 2)"""
+COUNT_TASKS = """SELECT state, COUNT(*) FROM tasks
+WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{condition}
+GROUP BY state"""
 
 
 class TaskUnits(Units):
-    """Implements `TaskStore`."""
+    """Implements `TaskStore` but for its changes, which are in `life_cycle`."""
 
     async def create_tasks(self, tasks: Sequence[NewTask]) -> list[Created]:
         """See `TaskStore.create_tasks`: one transaction, whatever the number of tasks."""
@@ -59,7 +60,9 @@ class TaskUnits(Units):
                     refused[task.ref] = str(error)
                     continue
                 stored[task.ref] = (
-                    _as_stored(task) if is_new else _task(connection.execute(READ_TASK, task.ref).fetchone())
+                    _as_stored(task)
+                    if is_new
+                    else task_from_row(connection.execute(READ_TASK, task.ref).fetchone())
                 )
             return stored, refused
 
@@ -78,16 +81,21 @@ class TaskUnits(Units):
     async def get_task(self, ref: TaskRef) -> Task | None:
         """See `TaskStore.get_task`."""
         row = await self._read(lambda connection: connection.execute(READ_TASK, ref).fetchone())
-        return None if row is None else _task(row)
+        return None if row is None else task_from_row(row)
 
     async def list_tasks(
-        self, namespace: str, after: TaskRef | None, limit: int, *, with_payload: bool
+        self,
+        namespace: str,
+        after: TaskRef | None,
+        limit: int,
+        *,
+        with_payload: bool,
+        only: TaskFilter = NO_FILTER,
     ) -> list[Task]:
         """See `TaskStore.list_tasks`: reads one key range a partition, until the page is full."""
-        sql = LIST_TASKS if with_payload else LIST_TASKS_WITHOUT_PAYLOAD
-        prefix = namespace_prefix(namespace)
-        # A key is longer than its prefix, so every key of the namespace is behind the bare prefix.
-        low, high = prefix, prefix + b"\xff" * (KEY_BYTES - PREFIX_BYTES)
+        condition, wanted = condition_of(only)
+        sql = LIST_TASKS.format(payload="payload" if with_payload else "x''", condition=condition)
+        low, high = _key_range(namespace)
         begin = after.partition_id if after is not None else 0
         found: list[Task] = []
 
@@ -100,7 +108,8 @@ class TaskUnits(Units):
                 lower = low
                 if after is not None and after.partition_id == partition_id:
                     lower = max(low, after.task_key)
-                part += map(_task, connection.execute(sql, (partition_id, lower, high, namespace, room)))
+                values = (partition_id, lower, high, namespace, *wanted, room)
+                part += map(task_from_row, connection.execute(sql, values))
             return part
 
         while begin < self._db.partition_count and len(found) < limit:
@@ -108,19 +117,27 @@ class TaskUnits(Units):
             begin += PARTITIONS_PER_READ
         return found
 
-    async def cancel_task(self, ref: TaskRef, now: int) -> Cancelled | None:
-        """See `TaskStore.cancel_task`."""
+    async def count_tasks(self, namespace: str, only: TaskFilter = NO_FILTER) -> dict[TaskState, int]:
+        """See `TaskStore.count_tasks`: one partition a step."""
+        condition, wanted = condition_of(only)
+        sql = COUNT_TASKS.format(condition=condition)
+        low, high = _key_range(namespace)
+        counts: Counter[TaskState] = Counter()
+        for partition_id in range(self._db.partition_count):
+            values = (partition_id, low, high, namespace, *wanted)
 
-        def body(connection: sqlite3.Connection) -> tuple[int, tuple[Any, ...] | None]:
-            changed = connection.execute(CANCEL_TASK, (now, *ref)).rowcount
-            return changed, connection.execute(READ_TASK, ref).fetchone()
+            def body(
+                connection: sqlite3.Connection, values: tuple[object, ...] = values
+            ) -> list[tuple[int, int]]:
+                return connection.execute(sql, values).fetchall()
 
-        changed, row = await self._write(body)
-        return None if row is None else Cancelled(_task(row), is_changed=changed > 0)
+            for state, count in await self._read(body):
+                counts[TaskState(state)] += count
+        return dict(counts)
 
 
-def _task(row: tuple[Any, ...]) -> Task:
-    """Maps a row of _COLUMNS."""
+def task_from_row(row: tuple[Any, ...]) -> Task:
+    """Maps a row of COLUMNS."""
     return Task(
         ref=TaskRef(row[0], row[1]),
         namespace=row[2],
@@ -143,6 +160,12 @@ def _task(row: tuple[Any, ...]) -> Task:
         note=row[19],
         changed_by=row[20],
     )
+
+
+def _key_range(namespace: str) -> tuple[bytes, bytes]:
+    """What every key of the namespace lies behind, and the largest: a key is longer than its prefix."""
+    prefix = namespace_prefix(namespace)
+    return prefix, prefix + b"\xff" * (KEY_BYTES - PREFIX_BYTES)
 
 
 def _insert_values(task: NewTask) -> tuple[object, ...]:
