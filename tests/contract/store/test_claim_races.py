@@ -126,7 +126,7 @@ async def test_claims_of_overlapping_batches_and_completions_do_not_starve(store
         await store.complete("me", [completion(sent) for sent in outcome.claimed], now=T0)
         return len(outcome.claimed)
 
-    async def cancel(part: int) -> int:
+    async def cancel_part(part: int) -> int:
         changed = 0
         for task in tasks[part::20]:
             try:
@@ -137,7 +137,7 @@ async def test_claims_of_overlapping_batches_and_completions_do_not_starve(store
         return changed
 
     claimed = asyncio.gather(*(claim_and_complete(part) for part in range(4)))
-    cancelled = asyncio.gather(*(cancel(part) for part in range(4)))
+    cancelled = asyncio.gather(*(cancel_part(part) for part in range(4)))
     done, stopped = sum(await claimed), sum(await cancelled)
 
     left = await load_due(store)
