@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mainspring.server.core.fence_token import fence_token
 from mainspring.server.core.model import DueTask, Execution, ExecutionRef, Task, TaskRef
+from mainspring.server.core.policies import decode as decode_policies
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.dispatch.frames import (
     AttemptId,
@@ -20,6 +21,8 @@ from mainspring.server.dispatch.frames import (
 )
 from mainspring.server.engine.peers import Hint
 from mainspring.server.rpc.instants import timestamp
+from mainspring.server.rpc.labels import labels_of
+from mainspring.server.rpc.policy_messages import put_policies
 from mainspring.server.rpc.schedule_messages import schedule_to_proto
 from mainspring.shard_manager.handover import Handover, Release
 from mainspring.v1 import (
@@ -42,12 +45,13 @@ def etag_of(task: Task) -> str:
 
 def task_to_proto(task: Task) -> task_pb2.Task:
     """A stored task as the API shows it."""
-    return task_pb2.Task(
+    schedule = decode(task.schedule)
+    message = task_pb2.Task(
         namespace=task.namespace,
         id=task.task_id,
         handler=task.handler,
         payload=task.payload,
-        schedule=schedule_to_proto(decode(task.schedule)),
+        schedule=schedule_to_proto(schedule),
         state=task.state.value,  # type: ignore[arg-type]  # the numbers are the proto's
         version=task.version,
         create_time=timestamp(task.created_at),
@@ -60,7 +64,10 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         etag=etag_of(task),
         note=task.note,
         changed_by=task.changed_by,
+        labels=labels_of(task.labels),
     )
+    put_policies(decode_policies(task.policies), schedule, message)
+    return message
 
 
 def execution_to_proto(execution: Execution) -> execution_pb2.Execution:

@@ -10,6 +10,8 @@ from mainspring.server.core.due_time import due_at
 from mainspring.server.core.model import Delivery, NewTask, TaskRef
 from mainspring.server.core.next_fire import first_fire
 from mainspring.server.errors import InvalidField, InvalidRequest
+from mainspring.server.rpc.labels import checked_labels
+from mainspring.server.rpc.policy_requests import RequestedPolicies, checked_policies
 from mainspring.server.rpc.schedule_requests import RequestedSchedule, checked_schedule
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.v1 import task_pb2
@@ -100,8 +102,19 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
             scheduled_at = first_fire(requested.schedule, now)
         except InvalidField as violation:
             violations.append(violation)
-    if violations or requested is None:
+    labels = ""
+    try:
+        labels = checked_labels(task.labels)
+    except InvalidField as violation:
+        violations.append(violation)
+    policies: RequestedPolicies | None = None
+    try:
+        policies = checked_policies(task, None if requested is None else requested.schedule)
+    except InvalidRequest as error:
+        violations.extend(error.violations)
+    if violations or requested is None or policies is None:
         raise InvalidRequest(violation.within(prefix) for violation in violations)
+    words = requested.words + _delivery_words(delivery) + policies.words + _label_words(labels)
     return NewTask(
         ref=ref,
         namespace=namespace,
@@ -109,11 +122,13 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
         handler=handler,
         payload=task.payload,
         schedule=requested.text,
-        definition_hash=_definition_hash(handler, task.payload, requested.words + _delivery_words(delivery)),
+        definition_hash=_definition_hash(handler, task.payload, words),
         scheduled_at=scheduled_at,
         due_at=max(due_at(requested.schedule, ref.task_key, scheduled_at), now),
         created_at=now,
         delivery=delivery,
+        policies=policies.text,
+        labels=labels,
     )
 
 
@@ -133,6 +148,10 @@ def _delivery(number: int) -> Delivery:
 def _delivery_words(delivery: Delivery) -> list[str]:
     """Nothing for the default: tasks registered before there was a choice have the hash of an equal call today."""
     return [] if delivery is Delivery.AT_LEAST_ONCE else ["delivery", str(delivery.value)]
+
+
+def _label_words(labels: str) -> list[str]:
+    return ["labels", labels] if labels else []
 
 
 def _definition_hash(handler: str, payload: bytes, words: list[str]) -> bytes:
