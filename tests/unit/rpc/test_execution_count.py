@@ -24,13 +24,22 @@ TASK = Task(
     created_at=5,
     updated_at=6,
     delivery=Delivery.AT_LEAST_ONCE,
+    policies='{"keep":2}',
 )
 
 
 def test_a_hint_tells_the_owner_everything_that_the_window_remembers() -> None:
     due = due_task_of(TASK)
     assert due == DueTask(
-        7_400_005, 3, bytes(range(16)), 7_000_005, 2, "noop", TASK.schedule, execution_count=77
+        7_400_005,
+        3,
+        bytes(range(16)),
+        7_000_005,
+        2,
+        "noop",
+        TASK.schedule,
+        execution_count=77,
+        policies='{"keep":2}',
     )
     assert hint_from_proto(hint_to_proto(Hint(due.ref, due))) == Hint(TASK.ref, due)
 
