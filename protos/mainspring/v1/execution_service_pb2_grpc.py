@@ -77,8 +77,9 @@ class ExecutionServiceServicer:
     """
 
     def ListExecutions(self, request, context):
-        """Lists executions: those of one task, newest first, or those of a whole namespace, by partition and scheduled time.
-        Pages stay stable under change.
+        """Lists executions: those of one task, newest recorded first, or those of a whole namespace, by partition and scheduled
+        time. A backfill records old scheduled times late: they stand where they were recorded. Pages stay stable under change.
+        Each looks at a bounded part of the ledger: one may hold few executions or none, and next_page_token be set all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

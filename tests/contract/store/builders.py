@@ -143,6 +143,22 @@ async def execution_of(store: Store, ref: ExecutionRef) -> Execution:
     return execution
 
 
+async def history(store: Store, ref: TaskRef) -> list[Execution]:
+    """All of a task's executions, newest recorded first."""
+    return (await store.list_task_executions(ref, limit=1000)).executions
+
+
+async def every_execution(store: Store, namespace: str = "default") -> list[Execution]:
+    """All executions of a namespace, in the order of the ledger."""
+    found: list[Execution] = []
+    page = await store.list_executions(namespace, limit=1000)
+    while True:
+        found += page.executions
+        if page.next is None:
+            return found
+        page = await store.list_executions(namespace, after=page.next, limit=1000)
+
+
 def completion(
     sent: Dispatchable,
     *,

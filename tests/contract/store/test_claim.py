@@ -14,6 +14,7 @@ from contract.store.builders import (
     claim,
     create,
     execution_of,
+    history,
     item,
     load_due,
     new_task,
@@ -88,7 +89,7 @@ async def test_a_backlog_is_one_gap_row_and_the_runs_behind_it(store: Store) -> 
     outcome = await claim(store, "me", epochs, [item(due, gap=gap, runs=runs, next_at=T0 + SECOND)])
 
     assert [sent.ref.scheduled_at for sent in outcome.claimed] == runs
-    rows = await store.list_task_executions(due.ref, start_at=None, end_at=None, before_at=None, limit=10)
+    rows = await history(store, due.ref)
     assert [row.ref.scheduled_at for row in rows] == [T0 + 10, T0 + 9, T0]
     skipped = rows[-1]
     assert (skipped.state, skipped.reason, skipped.attempt) == (
@@ -207,7 +208,7 @@ async def test_an_existing_execution_is_kept_and_its_task_moves_on(store: Store)
     assert {sent.ref.scheduled_at for sent in again.claimed} == {T0 + 2}
     assert (len(again.claimed), len(again.moved), again.dropped) == (6, 6, [])
     for d in due:
-        rows = await store.list_task_executions(d.ref, start_at=None, end_at=None, before_at=None, limit=9)
+        rows = await history(store, d.ref)
         assert [row.ref.scheduled_at for row in rows] == [T0 + 2, T0 + 1, T0]
         assert [row.claimed_at for row in rows] == [T0 + SECOND, T0, T0]
         task = await store.get_task(d.ref)
@@ -230,7 +231,7 @@ async def test_history_links_every_claim_of_a_task(store: Store) -> None:
     for step in range(5):
         (due,) = await load_due(store, until_at=T0 + step + 1)
         await claim(store, "me", epochs, [item(due, next_at=T0 + step + 1)], now=T0 + step)
-    rows = await store.list_task_executions(task.ref, start_at=None, end_at=None, before_at=None, limit=9)
+    rows = await history(store, task.ref)
     assert [row.ref.scheduled_at - T0 for row in rows] == [4, 3, 2, 1, 0]
 
 

@@ -9,9 +9,11 @@ import pytest
 from contract.store.builders import (
     ALL,
     T0,
+    cancel,
     claim,
     completion,
     create,
+    every_execution,
     item,
     load_due,
     own_all,
@@ -142,6 +144,6 @@ async def test_claims_of_overlapping_batches_and_completions_do_not_starve(store
 
     left = await load_due(store)
     assert done + stopped + len(left) == 200
-    rows = await store.list_executions("default", start_at=None, end_at=None, after=None, limit=1000)
+    rows = await every_execution(store)
     assert len(rows) == done
     assert {row.state for row in rows} == {ExecutionState.SUCCEEDED}

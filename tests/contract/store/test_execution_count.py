@@ -10,12 +10,13 @@ from contract.store.builders import (
     claimed_tasks,
     completion,
     create,
+    history,
     item,
     load_due,
     own_all,
 )
 
-from mainspring.server.core.model import ClaimGap, Execution, Task, TaskRef
+from mainspring.server.core.model import ClaimGap, Task, TaskRef
 from mainspring.server.persistence.store import Store
 
 
@@ -26,9 +27,7 @@ async def _task(store: Store, ref: TaskRef) -> Task:
 
 
 async def _in_ledger(store: Store, ref: TaskRef) -> int:
-    rows: list[Execution] = await store.list_task_executions(
-        ref, start_at=None, end_at=None, before_at=None, limit=1_000
-    )
+    rows = await history(store, ref)
     return sum(1 if row.gap_count is None else row.gap_count for row in rows)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
+
 import pytest
 from contract.store.builders import (
+    PARTITIONS,
     SECOND,
     T0,
     claim,
@@ -16,8 +20,9 @@ from contract.store.builders import (
     task_ref,
 )
 
-from mainspring.server.core.model import Execution, ExecutionState, TaskRef
-from mainspring.server.persistence.store import Store
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
+from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.persistence.store import ExecutionPage, Store
 
 LENGTH = 40
 
@@ -32,39 +37,125 @@ async def _history(store: Store) -> TaskRef:
         at = T0 + step * SECOND
         due = [d for d in await load_due(store, until_at=at + 1) if d.ref == ref or step == 0]
         runs = [at, at + SECOND]
-        await claim(store, "me", epochs, [item(d, runs=runs, next_at=at + 2 * SECOND) for d in due], now=at)
+        items = [item(d, runs=runs, next_at=at + 2 * SECOND) for d in due]
+        await claim(store, "me", epochs, items, now=at + SECOND)
     return ref
 
 
-async def _list(store: Store, ref: TaskRef, **bounds: int) -> list[int]:
-    arguments = {"start_at": None, "end_at": None, "before_at": None, "limit": 1000, **bounds}
-    rows = await store.list_task_executions(ref, **arguments)  # type: ignore[arg-type]
-    assert {(row.task_id, row.result) for row in rows} <= {("subject", b"")}
-    return [(row.ref.scheduled_at - T0) // SECOND for row in rows]
+async def _list(
+    store: Store, ref: TaskRef, only: ExecutionFilter = EVERYTHING, limit: int = 1000
+) -> list[int]:
+    """Seconds after T0 of all that fits, page by page."""
+    found: list[Execution] = []
+    page = await store.list_task_executions(ref, only=only, limit=limit)
+    while True:
+        assert len(page.executions) <= limit
+        found += page.executions
+        if page.next is None:
+            break
+        page = await store.list_task_executions(ref, only=only, from_at=page.next.scheduled_at, limit=limit)
+    assert {(row.task_id, row.result) for row in found} <= {("subject", b"")}
+    return [(row.ref.scheduled_at - T0) // SECOND for row in found]
 
 
-async def test_the_history_of_a_task(store: Store) -> None:
+def _between(start: int | None, end: int | None) -> ExecutionFilter:
+    """Scheduled times in seconds after T0."""
+    start_at, end_at = (None if n is None else T0 + n * SECOND for n in (start, end))
+    return ExecutionFilter(start_at=start_at, end_at=end_at)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+async def test_the_history_of_a_task(store: Store, limit: int) -> None:
     ref = await _history(store)
-    newest_first = list(range(LENGTH - 1, -1, -1))
 
-    assert await _list(store, ref) == newest_first
-    assert await _list(store, ref, limit=3) == newest_first[:3]
-    assert await _list(store, ref, start_at=T0 + 10 * SECOND, end_at=T0 + 15 * SECOND) == [14, 13, 12, 11, 10]
-    assert await _list(store, ref, end_at=T0 + 2 * SECOND) == [1, 0]
-    assert await _list(store, ref, end_at=T0) == []
-    assert await _list(store, ref, start_at=T0 + LENGTH * SECOND) == []
-    paged: list[int] = []
-    while page := await _list(
-        store, ref, limit=7, **({"before_at": T0 + paged[-1] * SECOND} if paged else {})
-    ):
-        paged += page
-    assert paged == newest_first
-    assert await _list(store, ref, before_at=T0 + 5 * SECOND + 1, limit=2) == [5, 4]
-    both = await _list(store, ref, before_at=T0 + 30 * SECOND, end_at=T0 + 20 * SECOND, limit=2)
-    assert both == [19, 18]
+    assert await _list(store, ref, limit=limit) == list(range(LENGTH - 1, -1, -1))
+    assert await _list(store, ref, _between(10, 15), limit) == [14, 13, 12, 11, 10]
+    assert await _list(store, ref, _between(None, 2), limit) == [1, 0]
+    assert await _list(store, ref, _between(None, 0), limit) == []
+    assert await _list(store, ref, _between(LENGTH, None), limit) == []
     latest = await store.get_execution(ref, None)
     assert latest is not None
     assert latest.ref.scheduled_at == T0 + (LENGTH - 1) * SECOND
+
+
+async def test_what_is_recorded_while_pages_are_read_does_not_shift_them(store: Store) -> None:
+    ref = await _history(store)
+    page = await store.list_task_executions(ref, limit=5)
+    assert page.next is not None
+    (due,) = [d for d in await load_due(store, until_at=T0 + 99 * SECOND) if d.ref == ref]
+    await claim(store, "me", {due.partition_id: 1}, [item(due)], now=due.scheduled_at)
+
+    rest = await store.list_task_executions(ref, from_at=page.next.scheduled_at, limit=1000)
+
+    times = [row.ref.scheduled_at for row in (*page.executions, *rest.executions)]
+    assert times == [T0 + n * SECOND for n in range(LENGTH - 1, -1, -1)]
+    assert await _list(store, ref, limit=1) == [LENGTH, *range(LENGTH - 1, -1, -1)]
+
+
+async def test_old_times_that_are_recorded_late_stand_where_they_were_recorded(store: Store) -> None:
+    """As a backfill records them."""
+    epochs = await own_all(store, "me")
+    await store.create_tasks([new_task("subject")])
+    for now, runs in ((0, [0]), (50, [50]), (100, [10, 20, 60]), (110, [110])):
+        (due,) = await load_due(store, until_at=T0 + 200 * SECOND)
+        times = [T0 + n * SECOND for n in runs]
+        await claim(
+            store,
+            "me",
+            epochs,
+            [item(due, runs=times, next_at=T0 + (now + 1) * SECOND)],
+            now=T0 + now * SECOND,
+        )
+    ref = task_ref("subject")
+
+    for limit in (1, 2, 1000):
+        assert await _list(store, ref, limit=limit) == [110, 60, 20, 10, 50, 0]
+        assert await _list(store, ref, _between(40, None), limit) == [110, 60, 50]
+        assert await _list(store, ref, _between(10, 51), limit) == [20, 10, 50]
+        assert await _list(store, ref, _between(0, 1), limit) == [0]
+
+
+async def test_a_filter_by_state_handler_and_labels(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    tasks = [
+        replace(new_task(f"t{n}"), handler=handler, labels=labels, scheduled_at=T0 + n, due_at=T0 + n)
+        for n, (handler, labels) in enumerate(
+            [
+                ("mail", '{"team":"red"}'),
+                ("mail", '{"team":"blue"}'),
+                ("noop", '{"team":"red","tier":"1"}'),
+                ("noop", ""),
+            ]
+        )
+    ]
+    await store.create_tasks(tasks)
+    outcome = await claim(store, "me", epochs, [item(d) for d in await load_due(store, until_at=T0 + 9)])
+    sent = {dispatchable.task_id: dispatchable for dispatchable in outcome.claimed}
+    await store.complete("me", [completion(sent["t0"])], now=T0)
+    await store.complete("me", [completion(sent["t2"], state=ExecutionState.FAILED)], now=T0)
+
+    async def listed(**fields: object) -> list[str]:
+        only = ExecutionFilter(**fields)  # type: ignore[arg-type]
+        page = await store.list_executions("default", only=only, limit=10)
+        assert page.next is None
+        by_task = [
+            row.task_id
+            for task in tasks
+            for row in (await store.list_task_executions(task.ref, only=only, limit=10)).executions
+        ]
+        names = sorted(row.task_id for row in page.executions)
+        assert names == sorted(by_task)
+        return names
+
+    final = (ExecutionState.SUCCEEDED, ExecutionState.FAILED)
+    assert await listed() == ["t0", "t1", "t2", "t3"]
+    assert await listed(states=final) == ["t0", "t2"]
+    assert await listed(states=(ExecutionState.DISPATCHED,)) == ["t1", "t3"]
+    assert await listed(handler="mail") == ["t0", "t1"]
+    assert await listed(labels=(("team", "red"),)) == ["t0", "t2"]
+    assert await listed(labels=(("team", "red"), ("tier", "1"))) == ["t2"]
+    assert await listed(labels=(("team", "red"),), states=final, handler="noop", start_at=T0 + 1) == ["t2"]
+    assert await listed(states=final, end_at=T0 + 1) == ["t0"]
 
 
 async def test_what_does_not_exist(store: Store) -> None:
@@ -73,7 +164,7 @@ async def test_what_does_not_exist(store: Store) -> None:
         assert await store.get_execution(task_ref(name), None) is None
         assert await store.get_execution(task_ref(name), T0) is None
         assert await _list(store, task_ref(name)) == []
-    assert await store.list_executions("nothing", start_at=None, end_at=None, after=None, limit=5) == []
+    assert await store.list_executions("nothing", limit=5) == ExecutionPage([], None)
 
 
 async def test_one_execution_is_read_with_its_result(store: Store) -> None:
@@ -86,7 +177,7 @@ async def test_one_execution_is_read_with_its_result(store: Store) -> None:
     assert execution is not None
     assert (execution.result, execution.state) == (b"result", ExecutionState.SUCCEEDED)
     assert (execution.namespace, execution.task_id, execution.due_at) == ("default", "task-0", T0)
-    (listed,) = await store.list_executions("default", start_at=None, end_at=None, after=None, limit=5)
+    (listed,) = (await store.list_executions("default", limit=5)).executions
     assert listed.result == b""
 
 
@@ -100,20 +191,43 @@ async def test_executions_of_a_namespace_in_pages(store: Store, limit: int) -> N
     outcome = await claim(store, "me", epochs, [item(d) for d in due])
     expected = sorted(sent.ref for sent in outcome.claimed if sent.namespace == "red")
 
-    async def pages(start_at: int | None, end_at: int | None) -> list[Execution]:
+    async def pages(only: ExecutionFilter = EVERYTHING) -> list[ExecutionRef]:
         found: list[Execution] = []
+        page = await store.list_executions("red", only=only, limit=limit)
         while True:
-            page = await store.list_executions(
-                "red",
-                start_at=start_at,
-                end_at=end_at,
-                after=found[-1].ref if found else None,
-                limit=limit,
-            )
-            found += page
-            if len(page) < limit:
-                return found
+            found += page.executions
+            if page.next is None:
+                return [row.ref for row in found]
+            page = await store.list_executions("red", only=only, after=page.next, limit=limit)
 
-    assert [row.ref for row in await pages(None, None)] == expected
-    some = await pages(T0 + 5, T0 + 20)
-    assert [row.ref for row in some] == [ref for ref in expected if T0 + 5 <= ref.scheduled_at < T0 + 20]
+    assert await pages() == expected
+    some = await pages(ExecutionFilter(start_at=T0 + 5, end_at=T0 + 20))
+    assert some == [ref for ref in expected if T0 + 5 <= ref.scheduled_at < T0 + 20]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10])
+async def test_a_page_looks_at_a_bounded_number_of_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """However little fits: it comes early, and the next one goes on behind it."""
+    ledger = import_module(type(store).list_executions.__module__)
+    monkeypatch.setattr(ledger, "SCANNED_ROWS", rows)
+    monkeypatch.setattr(ledger, "SCANNED_ROWS_PER_PAGE", 3 * rows)
+    epochs = await own_all(store, "me")
+    # Herds at two instants, so that pages end within one instant as well as between two.
+    await store.create_tasks(
+        [new_task(f"t{n}", namespace=ns, at=T0 + n % 2) for ns in ("red", "blue") for n in range(60)]
+    )
+    outcome = await claim(store, "me", epochs, [item(d) for d in await load_due(store, until_at=T0 + 9)])
+    expected = sorted(sent.ref for sent in outcome.claimed if sent.namespace == "red")
+
+    found: list[Execution] = []
+    pages = 1
+    page = await store.list_executions("red", limit=1000)
+    while page.next is not None:
+        assert len(page.executions) <= 4 * rows
+        found += page.executions
+        page = await store.list_executions("red", after=page.next, limit=1000)
+        pages += 1
+    assert [row.ref for row in (*found, *page.executions)] == expected
+    assert pages > 120 // (4 * rows) - PARTITIONS

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from contract.store.builders import SECOND, T0, task_of, task_ref
+from contract.store.builders import SECOND, T0, every_execution, history, task_of, task_ref
 from integration.sqlite.worker import PARTITIONS
 
 from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, Task, TaskRef, TaskState
@@ -81,13 +81,12 @@ async def _read_everything(path: Path) -> tuple[dict[TaskRef, Task], dict[Execut
     store = SQLiteStore(path, PARTITIONS)
     await store.start()
     tasks = await store.list_tasks("default", None, 1_000_000, with_payload=False)
-    rows = await store.list_executions("default", start_at=None, end_at=None, after=None, limit=1_000_000)
+    rows = await every_execution(store)
     heads = [task for task in tasks if task.last_scheduled_at is not None]
     for task in heads[:: max(1, len(heads) // 50)]:
-        history = await store.list_task_executions(
-            task.ref, start_at=None, end_at=None, before_at=None, limit=1000
-        )
-        assert {row.ref for row in history} == {row.ref for row in rows if task_of(row.ref) == task.ref}
+        assert {row.ref for row in await history(store, task.ref)} == {
+            row.ref for row in rows if task_of(row.ref) == task.ref
+        }
     results = {row.ref: await store.get_execution(task_of(row.ref), row.ref.scheduled_at) for row in rows}
     await store.close()
     assert all(results.values())

@@ -248,9 +248,7 @@ class EngineBench:
 
     async def ledger(self, ref: TaskRef | None = None) -> list[Execution]:
         """Every row, or those of one task."""
-        rows = await self.store.inner.list_executions(
-            NAMESPACE, start_at=None, end_at=None, after=None, limit=100_000
-        )
+        rows = (await self.store.inner.list_executions(NAMESPACE, limit=100_000)).executions
         return [row for row in rows if ref is None or (row.ref.partition_id, row.ref.task_key) == tuple(ref)]
 
     async def row(self, ref: TaskRef) -> Execution:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import (
     Assignment,
     AssignOutcome,
@@ -138,6 +139,14 @@ class TaskStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionPage:
+    """Some executions, and where the next page goes on; None: this is the last."""
+
+    executions: list[Execution]
+    next: ExecutionRef | None
+
+
 class LedgerStore(Protocol):
     """What the API asks about executions."""
 
@@ -146,12 +155,16 @@ class LedgerStore(Protocol):
         ...
 
     async def list_task_executions(
-        self, ref: TaskRef, *, start_at: int | None, end_at: int | None, before_at: int | None, limit: int
-    ) -> list[Execution]:
-        """Reads up to `limit` executions of one task, newest first, those with start <= scheduled < end, without results.
+        self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
+    ) -> ExecutionPage:
+        """Reads up to `limit` executions of one task that fit `only`, newest recorded first, without results.
 
-        `before_at`: only scheduled times before this one (the cursor). Follows `previous_scheduled_at` from the row
-        at or before the upper bound: reads no other task's rows.
+        The order is that of recording: the chain of `previous_scheduled_at`, which ends where a row is gone. No other
+        task's rows are read, and a bounded number of its own: a page may hold less than `limit`, or nothing, and another
+        follow all the same.
+
+        Args:
+            from_at: the scheduled time of `next` of the page before; the walk begins with that row.
         """
         ...
 
@@ -159,12 +172,17 @@ class LedgerStore(Protocol):
         self,
         namespace: str,
         *,
-        start_at: int | None,
-        end_at: int | None,
-        after: ExecutionRef | None,
+        only: ExecutionFilter = EVERYTHING,
+        after: ExecutionRef | None = None,
         limit: int,
-    ) -> list[Execution]:
-        """Reads up to `limit` executions of a namespace in the order of `ExecutionRef`, without results."""
+    ) -> ExecutionPage:
+        """Reads up to `limit` executions of a namespace that fit `only`, in the order of `ExecutionRef`, without results.
+
+        Looks at a bounded number of rows: a page may hold less than `limit`, or nothing, and another follow all the same.
+
+        Args:
+            after: `next` of the page before; the page begins behind it.
+        """
         ...
 
 

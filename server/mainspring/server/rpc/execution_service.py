@@ -6,12 +6,14 @@ from typing import Any
 
 import grpc
 
-from mainspring.server.core.model import Execution, ExecutionRef
+from mainspring.server.core.execution_filter import ExecutionFilter
+from mainspring.server.core.model import ExecutionRef, ExecutionState
 from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import execution_to_proto
 from mainspring.server.rpc.instants import instant
+from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
@@ -29,39 +31,30 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> execution_service_pb2.ListExecutionsResponse:
         """See the proto."""
         namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
-        start_at = instant(request.start_time, "start_time") if request.HasField("start_time") else None
-        end_at = instant(request.end_time, "end_time") if request.HasField("end_time") else None
-        if start_at is not None and end_at is not None and start_at > end_at:
-            raise InvalidField("end_time", "lies before start_time")
+        only = _filter(request)
         limit = validation.page_size(request.page_size)
-        scope = f"executions/{namespace}/{request.task_id}/{start_at}/{end_at}"
+        scope = f"executions/{namespace}/{request.task_id}/{only!r}"
         position = decode_token(scope, request.page_token)
-        rows: list[Execution]
         if request.task_id:
             task_id = validation.name(request.task_id, "task_id")
-            rows = await self._store.list_task_executions(
+            page = await self._store.list_task_executions(
                 validation.task_ref(namespace, task_id, self._store.partition_count),
-                start_at=start_at,
-                end_at=end_at,
-                before_at=position[1] if position is not None else None,
+                only=only,
+                from_at=position[1] if position is not None else None,
                 limit=limit,
             )
         else:
-            rows = await self._store.list_executions(
+            page = await self._store.list_executions(
                 namespace,
-                start_at=start_at,
-                end_at=end_at,
+                only=only,
                 after=ExecutionRef(*position) if position is not None else None,
                 limit=limit,
             )
         response = execution_service_pb2.ListExecutionsResponse(
-            executions=[execution_to_proto(row) for row in rows]
+            executions=[execution_to_proto(row) for row in page.executions]
         )
-        if len(rows) == limit:
-            last = rows[-1].ref
-            response.next_page_token = encode_token(
-                scope, last.partition_id, last.scheduled_at, last.task_key
-            )
+        if page.next is not None:
+            response.next_page_token = encode_token(scope, *page.next)
         return response
 
     async def GetExecution(
@@ -81,3 +74,30 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             at = "yet" if scheduled_at is None else f"at {request.scheduled_time.ToJsonString()}"
             raise NotFound("execution", f"{namespace}/{task_id} {at}")
         return execution_service_pb2.GetExecutionResponse(execution=execution_to_proto(execution))
+
+
+def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:
+    """Which executions a caller asks for.
+
+    Raises:
+        InvalidField: a field is wrong.
+    """
+    start_at = instant(request.start_time, "start_time") if request.HasField("start_time") else None
+    end_at = instant(request.end_time, "end_time") if request.HasField("end_time") else None
+    if start_at is not None and end_at is not None and start_at > end_at:
+        raise InvalidField("end_time", "lies before start_time")
+    states: set[ExecutionState] = set()
+    for number, state in enumerate(request.states):
+        try:
+            states.add(ExecutionState(state))
+        except ValueError:
+            raise InvalidField(
+                f"states[{number}]", f"is {state}, which is no state of an execution"
+            ) from None
+    return ExecutionFilter(
+        start_at=start_at,
+        end_at=end_at,
+        states=tuple(sorted(states)),
+        handler=validation.name(request.handler, "handler") if request.handler else "",
+        labels=tuple(sorted(labels_of(checked_labels(request.labels)).items())),
+    )

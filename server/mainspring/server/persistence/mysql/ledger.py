@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, text
+from mainspring.server.persistence.mysql.task_filters import condition_of
+from mainspring.server.persistence.store import ExecutionPage
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 CHAIN_STEPS = 500
 """Rows of a task's history followed in one statement; both servers stop a recursion at 1,000."""
+CHAIN_STATEMENTS = 10
+"""Statements for one page of a history, at most."""
 PARTITIONS_PER_LIST_STATEMENT = 32
-"""A listing by namespace looks at every row of the time span; this keeps one statement short."""
+SCANNED_ROWS = 5_000
+"""Rows that one statement of a listing by namespace looks at, at most: some 10 ms."""
+SCANNED_ROWS_PER_PAGE = 20_000
 
 EXECUTION_COLUMNS = """e.partition_id, e.scheduled_at, e.task_key, t.namespace, t.task_id, e.due_at, e.state, e.reason,
   e.attempt, e.epoch, e.task_version, e.executor_id, e.node_id, {result}, e.claimed_at, e.dispatched_at, e.picked_up_at,
@@ -27,23 +34,20 @@ WHERE t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s"""
 
 LATEST_OF_TASK = "t.last_scheduled_at"
 
-READ_HEAD = """SELECT last_scheduled_at FROM tasks
-WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s"""
+READ_HEAD = """SELECT t.last_scheduled_at FROM tasks t
+WHERE t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s%(condition)s"""
 
-READ_PREVIOUS = """SELECT previous_scheduled_at FROM executions
-WHERE partition_id = %(partition_id)s AND scheduled_at = %(scheduled_at)s AND task_key = %(task_key)s"""
-
-# Only rows below the upper bound are answered, and the last one of the walk, from where the next statement goes on.
-FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at) AS (
-  SELECT 1, e.scheduled_at, e.previous_scheduled_at FROM executions e
+# Answered are the rows that fit, and the last one of the walk, from where the next statement goes on.
+FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, state) AS (
+  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state FROM executions e
   WHERE e.partition_id = %(partition_id)s AND e.scheduled_at = %(scheduled_at)s AND e.task_key = %(task_key)s
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state
   FROM chain c STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
-  WHERE c.step < %(steps)s)
-SELECT step, scheduled_at, previous_scheduled_at FROM chain
-WHERE scheduled_at < %(before_at)s OR step = %(steps)s ORDER BY step"""
+  WHERE c.step < %(steps)s AND NOT (c.claimed_at < %(stop_at)s AND c.scheduled_at < %(start_at)s))
+SELECT step, scheduled_at, previous_scheduled_at, %(fits)s FROM chain
+WHERE %(fits)s OR step = %(steps)s ORDER BY step"""
 
 READ_EXECUTIONS = f"""SELECT {EXECUTION_COLUMNS.format(result="NULL")}
 FROM (SELECT j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (
@@ -52,10 +56,14 @@ STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key"""
 
+# The last row that a listing looks at, when there are as many.
+FIND_EDGE = """SELECT e.partition_id, e.scheduled_at, e.task_key FROM executions e FORCE INDEX (PRIMARY)
+WHERE %(ranges)s ORDER BY e.partition_id, e.scheduled_at, e.task_key LIMIT 1 OFFSET %(offset)s"""
+
 LIST_EXECUTIONS = f"""SELECT {EXECUTION_COLUMNS.format(result="NULL")}
 FROM executions e FORCE INDEX (PRIMARY)
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key
-WHERE (%(ranges)s) AND e.task_key BETWEEN %(low)s AND %(high)s AND t.namespace = %(namespace)s
+WHERE (%(ranges)s) AND e.task_key BETWEEN %(low)s AND %(high)s AND t.namespace = %(namespace)s%(condition)s
 ORDER BY e.partition_id, e.scheduled_at, e.task_key LIMIT %(limit)s"""
 
 _EARLIEST, _LATEST = -(2**63) + 1, 2**63 - 1
@@ -74,44 +82,51 @@ class LedgerUnits(Units):
         return _execution(rows[0]) if rows else None
 
     async def list_task_executions(
-        self, ref: TaskRef, *, start_at: int | None, end_at: int | None, before_at: int | None, limit: int
-    ) -> list[Execution]:
-        """See `LedgerStore.list_task_executions`.
+        self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
+    ) -> ExecutionPage:
+        """See `LedgerStore.list_task_executions`: 500 rows of the history a statement, at most ten statements.
 
-        A page that continues another (`before_at` is a row of the task) begins there; one with an upper bound in the
-        middle of a history walks down to it from the newest row, 500 rows a statement. The walk ends at the first row
-        before `start_at`: scheduled times of one task rise in the order in which they were recorded.
+        A page with an upper bound in the middle of a history walks down to it from the newest row.
         """
-        lower = _EARLIEST if start_at is None else start_at
-        upper = min(bound for bound in (end_at, before_at, _LATEST) if bound is not None)
-        head = await self._begin(ref, before_at)
+        rows = await self._db.read(
+            self._db.query, READ_HEAD % {**_name(ref), "condition": condition_of(only.task)}
+        )
+        if not rows:
+            return ExecutionPage([], None)
+        head: int | None = rows[0][0] if from_at is None else from_at
+        fits = _fits(only)
         times: list[int] = []
-        while head is not None and head >= lower and len(times) < limit:
-            steps = min(CHAIN_STEPS, limit - len(times)) if head < upper else CHAIN_STEPS
-            values = {**_name(ref), "scheduled_at": head, "steps": steps, "before_at": upper}
+        for _ in range(CHAIN_STATEMENTS):
+            if head is None or len(times) == limit:
+                break
+            steps = CHAIN_STEPS if fits != "TRUE" else min(CHAIN_STEPS, limit - len(times))
+            values = {
+                **_name(ref),
+                "scheduled_at": head,
+                "steps": steps,
+                "fits": fits,
+                "start_at": _EARLIEST if only.start_at is None else int(only.start_at),
+                "stop_at": _EARLIEST if only.stop_at is None else int(only.stop_at),
+            }
             head = None
-            for step, scheduled_at, previous in await self._db.read(self._db.query, FOLLOW_CHAIN % values):
-                if step == steps:
-                    head = previous
-                if scheduled_at < lower:
-                    head = None
-                    break
-                if scheduled_at < upper:
+            for step, scheduled_at, previous, is_fit in await self._db.read(
+                self._db.query, FOLLOW_CHAIN % values
+            ):
+                if is_fit:
                     times.append(scheduled_at)
-        found = await self._read([ExecutionRef(ref.partition_id, at, ref.task_key) for at in times[:limit]])
-        return sorted(found, key=lambda execution: execution.ref.scheduled_at, reverse=True)
-
-    async def _begin(self, ref: TaskRef, before_at: int | None) -> int | None:
-        """The scheduled time of the newest row that may be on the page."""
-        if before_at is not None:
-            values = {**_name(ref), "scheduled_at": int(before_at)}
-            rows = await self._db.read(self._db.query, READ_PREVIOUS % values)
-            if rows:
-                previous: int | None = rows[0][0]
-                return previous
-        rows = await self._db.read(self._db.query, READ_HEAD % _name(ref))
-        latest: int | None = rows[0][0] if rows else None
-        return latest
+                if step == steps or len(times) == limit:
+                    head = previous
+                    break
+        found = {
+            execution.ref.scheduled_at: execution
+            for execution in await self._read(
+                [ExecutionRef(ref.partition_id, at, ref.task_key) for at in times]
+            )
+        }
+        return ExecutionPage(
+            [found[at] for at in times if at in found],
+            None if head is None else ExecutionRef(ref.partition_id, head, ref.task_key),
+        )
 
     async def _read(self, refs: Sequence[ExecutionRef]) -> list[Execution]:
         if not refs:
@@ -125,48 +140,110 @@ class LedgerUnits(Units):
         self,
         namespace: str,
         *,
-        start_at: int | None,
-        end_at: int | None,
-        after: ExecutionRef | None,
+        only: ExecutionFilter = EVERYTHING,
+        after: ExecutionRef | None = None,
         limit: int,
-    ) -> list[Execution]:
+    ) -> ExecutionPage:
         """See `LedgerStore.list_executions`.
 
-        Reads the time span of every partition until the page is full: a small namespace beside a large ledger costs a
-        walk over the span, so callers do well to give one.
+        Reads the time span of every partition until the page is full or enough was looked at: a small namespace beside a
+        large ledger costs a walk over the span, so callers do well to give one. Each step finds the last of the rows
+        that it may look at, then reads those up to it that fit.
         """
         prefix = namespace_prefix(namespace)
-        lower = _EARLIEST if start_at is None else int(start_at)
-        upper = _LATEST if end_at is None else int(end_at)
         values = {
             "low": binary(prefix + b"\x00" * (KEY_BYTES - PREFIX_BYTES)),
             "high": binary(prefix + b"\xff" * (KEY_BYTES - PREFIX_BYTES)),
             "namespace": text(namespace),
+            "condition": condition_of(only.task) + _states(only),
         }
-        span = f"e.scheduled_at >= {lower} AND e.scheduled_at < {upper}"
-        begin = 0 if after is None else after.partition_id
         found: list[Execution] = []
-        while begin < self._db.partition_count and len(found) < limit:
+        scanned = 0
+        rows = min(
+            SCANNED_ROWS, limit
+        )  # the namespace may have the ledger to itself; then these fill the page
+        begin = 0 if after is None else after.partition_id
+        while begin < self._db.partition_count:
             end = min(begin + PARTITIONS_PER_LIST_STATEMENT, self._db.partition_count)
-            whole = range(begin, end)
-            ranges = []
-            if after is not None and after.partition_id == begin:
-                whole = range(begin + 1, end)
-                at = f"e.partition_id = {begin} AND {span}"
-                ranges.append(
-                    f"{at} AND e.scheduled_at = {after.scheduled_at:d} AND e.task_key > {binary(after.task_key)}"
-                )
-                ranges.append(f"{at} AND e.scheduled_at > {after.scheduled_at:d}")
-            if whole:
-                ranges.append(f"e.partition_id IN ({integers(whole)}) AND {span}")
+            edge = await self._edge(only, begin, end, after, rows)
             statement = LIST_EXECUTIONS % {
                 **values,
-                "ranges": " OR ".join(ranges),
+                "ranges": _ranges(only, begin, end, after, edge),
                 "limit": limit - len(found),
             }
             found.extend(_execution(row) for row in await self._db.read(self._db.query, statement))
-            begin = end
-        return found
+            if len(found) == limit:
+                return ExecutionPage(found, found[-1].ref)
+            if edge is None:
+                begin, after = end, None
+                continue
+            begin, after = edge.partition_id, edge
+            scanned += rows
+            if scanned >= SCANNED_ROWS_PER_PAGE:
+                return ExecutionPage(found, edge)
+            rows = min(SCANNED_ROWS, 4 * rows)
+        return ExecutionPage(found, None)
+
+    async def _edge(
+        self, only: ExecutionFilter, begin: int, end: int, after: ExecutionRef | None, count: int
+    ) -> ExecutionRef | None:
+        """The last of the next `count` rows of these partitions; None when there are fewer."""
+        ranges = _ranges(only, begin, end, after, None)
+        rows = await self._db.read(self._db.query, FIND_EDGE % {"ranges": ranges, "offset": count - 1})
+        return ExecutionRef(*rows[0]) if rows else None
+
+
+def _ranges(
+    only: ExecutionFilter, begin: int, end: int, after: ExecutionRef | None, until: ExecutionRef | None
+) -> str:
+    """Key ranges of the rows of partitions begin..end - 1 within the time span, behind `after`, up to `until`."""
+    lower = _EARLIEST if only.start_at is None else int(only.start_at)
+    upper = _LATEST if only.end_at is None else int(only.end_at)
+    span = f"e.scheduled_at >= {lower} AND e.scheduled_at < {upper}"
+    if until is not None:
+        end = until.partition_id + 1
+    ranges: list[str] = []
+    whole: list[int] = []
+    for partition_id in range(begin, end):
+        behind = after if after is not None and after.partition_id == partition_id else None
+        up_to = until if until is not None and until.partition_id == partition_id else None
+        if behind is None and up_to is None:
+            whole.append(partition_id)
+            continue
+        at = f"e.partition_id = {partition_id}"
+        inner = [at, span]
+        if behind is not None:
+            same = f"{at} AND e.scheduled_at = {behind.scheduled_at:d} AND e.task_key > {binary(behind.task_key)}"
+            if up_to is not None and up_to.scheduled_at == behind.scheduled_at:
+                ranges.append(f"{same} AND e.task_key <= {binary(up_to.task_key)}")
+                continue
+            ranges.append(same)
+            inner.append(f"e.scheduled_at > {behind.scheduled_at:d}")
+        if up_to is not None:
+            ranges.append(
+                f"{at} AND e.scheduled_at = {up_to.scheduled_at:d} AND e.task_key <= {binary(up_to.task_key)}"
+            )
+            inner.append(f"e.scheduled_at < {up_to.scheduled_at:d}")
+        ranges.append(" AND ".join(inner))
+    if whole:
+        ranges.append(f"e.partition_id IN ({integers(whole)}) AND {span}")
+    return " OR ".join(f"({part})" for part in ranges)
+
+
+def _states(only: ExecutionFilter) -> str:
+    return f" AND e.state IN ({integers(only.states)})" if only.states else ""
+
+
+def _fits(only: ExecutionFilter) -> str:
+    """Whether a row of the chain fits, as SQL."""
+    terms = []
+    if only.start_at is not None:
+        terms.append(f"scheduled_at >= {int(only.start_at)}")
+    if only.end_at is not None:
+        terms.append(f"scheduled_at < {int(only.end_at)}")
+    if only.states:
+        terms.append(f"state IN ({integers(only.states)})")
+    return f"({' AND '.join(terms)})" if terms else "TRUE"
 
 
 def _name(ref: TaskRef) -> dict[str, object]:

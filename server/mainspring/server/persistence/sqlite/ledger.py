@@ -5,12 +5,20 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
+from mainspring.server.persistence.sqlite.task_filters import condition_of
+from mainspring.server.persistence.store import ExecutionPage
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 CHAIN_STEPS = 1000
 """Rows of a task's history followed in one statement, 2 to 3 ms."""
+CHAIN_STATEMENTS = 5
+"""Statements for one page of a history, at most."""
+SCANNED_ROWS = 2_000
+"""Rows that one statement of a listing by namespace looks at: some 2 ms."""
+SCANNED_ROWS_PER_PAGE = 20_000
 
 _COLUMNS = """e.partition_id, e.scheduled_at, e.task_key, t.namespace, t.task_id, e.due_at, e.state, e.reason, e.attempt,
   e.epoch, e.task_version, e.executor_id, e.node_id, {result}, e.claimed_at, e.dispatched_at, e.picked_up_at,
@@ -23,30 +31,33 @@ FROM tasks t CROSS JOIN executions e
     AND e.task_key = t.task_key
 WHERE t.partition_id = :partition_id AND t.task_key = :task_key"""
 
-READ_HEAD = "SELECT last_scheduled_at FROM tasks WHERE partition_id = ? AND task_key = ?"
+READ_HEAD = "SELECT last_scheduled_at FROM tasks WHERE partition_id = ? AND task_key = ?{condition}"
 
-READ_PREVIOUS = """SELECT previous_scheduled_at FROM executions
-WHERE partition_id = ? AND scheduled_at = ? AND task_key = ?"""
-
-FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at) AS (
-  SELECT 1, scheduled_at, previous_scheduled_at FROM executions
+FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, state) AS (
+  SELECT 1, scheduled_at, previous_scheduled_at, claimed_at, state FROM executions
   WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state
   FROM chain c CROSS JOIN executions e ON e.partition_id = :partition_id
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
-  WHERE c.step < :steps AND c.scheduled_at >= :lower)
-SELECT step, scheduled_at, previous_scheduled_at FROM chain ORDER BY step"""
+  WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :start_at))
+SELECT step, scheduled_at, previous_scheduled_at, state FROM chain ORDER BY step"""
 
 READ_LISTED = f"""SELECT {_COLUMNS.format(result="x''")}
 FROM tasks t CROSS JOIN executions e
   ON e.partition_id = t.partition_id AND e.scheduled_at = ? AND e.task_key = t.task_key
 WHERE t.partition_id = ? AND t.task_key = ?"""
 
+# The last row that a listing looks at, when there are as many.
+FIND_EDGE = """SELECT scheduled_at, task_key FROM executions
+WHERE partition_id = ? AND (scheduled_at, task_key) > (?, ?) AND scheduled_at < ?
+ORDER BY scheduled_at, task_key LIMIT 1 OFFSET ?"""
+
 LIST_EXECUTIONS = f"""SELECT {_COLUMNS.format(result="x''")}
 FROM executions e CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
-WHERE e.partition_id = ? AND (e.scheduled_at, e.task_key) > (?, ?) AND e.scheduled_at < ?
-  AND e.task_key BETWEEN ? AND ? AND t.namespace = ?
+WHERE e.partition_id = ? AND (e.scheduled_at, e.task_key) > (?, ?) AND (e.scheduled_at, e.task_key) <= (?, ?)
+  AND e.scheduled_at < ? AND e.task_key BETWEEN ? AND ?{{states}}
+  AND t.namespace = ?{{condition}}
 ORDER BY e.scheduled_at, e.task_key LIMIT ?"""
 
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
@@ -62,44 +73,48 @@ class LedgerUnits(Units):
         return None if row is None else _execution(row)
 
     async def list_task_executions(
-        self, ref: TaskRef, *, start_at: int | None, end_at: int | None, before_at: int | None, limit: int
-    ) -> list[Execution]:
-        """See `LedgerStore.list_task_executions`.
+        self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
+    ) -> ExecutionPage:
+        """See `LedgerStore.list_task_executions`: 1,000 rows of the history a statement, at most five statements.
 
-        A page that continues another (`before_at` is a row of the task) begins there; one with an upper bound in the
-        middle of a history walks down to it from the newest row. The walk ends at the first row before `start_at`:
-        scheduled times of one task rise in the order in which they were recorded.
+        A page with an upper bound in the middle of a history walks down to it from the newest row.
         """
-        lower = _EARLIEST if start_at is None else start_at
-        upper = min(bound for bound in (end_at, before_at, _LATEST) if bound is not None)
-        head = await self._begin(ref, before_at)
+        condition, wanted = condition_of(only.task)
+        rows = await self._rows(READ_HEAD.format(condition=condition), (*ref, *wanted))
+        if not rows:
+            return ExecutionPage([], None)
+        head: int | None = rows[0][0] if from_at is None else from_at
+        lower = _EARLIEST if only.start_at is None else only.start_at
+        upper = _LATEST if only.end_at is None else only.end_at
+        is_filtered = bool(only.states) or (lower, upper) != (_EARLIEST, _LATEST)
         times: list[int] = []
-        while head is not None and head >= lower and len(times) < limit:
-            steps = min(CHAIN_STEPS, limit - len(times)) if head < upper else CHAIN_STEPS
-            values = {**ref._asdict(), "scheduled_at": head, "steps": steps, "lower": lower}
+        for _ in range(CHAIN_STATEMENTS):
+            if head is None or len(times) == limit:
+                break
+            steps = CHAIN_STEPS if is_filtered else min(CHAIN_STEPS, limit - len(times))
+            values = {
+                **ref._asdict(),
+                "scheduled_at": head,
+                "steps": steps,
+                "start_at": lower,
+                "stop_at": _EARLIEST if only.stop_at is None else only.stop_at,
+            }
             head = None
-            for step, scheduled_at, previous in await self._rows(FOLLOW_CHAIN, values):
-                head = previous if step == steps else None
-                if lower <= scheduled_at < upper:
+            for step, scheduled_at, previous, state in await self._rows(FOLLOW_CHAIN, values):
+                if lower <= scheduled_at < upper and (not only.states or state in only.states):
                     times.append(scheduled_at)
-        times = sorted(times[:limit], reverse=True)
+                if step == steps or len(times) == limit:
+                    head = previous
+                    break
 
         def body(connection: sqlite3.Connection) -> list[Execution]:
             found = (connection.execute(READ_LISTED, (at, *ref)).fetchone() for at in times)
             return [_execution(row) for row in found if row is not None]
 
-        return await self._read(body) if times else []
-
-    async def _begin(self, ref: TaskRef, before_at: int | None) -> int | None:
-        """The scheduled time of the newest row that may be on the page."""
-        if before_at is not None:
-            rows = await self._rows(READ_PREVIOUS, (ref.partition_id, before_at, ref.task_key))
-            if rows:
-                previous: int | None = rows[0][0]
-                return previous
-        rows = await self._rows(READ_HEAD, ref)
-        latest: int | None = rows[0][0] if rows else None
-        return latest
+        return ExecutionPage(
+            await self._read(body) if times else [],
+            None if head is None else ExecutionRef(ref.partition_id, head, ref.task_key),
+        )
 
     async def _rows(self, sql: str, values: tuple[object, ...] | dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._read(lambda connection: connection.execute(sql, values).fetchall())
@@ -108,30 +123,43 @@ class LedgerUnits(Units):
         self,
         namespace: str,
         *,
-        start_at: int | None,
-        end_at: int | None,
-        after: ExecutionRef | None,
+        only: ExecutionFilter = EVERYTHING,
+        after: ExecutionRef | None = None,
         limit: int,
-    ) -> list[Execution]:
+    ) -> ExecutionPage:
         """See `LedgerStore.list_executions`.
 
-        Reads the time span of every partition until the page is full, one partition a step: a small namespace beside a
-        large ledger costs a walk over the span, so callers do well to give one.
+        Reads the time span of every partition until the page is full or enough was looked at, one partition a step: a
+        small namespace beside a large ledger costs a walk over the span, so callers do well to give one.
         """
         prefix = namespace_prefix(namespace)
         low, high = prefix, prefix + b"\xff" * (KEY_BYTES - PREFIX_BYTES)
-        lower = (_EARLIEST if start_at is None else start_at, b"")
-        upper = _LATEST if end_at is None else end_at
+        lower = (_EARLIEST if only.start_at is None else only.start_at, b"")
+        upper = _LATEST if only.end_at is None else only.end_at
+        condition, wanted = condition_of(only.task)
+        states = (
+            f" AND e.state IN ({','.join(str(int(state)) for state in only.states)})" if only.states else ""
+        )
+        statement = LIST_EXECUTIONS.format(states=states, condition=condition)
         found: list[Execution] = []
-        for partition_id in range(0 if after is None else after.partition_id, self._db.partition_count):
-            if len(found) >= limit:
-                break
-            begin = lower
-            if after is not None and after.partition_id == partition_id:
-                begin = max(lower, (after.scheduled_at, after.task_key))
-            values = (partition_id, *begin, upper, low, high, namespace, limit - len(found))
-            found += map(_execution, await self._rows(LIST_EXECUTIONS, values))
-        return found
+        scanned = 0
+        partition_id = 0 if after is None else after.partition_id
+        begin = lower if after is None else max(lower, (after.scheduled_at, after.task_key))
+        while partition_id < self._db.partition_count:
+            edges = await self._rows(FIND_EDGE, (partition_id, *begin, upper, SCANNED_ROWS - 1))
+            edge = edges[0] if edges else (_LATEST, b"")
+            values = (partition_id, *begin, *edge, upper, low, high, namespace, *wanted, limit - len(found))
+            found += map(_execution, await self._rows(statement, values))
+            if len(found) == limit:
+                return ExecutionPage(found, found[-1].ref)
+            if not edges:
+                partition_id, begin = partition_id + 1, lower
+                continue
+            begin = edge
+            scanned += SCANNED_ROWS
+            if scanned >= SCANNED_ROWS_PER_PAGE:
+                return ExecutionPage(found, ExecutionRef(partition_id, *edge))
+        return ExecutionPage(found, None)
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
