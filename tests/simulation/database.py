@@ -40,6 +40,7 @@ READS = frozenset(
         "get_task",
         "list_tasks",
         "get_execution",
+        "get_gap",
         "list_task_executions",
         "list_executions",
         "database_time",

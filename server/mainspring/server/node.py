@@ -221,7 +221,9 @@ class Node:
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskServicer(clock, store, engine, self._config.limits), server
         )
-        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(ExecutionServicer(store), server)
+        execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
+            ExecutionServicer(store, clock), server
+        )
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(
             NodeServicer(clock, engine, manager.on_release_announced, drainer), server

@@ -21,7 +21,7 @@ from contract.store.builders import (
 )
 
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
-from mainspring.server.core.model import Execution, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.core.model import ClaimGap, Execution, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.store import ExecutionPage, Store
 
 LENGTH = 40
@@ -113,6 +113,28 @@ async def test_old_times_that_are_recorded_late_stand_where_they_were_recorded(s
         assert await _list(store, ref, _between(40, None), limit) == [110, 60, 50]
         assert await _list(store, ref, _between(10, 51), limit) == [20, 10, 50]
         assert await _list(store, ref, _between(0, 1), limit) == [0]
+
+
+async def test_the_gap_row_that_holds_a_time(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    await store.create_tasks([new_task("subject"), new_task("other")])
+    for n, (start, runs) in enumerate(((0, [20, 21]), (30, [30]), (31, []), (60, [90]))):
+        gap = ClaimGap(T0 + start * SECOND, T0 + (start + 9) * SECOND, 10, f"away {n}") if n != 1 else None
+        due = [d for d in await load_due(store, until_at=T0 + 100 * SECOND) if d.ref == task_ref("subject")]
+        times = [T0 + at * SECOND for at in runs]
+        now = T0 + 99 * SECOND
+        await claim(store, "me", epochs, [item(d, runs=times, gap=gap, next_at=now) for d in due], now=now)
+
+    async def found(at: float) -> str | None:
+        gap = await store.get_gap(task_ref("subject"), T0 + int(at * SECOND))
+        return None if gap is None else gap.reason
+
+    assert [await found(at) for at in (0, 5, 9)] == ["away 0"] * 3
+    assert [await found(at) for at in (31, 40)] == ["away 2"] * 2
+    assert [await found(at) for at in (60, 68.5)] == ["away 3"] * 2
+    assert [await found(at) for at in (-1, 9.5, 20, 30, 41, 70, 90, 1e6)] == [None] * 8
+    assert await store.get_gap(task_ref("other"), T0) is None
+    assert await store.get_gap(task_ref("nothing"), T0) is None
 
 
 async def test_a_filter_by_state_handler_and_labels(store: Store) -> None:

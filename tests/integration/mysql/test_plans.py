@@ -206,6 +206,8 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     history = (await store.list_task_executions(ref, limit=BATCH)).executions
     assert len(history) >= 5
     keep("list_task_executions")
+    assert await store.get_gap(ref, subject.scheduled_at - 1) is None
+    keep("get_gap")
     page = await store.list_tasks("default", None, BATCH, with_payload=True)
     await store.list_tasks("default", page[-1].ref, BATCH, with_payload=False)
     keep("list_tasks")

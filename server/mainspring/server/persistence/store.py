@@ -154,6 +154,13 @@ class LedgerStore(Protocol):
         """Reads one execution with its result; the latest of the task when no time is given."""
         ...
 
+    async def get_gap(self, ref: TaskRef, at: int) -> Execution | None:
+        """Reads the gap row of a task that holds the scheduled time `at`.
+
+        Walks the task's history from the newest row, 50,000 rows at most.
+        """
+        ...
+
     async def list_task_executions(
         self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
     ) -> ExecutionPage:

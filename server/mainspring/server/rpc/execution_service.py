@@ -6,12 +6,14 @@ from typing import Any
 
 import grpc
 
+from mainspring.server.clock import Clock
 from mainspring.server.core.execution_filter import ExecutionFilter
 from mainspring.server.core.model import ExecutionRef, ExecutionState
 from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import execution_to_proto
+from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.page_token import decode_token, encode_token
@@ -23,8 +25,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def ListExecutions(
         self, request: execution_service_pb2.ListExecutionsRequest, context: Context
@@ -74,6 +77,12 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             at = "yet" if scheduled_at is None else f"at {request.scheduled_time.ToJsonString()}"
             raise NotFound("execution", f"{namespace}/{task_id} {at}")
         return execution_service_pb2.GetExecutionResponse(execution=execution_to_proto(execution))
+
+    async def ExplainExecution(
+        self, request: execution_service_pb2.ExplainExecutionRequest, context: Context
+    ) -> execution_service_pb2.ExplainExecutionResponse:
+        """See the proto."""
+        return await explain_execution(request, self._store, self._clock)
 
 
 def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
+from mainspring.server.core.execution_filter import CLOCKS_APART_US, EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, text
@@ -17,6 +17,8 @@ CHAIN_STEPS = 500
 """Rows of a task's history followed in one statement; both servers stop a recursion at 1,000."""
 CHAIN_STATEMENTS = 10
 """Statements for one page of a history, at most."""
+GAP_STATEMENTS = 100
+"""Statements at most for finding a gap row in a history."""
 PARTITIONS_PER_LIST_STATEMENT = 32
 SCANNED_ROWS = 5_000
 """Rows that one statement of a listing by namespace looks at, at most: some 10 ms."""
@@ -49,6 +51,18 @@ FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_a
 SELECT step, scheduled_at, previous_scheduled_at, %(fits)s FROM chain
 WHERE %(fits)s OR step = %(steps)s ORDER BY step"""
 
+# As FOLLOW_CHAIN; what was claimed before the time asked about holds nothing later than itself.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at) AS (
+  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at FROM executions e
+  WHERE e.partition_id = %(partition_id)s AND e.scheduled_at = %(scheduled_at)s AND e.task_key = %(task_key)s
+  UNION ALL
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at
+  FROM chain c STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
+    AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
+  WHERE c.step < %(steps)s AND NOT (c.claimed_at < %(stop_at)s AND c.scheduled_at < %(at)s))
+SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
+WHERE (scheduled_at <= %(at)s AND last_at >= %(at)s) OR step = %(steps)s ORDER BY step"""
+
 READ_EXECUTIONS = f"""SELECT {EXECUTION_COLUMNS.format(result="NULL")}
 FROM (SELECT j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (
   partition_id SMALLINT UNSIGNED PATH '$[0]', scheduled_at BIGINT PATH '$[1]', task_key CHAR(32) PATH '$[2]')) j) k
@@ -80,6 +94,27 @@ class LedgerUnits(Units):
         }
         rows = await self._db.read(self._db.query, READ_EXECUTION % values)
         return _execution(rows[0]) if rows else None
+
+    async def get_gap(self, ref: TaskRef, at: int) -> Execution | None:
+        """See `LedgerStore.get_gap`: 500 rows of the history a statement."""
+        rows = await self._db.read(self._db.query, READ_HEAD % {**_name(ref), "condition": ""})
+        head: int | None = rows[0][0] if rows else None
+        for _ in range(GAP_STATEMENTS):
+            if head is None:
+                break
+            values = {
+                **_name(ref),
+                "scheduled_at": head,
+                "steps": CHAIN_STEPS,
+                "at": int(at),
+                "stop_at": int(at) - CLOCKS_APART_US,
+            }
+            head = None
+            for _, scheduled_at, previous, last_at in await self._db.read(self._db.query, FIND_GAP % values):
+                if last_at is not None and scheduled_at <= at <= last_at:
+                    return await self.get_execution(ref, scheduled_at)
+                head = previous
+        return None
 
     async def list_task_executions(
         self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int

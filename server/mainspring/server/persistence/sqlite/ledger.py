@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
+from mainspring.server.core.execution_filter import CLOCKS_APART_US, EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.task_filters import condition_of
@@ -16,6 +16,8 @@ CHAIN_STEPS = 1000
 """Rows of a task's history followed in one statement, 2 to 3 ms."""
 CHAIN_STATEMENTS = 5
 """Statements for one page of a history, at most."""
+GAP_STATEMENTS = 50
+"""Statements at most for finding a gap row in a history."""
 SCANNED_ROWS = 2_000
 """Rows that one statement of a listing by namespace looks at: some 2 ms."""
 SCANNED_ROWS_PER_PAGE = 20_000
@@ -42,6 +44,18 @@ FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_a
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
   WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :start_at))
 SELECT step, scheduled_at, previous_scheduled_at, state FROM chain ORDER BY step"""
+
+# As FOLLOW_CHAIN; what was claimed before the time asked about holds nothing later than itself.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at) AS (
+  SELECT 1, scheduled_at, previous_scheduled_at, claimed_at, gap_last_scheduled_at FROM executions
+  WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
+  UNION ALL
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at
+  FROM chain c CROSS JOIN executions e ON e.partition_id = :partition_id
+    AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
+  WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :at))
+SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
+WHERE (scheduled_at <= :at AND last_at >= :at) OR step = :steps ORDER BY step"""
 
 READ_LISTED = f"""SELECT {_COLUMNS.format(result="x''")}
 FROM tasks t CROSS JOIN executions e
@@ -71,6 +85,27 @@ class LedgerUnits(Units):
         values = {**ref._asdict(), "scheduled_at": scheduled_at}
         row = await self._read(lambda connection: connection.execute(READ_EXECUTION, values).fetchone())
         return None if row is None else _execution(row)
+
+    async def get_gap(self, ref: TaskRef, at: int) -> Execution | None:
+        """See `LedgerStore.get_gap`: 1,000 rows of the history a statement."""
+        rows = await self._rows(READ_HEAD.format(condition=""), ref)
+        head: int | None = rows[0][0] if rows else None
+        for _ in range(GAP_STATEMENTS):
+            if head is None:
+                break
+            values = {
+                **ref._asdict(),
+                "scheduled_at": head,
+                "steps": CHAIN_STEPS,
+                "at": at,
+                "stop_at": at - CLOCKS_APART_US,
+            }
+            head = None
+            for _, scheduled_at, previous, last_at in await self._rows(FIND_GAP, values):
+                if last_at is not None and scheduled_at <= at <= last_at:
+                    return await self.get_execution(ref, scheduled_at)
+                head = previous
+        return None
 
     async def list_task_executions(
         self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
