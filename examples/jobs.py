@@ -7,7 +7,6 @@ mainspring task create heartbeat --every 10s --id heartbeat
 
 import asyncio
 import json
-import time
 
 from mainspring.executor import HandlerRegistry, Job
 
@@ -27,7 +26,7 @@ def resize_image(job: Job) -> str:
     image = json.loads(job.payload)["image"]
     for _ in range(10):
         job.raise_if_cancelled()
-        time.sleep(0.05)  # a slice of the work
+        job.wait_until_cancelled(0.05)  # stands for a slice of the work; `time.sleep` would sleep on
     # A run can be repeated (an executor that dies in the middle, for one). Where that does harm, let the system that is
     # written to refuse a fence token lower than one it has seen.
     return f"{image} resized under token {job.fence_token}"

@@ -1,5 +1,6 @@
 """What a handler is given."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -7,6 +8,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class JobCancelled(Exception):
     """Raised by `Job.raise_if_cancelled`; the attempt then ends as cancelled."""
+
+
+_signals_lock = threading.Lock()
 
 
 class Job:
@@ -27,6 +31,7 @@ class Job:
     """
 
     __slots__ = (
+        "_cancelled",
         "_is_cancelled",
         "attempt",
         "due_at",
@@ -65,6 +70,7 @@ class Job:
         self.partition_id = partition_id
         self.epoch = epoch
         self._is_cancelled = False
+        self._cancelled: threading.Event | None = None
 
     @property
     def scheduled_time(self) -> datetime:
@@ -81,6 +87,22 @@ class Job:
         """Whether it was asked to stop. Async handlers are cancelled as well; plain ones look here."""
         return self._is_cancelled
 
+    def wait_until_cancelled(self, timeout_s: float | None = None) -> bool:
+        """Wait in a plain handler, instead of `time.sleep`, until it is asked to stop. Async handlers need no such thing.
+
+        Args:
+            timeout_s: Return after this many seconds in any case; None: never.
+
+        Returns:
+            Whether it was asked to stop.
+        """
+        with _signals_lock:
+            if self._is_cancelled:
+                return True
+            if self._cancelled is None:  # made when needed: most jobs are never waited on
+                self._cancelled = threading.Event()
+        return self._cancelled.wait(timeout_s)
+
     def raise_if_cancelled(self) -> None:
         """Leave a plain handler that was asked to stop.
 
@@ -92,4 +114,7 @@ class Job:
 
     def cancel(self) -> None:
         """Ask it to stop. Called by the executor; handlers read `is_cancelled`."""
-        self._is_cancelled = True
+        with _signals_lock:
+            self._is_cancelled = True
+            if self._cancelled is not None:
+                self._cancelled.set()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from integration.executor.conftest import Cluster
@@ -205,6 +206,54 @@ async def test_plain_handlers_run_in_threads_and_see_a_cancel(cluster: Cluster) 
     node.stream.send(cancel=[pb.Cancel(attempt=work(3).attempt)])
     await node.until(lambda: len(node.results) == 3)
     assert node.results[2].outcome == pb.RESULT_OUTCOME_CANCELLED
+
+
+async def test_a_cancel_reaches_async_handlers_and_what_is_queued_never_starts(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    node = await cluster.node("a")
+    executor = Executor(node.address, capacity=4, run_log=tmp_path / "run.jsonl")
+    executor.config = replace(executor.config, max_threads=1)
+
+    @executor.handler("stubborn")
+    async def stubborn(_: Job) -> str:
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            return "done all the same"
+        return ""
+
+    @executor.handler("patient")
+    def patient(job: Job) -> None:
+        job.wait_until_cancelled()
+        job.raise_if_cancelled()
+
+    cluster.run(executor)
+    await ready(node, 4)
+    # Work and its cancel in one frame: the handler's task is stopped before its first step.
+    node.stream.send_work(
+        [work(1, handler="stubborn"), work(2, handler="patient"), work(3, handler="patient")]
+    )
+    node.stream.spent += 1
+    node.stream.send(
+        work=[work(4, handler="stubborn")],
+        cancel=[pb.Cancel(attempt=work(number).attempt) for number in (4, 99)],
+    )
+    await node.until(lambda: node.results)
+    assert [(r.attempt.task_key[-1], r.outcome) for r in node.results] == [(4, pb.RESULT_OUTCOME_CANCELLED)]
+    await node.until(lambda: len(node.stream.started) == 3)
+    for number in (3, 1, 2):
+        node.stream.send(cancel=[pb.Cancel(attempt=work(number).attempt)])
+        await node.until(lambda number=number: node.results[-1].attempt == work(number).attempt)
+    assert [r.outcome for r in node.results[1:]] == [
+        pb.RESULT_OUTCOME_CANCELLED,
+        pb.RESULT_OUTCOME_SUCCEEDED,
+        pb.RESULT_OUTCOME_CANCELLED,
+    ]
+    assert node.results[2].output == b"done all the same"
+    lines = (tmp_path / "run.jsonl").read_text().splitlines()
+    assert "task-3" not in {json.loads(line)["task_id"] for line in lines if '"start"' in line}
+    await ready(node, 4)
 
 
 async def test_capacity_holds_over_two_nodes_that_both_spend_all_they_have(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 
 import pytest
 
@@ -71,6 +72,37 @@ async def test_a_cancel_asked_for_is_cancelled_and_one_of_its_own_a_failure() ->
     assert (await run(raises)).error_kind == "CancelledError"
 
 
+@pytest.mark.parametrize(
+    ("at_the_cancel", "expected"),
+    [
+        ("return", Ending(Outcome.SUCCEEDED, output=b"tidied up")),
+        ("raise", Ending(Outcome.FAILED, error="broken", error_kind="ValueError")),
+        ("let out", Ending(Outcome.CANCELLED)),
+        ("JobCancelled", Ending(Outcome.CANCELLED)),
+    ],
+)
+async def test_a_cancelled_async_handler_has_the_last_word(at_the_cancel: str, expected: Ending) -> None:
+    async def handler(given: Job) -> str:
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # tidies up
+            if at_the_cancel == "raise":
+                raise ValueError("broken") from None
+            if at_the_cancel == "JobCancelled":
+                given.raise_if_cancelled()
+            if at_the_cancel == "let out":
+                raise
+        return "tidied up"
+
+    given = job()
+    task = asyncio.create_task(run(handler, given))
+    await asyncio.sleep(0)
+    given.cancel()
+    task.cancel()
+    assert await task == expected
+
+
 async def test_a_cancel_of_the_executor_is_let_out() -> None:
     async def waits(_: Job) -> None:
         await asyncio.sleep(3_600)
@@ -97,6 +129,30 @@ def test_a_plain_handler_sees_the_flag() -> None:
     assert run_plain(Handler("h", must_not_run, False), cancelled, LIMIT).outcome is Outcome.CANCELLED
     with pytest.raises(JobCancelled):
         cancelled.raise_if_cancelled()
+
+
+@pytest.mark.parametrize(("end", "outcome"), [("raise", Outcome.CANCELLED), ("return", Outcome.SUCCEEDED)])
+def test_a_plain_handler_that_waits_wakes_up_at_the_cancel(end: str, outcome: Outcome) -> None:
+    waits = threading.Event()
+
+    def handler(given: Job) -> None:
+        assert not given.wait_until_cancelled(0.001)
+        waits.set()
+        assert given.wait_until_cancelled(60.0)
+        assert given.wait_until_cancelled()
+        if end == "raise":
+            given.raise_if_cancelled()
+
+    given = job()
+    endings: list[Ending] = []
+    thread = threading.Thread(
+        target=lambda: endings.append(run_plain(Handler("h", handler, False), given, LIMIT))
+    )
+    thread.start()
+    assert waits.wait(20)
+    given.cancel()
+    thread.join(20)
+    assert [ending.outcome for ending in endings] == [outcome]
 
 
 async def test_mock_handlers() -> None:

@@ -85,6 +85,11 @@ class ExecutorSession:
         self._outbox.saved.extend(attempts)
         self._ready.set()
 
+    def cancel(self, attempts: Iterable[AttemptId]) -> None:
+        """Asks to stop attempts, behind all work that is on its way. One that is not there is passed over."""
+        self._outbox.cancels.extend(attempts)
+        self._ready.set()
+
     def ask(self, questions: Iterable[ReconcileQuestion]) -> None:
         """Asks about open attempts."""
         self._outbox.questions.extend(questions)

@@ -228,8 +228,6 @@ def _frames(
             yield first
             first = pb.ConnectResponse()
     frame = first
-    for attempt_id in outbox.cancels:
-        frame.cancel.add(attempt=convert.attempt_to_proto(attempt_id))
     for attempt_id in outbox.saved:
         frame.result_saved.add(attempt=convert.attempt_to_proto(attempt_id))
         if len(frame.result_saved) >= ITEMS_A_FRAME:
@@ -240,6 +238,12 @@ def _frames(
             yield frame
             frame = pb.ConnectResponse()
         frame.work.extend(convert.work_to_proto(item) for item in sift(chunk))
+    # Behind the work: what is to be stopped may be among it, and an executor passes over what it does not have.
+    for attempt_id in outbox.cancels:
+        if len(frame.cancel) >= ITEMS_A_FRAME:
+            yield frame
+            frame = pb.ConnectResponse()
+        frame.cancel.add(attempt=convert.attempt_to_proto(attempt_id))
     if outbox.goodbye is not None:
         frame.goodbye.add(reason=outbox.goodbye)
     if frame.ByteSize():
