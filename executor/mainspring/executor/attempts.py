@@ -87,9 +87,20 @@ class Attempt:
         sends: How often its result was handed to a session.
         sent_at_s: When that was last, monotonic seconds; minus infinity when never or in vain.
         started_at_s: When it began to run, monotonic seconds; None when it has not.
+        progress_at_s: When its progress was last handed to a session, monotonic seconds; minus infinity when never.
     """
 
-    __slots__ = ("ending", "epoch", "key", "knowledge", "node", "sends", "sent_at_s", "started_at_s")
+    __slots__ = (
+        "ending",
+        "epoch",
+        "key",
+        "knowledge",
+        "node",
+        "progress_at_s",
+        "sends",
+        "sent_at_s",
+        "started_at_s",
+    )
 
     def __init__(self, key: AttemptKey, epoch: int, node: str) -> None:
         self.key = key
@@ -100,6 +111,7 @@ class Attempt:
         self.sends = 0
         self.sent_at_s = float("-inf")
         self.started_at_s: float | None = None
+        self.progress_at_s = float("-inf")
 
     def since_start_us(self, now_s: float) -> int:
         """How long ago it began to run, microseconds, at least 1; 0 when it has not."""

@@ -38,6 +38,10 @@ class CrewOwner(Protocol):
         """A handler begins."""
         ...
 
+    def on_news(self, run: Run) -> None:
+        """A handler has reported progress."""
+        ...
+
     def on_ended(self, run: Run, ending: Ending) -> None:
         """A handler has ended; the run occupies its slot until `take_off`."""
         ...
@@ -82,6 +86,15 @@ class Crew:
             self._run_log.ends(((run.job, ending.outcome) for run, ending in ended), self._clock.now())
         for run, _ in ended:
             self._runs.pop(run.attempt.key, None)
+
+    def on_news(self, key: AttemptKey) -> None:
+        """Hear that a run has progress to take, on any thread."""
+        with suppress(RuntimeError):  # the loop has closed: the executor left at its drain deadline
+            self._loop.call_soon_threadsafe(self._hear_news, key)
+
+    def _hear_news(self, key: AttemptKey) -> None:
+        if (run := self._runs.get(key)) is not None:
+            self._owner.on_news(run)
 
     def cancel(self, key: AttemptKey) -> None:
         """Stop a run: an async handler is cancelled, a plain one sees a flag, a queued one never starts."""

@@ -1,7 +1,10 @@
 """What a handler is given."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+MAX_PROGRESS_BYTES = 1_024
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -14,7 +17,7 @@ _signals_lock = threading.Lock()
 
 
 class Job:
-    """One attempt of one execution. Read-only, safe to read from any thread.
+    """One attempt of one execution. Safe to use from any thread.
 
     Attributes:
         namespace: The task's namespace.
@@ -32,7 +35,10 @@ class Job:
 
     __slots__ = (
         "_cancelled",
+        "_has_news",
         "_is_cancelled",
+        "_on_news",
+        "_progress",
         "attempt",
         "due_at",
         "epoch",
@@ -58,7 +64,9 @@ class Job:
         fence_token: int = 0,
         partition_id: int = 0,
         epoch: int = 0,
+        on_news: Callable[[], None] | None = None,
     ) -> None:
+        """Also made by hand, to test a handler. `on_news` is told, on any thread, when there is progress to take."""
         self.namespace = namespace
         self.task_id = task_id
         self.handler = handler
@@ -71,6 +79,9 @@ class Job:
         self.epoch = epoch
         self._is_cancelled = False
         self._cancelled: threading.Event | None = None
+        self._on_news = on_news
+        self._has_news = False
+        self._progress = b""
 
     @property
     def scheduled_time(self) -> datetime:
@@ -118,3 +129,34 @@ class Job:
             self._is_cancelled = True
             if self._cancelled is not None:
                 self._cancelled.set()
+
+    def heartbeat(self, progress: bytes | str = b"") -> None:
+        """Tell that the handler goes on, from an async handler or from any thread. Returns at once.
+
+        The scheduler hears the latest progress, at most about twice a second, however often this is called. The ledger shows
+        it while a long execution runs, and each sign puts off the heartbeat timeout of the task.
+
+        Args:
+            progress: How far it is, in words of your own: bytes or text, at most 1 KiB.
+
+        Raises:
+            ValueError: The progress is too long.
+        """
+        data = progress.encode(errors="surrogateescape") if isinstance(progress, str) else bytes(progress)
+        if len(data) > MAX_PROGRESS_BYTES:
+            raise ValueError(f"progress has {len(data)} bytes; at most {MAX_PROGRESS_BYTES} are kept")
+        self._progress = data
+        if not self._has_news:
+            self._has_news = True
+            if self._on_news is not None:
+                self._on_news()
+
+    @property
+    def progress(self) -> bytes:
+        """The latest progress that `heartbeat` was given."""
+        return self._progress
+
+    def take_news(self) -> bytes:
+        """Return the latest progress and ask to be told of the next. Called by the executor."""
+        self._has_news = False  # first: what another thread sets from here on is told again
+        return self._progress

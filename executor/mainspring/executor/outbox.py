@@ -1,7 +1,7 @@
 """What one session has to send: coalesced, bounded, cut into frames.
 
 Whatever became ready since the last frame goes into the next one. Every kind is bounded: credit and flags are
-sums and bits, results are kept once per attempt, starts and answers are bounded by what the node sent first.
+sums and bits, results and progress are kept once per attempt, starts and answers are bounded by what the node sent first.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ class Outbox:
         self._is_draining = False
         self._started: deque[Attempt] = deque()
         self._results: dict[AttemptKey, Attempt] = {}
+        self._progress: dict[AttemptKey, tuple[Attempt, bytes]] = {}
         self._answers: deque[Answer] = deque()
 
     def wake(self) -> None:
@@ -56,9 +57,14 @@ class Outbox:
         """Report a start."""
         self._started.append(attempt)
 
+    def progress(self, attempt: Attempt, progress: bytes) -> None:
+        """Report progress; the latest of each attempt."""
+        self._progress[attempt.key] = (attempt, progress)
+
     def result(self, attempt: Attempt) -> None:
         """Report an end; once per attempt, however often it is handed in before it is sent."""
         self._results[attempt.key] = attempt
+        self._progress.pop(attempt.key, None)
 
     def withdraw(self, key: AttemptKey) -> None:
         """Send this result no more: it is saved."""
@@ -92,7 +98,7 @@ class Outbox:
             frame.drain.add()
             self._is_draining = False
             is_empty = False
-        if self._started or self._results or self._answers:
+        if self._started or self._results or self._answers or self._progress:
             self._fill(frame, now_s)
             is_empty = False
         return None if is_empty else frame
@@ -111,8 +117,14 @@ class Outbox:
             attempt = self._started.popleft()
             frame.started.add(attempt=_ref(attempt.key), epoch=attempt.epoch)
             room -= 1
-        # No result overtakes its start: when starts are left over, so is no room.
+        # Nothing overtakes its start: when starts are left over, so is no room.
         room_bytes = MAX_FRAME_BYTES
+        while self._progress and room and room_bytes > 0:
+            key = next(iter(self._progress))
+            attempt, progress = self._progress.pop(key)
+            frame.progress.add(attempt=_ref(key), epoch=attempt.epoch, progress=progress)
+            room -= 1
+            room_bytes -= len(progress)
         while self._results and room and room_bytes > 0:
             key = next(iter(self._results))
             attempt = self._results.pop(key)

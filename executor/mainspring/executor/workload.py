@@ -9,12 +9,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from mainspring.executor.attempts import (
     Attempt,
     AttemptBook,
     AttemptKey,
     Ending,
+    Knowledge,
     Verdict,
     route,
 )
@@ -31,6 +33,9 @@ from mainspring.v1 import executor_service_pb2 as pb
 
 REPEATS_PER_TICK = 2_000
 """Results repeated at once: a long outage of the nodes must not end in one burst of everything."""
+
+PROGRESS_EVERY_S = 0.5
+"""The progress of one attempt is reported at most this often."""
 
 CREDIT_RETURN_S = 1.0
 """A drain waits this long for nodes to give their credit back, which tells that no work is under way."""
@@ -60,6 +65,8 @@ class Workload:
         self._loop = asyncio.get_running_loop()
         self._outboxes: dict[str, Outbox] = {}
         self._ended: list[tuple[Run, Ending]] = []
+        self._with_news: dict[AttemptKey, Run] = {}
+        self._told_lately: dict[AttemptKey, Run] = {}
         self._touched: dict[str, None] = {}  # a set whose order is the same in each run
         self._refused: Counter[str] = Counter()
         self._is_settling = False
@@ -168,8 +175,13 @@ class Workload:
         self._settle_soon()
 
     def tick(self) -> None:
-        """Repeat what is due and look at the credit again."""
+        """Repeat what is due, report progress that was held back, and look at the credit again."""
         self._repeat_due()
+        due_s = self._clock.monotonic() - PROGRESS_EVERY_S
+        due = {key: run for key, run in self._told_lately.items() if run.attempt.progress_at_s <= due_s}
+        for key in due:
+            del self._told_lately[key]
+        self._with_news.update(due)
         self._settle_soon()
 
     def drain(self) -> None:
@@ -231,6 +243,7 @@ class Workload:
             fence_token=item.fence_token,
             partition_id=key[0],
             epoch=item.epoch,
+            on_news=partial(self._crew.on_news, key),
         )
         return Run(self.book.accept(key, item.epoch, node), handler, job)
 
@@ -241,6 +254,14 @@ class Workload:
             outbox.started(run.attempt)
             self._touched[run.attempt.node] = None
         self._settle_soon()
+
+    def on_news(self, run: Run) -> None:
+        """See CrewOwner. What was reported a moment ago waits for a tick."""
+        if self._clock.monotonic() - run.attempt.progress_at_s < PROGRESS_EVERY_S:
+            self._told_lately[run.attempt.key] = run
+        else:
+            self._with_news[run.attempt.key] = run
+            self._settle_soon()
 
     def on_ended(self, run: Run, ending: Ending) -> None:
         """See CrewOwner."""
@@ -261,6 +282,7 @@ class Workload:
                 self.book.finish(run.attempt, ending)
                 self._send_result(run.attempt)
             self.ledger.release(len(ended))
+        self._report_progress()
         self._move_credit()
         for node in self._touched:
             if (outbox := self._outboxes.get(node)) is not None:
@@ -285,6 +307,18 @@ class Workload:
             outbox = self._outboxes.get(node)
             if outbox is not None:
                 outbox.credit(move.granted, move.wanted_back)
+                self._touched[node] = None
+
+    def _report_progress(self) -> None:
+        if not self._outboxes:
+            return  # kept until a node is there
+        with_news, self._with_news = self._with_news, {}
+        now_s = self._clock.monotonic()
+        for attempt, job in ((run.attempt, run.job) for run in with_news.values()):
+            if attempt.knowledge is Knowledge.RUNNING:
+                node = attempt.node if attempt.node in self._outboxes else next(iter(self._outboxes))
+                attempt.progress_at_s = now_s
+                self._outboxes[node].progress(attempt, job.take_news())
                 self._touched[node] = None
 
     def _repeat_due(self) -> None:

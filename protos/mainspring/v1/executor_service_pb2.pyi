@@ -37,7 +37,7 @@ ATTEMPT_KNOWLEDGE_QUEUED: AttemptKnowledge
 ATTEMPT_KNOWLEDGE_FINISHED: AttemptKnowledge
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "credit", "started", "heartbeat", "result", "reconcile", "drain", "goodbye")
+    __slots__ = ("hello", "credit", "started", "heartbeat", "result", "reconcile", "drain", "goodbye", "progress")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class ConnectRequest(_message.Message):
     RECONCILE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     hello: _containers.RepeatedCompositeFieldContainer[ExecutorHello]
     credit: _containers.RepeatedCompositeFieldContainer[Credit]
     started: _containers.RepeatedCompositeFieldContainer[Started]
@@ -54,7 +55,8 @@ class ConnectRequest(_message.Message):
     reconcile: _containers.RepeatedCompositeFieldContainer[ReconcileAnswer]
     drain: _containers.RepeatedCompositeFieldContainer[Drain]
     goodbye: _containers.RepeatedCompositeFieldContainer[Goodbye]
-    def __init__(self, hello: _Optional[_Iterable[_Union[ExecutorHello, _Mapping]]] = ..., credit: _Optional[_Iterable[_Union[Credit, _Mapping]]] = ..., started: _Optional[_Iterable[_Union[Started, _Mapping]]] = ..., heartbeat: _Optional[_Iterable[_Union[Heartbeat, _Mapping]]] = ..., result: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., reconcile: _Optional[_Iterable[_Union[ReconcileAnswer, _Mapping]]] = ..., drain: _Optional[_Iterable[_Union[Drain, _Mapping]]] = ..., goodbye: _Optional[_Iterable[_Union[Goodbye, _Mapping]]] = ...) -> None: ...
+    progress: _containers.RepeatedCompositeFieldContainer[Progress]
+    def __init__(self, hello: _Optional[_Iterable[_Union[ExecutorHello, _Mapping]]] = ..., credit: _Optional[_Iterable[_Union[Credit, _Mapping]]] = ..., started: _Optional[_Iterable[_Union[Started, _Mapping]]] = ..., heartbeat: _Optional[_Iterable[_Union[Heartbeat, _Mapping]]] = ..., result: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., reconcile: _Optional[_Iterable[_Union[ReconcileAnswer, _Mapping]]] = ..., drain: _Optional[_Iterable[_Union[Drain, _Mapping]]] = ..., goodbye: _Optional[_Iterable[_Union[Goodbye, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[Progress, _Mapping]]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
     __slots__ = ("hello", "credit", "work", "heartbeat", "result_saved", "cancel", "node_list", "reconcile", "drain", "goodbye")
@@ -161,6 +163,16 @@ class Started(_message.Message):
     attempt: AttemptRef
     epoch: int
     def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("attempt", "epoch", "progress")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    attempt: AttemptRef
+    epoch: int
+    progress: bytes
+    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., epoch: _Optional[int] = ..., progress: _Optional[bytes] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("attempt", "epoch", "outcome", "output", "error", "error_kind", "since_start_us")

@@ -57,6 +57,16 @@ class ForwardResultsResponse(_message.Message):
     saved: _containers.RepeatedCompositeFieldContainer[_executor_service_pb2.AttemptRef]
     def __init__(self, saved: _Optional[_Iterable[_Union[_executor_service_pb2.AttemptRef, _Mapping]]] = ...) -> None: ...
 
+class ForwardProgressRequest(_message.Message):
+    __slots__ = ("progress",)
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    progress: _containers.RepeatedCompositeFieldContainer[_executor_service_pb2.Progress]
+    def __init__(self, progress: _Optional[_Iterable[_Union[_executor_service_pb2.Progress, _Mapping]]] = ...) -> None: ...
+
+class ForwardProgressResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class AnnounceReleaseRequest(_message.Message):
     __slots__ = ("partition_ids", "releases")
     PARTITION_IDS_FIELD_NUMBER: _ClassVar[int]

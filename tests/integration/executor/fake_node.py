@@ -50,6 +50,7 @@ class Stream:
         self.started: list[pb.Started] = []
         self.results: list[pb.Result] = []
         self.answers: list[pb.ReconcileAnswer] = []
+        self.progress: list[pb.Progress] = []
         self.heartbeats = 0
         self.is_draining = False
         self.goodbye: str | None = None
@@ -166,6 +167,7 @@ class FakeNode(pb_grpc.ExecutorServiceServicer):
         stream.started.extend(frame.started)
         stream.results.extend(frame.result)
         stream.answers.extend(frame.reconcile)
+        stream.progress.extend(frame.progress)
         stream.heartbeats += len(frame.heartbeat)
         stream.is_draining |= bool(frame.drain)
         if frame.goodbye:

@@ -256,6 +256,33 @@ async def test_a_cancel_reaches_async_handlers_and_what_is_queued_never_starts(
     await ready(node, 4)
 
 
+async def test_progress_travels_from_async_handlers_and_from_threads(cluster: Cluster) -> None:
+    node = await cluster.node("a")
+    executor = Executor(node.address, capacity=4)
+    ends = threading.Event()
+
+    @executor.handler("async")
+    async def on_the_loop(job: Job) -> None:
+        job.heartbeat("half")
+        while not ends.is_set():
+            await asyncio.sleep(0.01)
+
+    @executor.handler("plain")
+    def on_a_thread(job: Job) -> None:
+        job.heartbeat(b"\xff")
+        ends.wait(DEADLINE_S)
+
+    cluster.run(executor)
+    await ready(node, 2)
+    node.stream.send_work([work(1, handler="async", epoch=7), work(2, handler="plain", epoch=7, attempt=3)])
+    await node.until(lambda: len(node.stream.progress) == 2)
+    ends.set()
+    told = {p.attempt.task_key[-1]: p for p in node.stream.progress}
+    assert (told[1].attempt, told[1].epoch, told[1].progress) == (work(1).attempt, 7, b"half")
+    assert (told[2].attempt, told[2].progress) == (work(2, attempt=3).attempt, b"\xff")
+    await node.until(lambda: len(node.results) == 2)
+
+
 async def test_capacity_holds_over_two_nodes_that_both_spend_all_they_have(cluster: Cluster) -> None:
     a, b = await cluster.node("a"), await cluster.node("b")
     a.node_list = b.node_list = [a.address, b.address]

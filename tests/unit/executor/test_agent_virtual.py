@@ -11,7 +11,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from mainspring.executor.agent import Agent
 from mainspring.executor.config import ExecutorConfig
+from mainspring.executor.job import Job
 from mainspring.executor.mock_handlers import mock_registry
+from mainspring.executor.registry import HandlerRegistry
 from mainspring.executor.transport import TransportError
 from mainspring.v1 import executor_service_pb2 as pb
 
@@ -160,5 +162,49 @@ def test_a_silent_node_is_given_up_after_its_lease() -> None:
         assert 2.0 <= asyncio.get_running_loop().time() - silent_at_s <= 3.5
         stop.set()
         assert await running
+
+    in_virtual_time(scenario)
+
+
+def test_progress_is_reported_at_once_then_twice_a_second_and_the_last_always() -> None:
+    async def scenario() -> None:
+        transport, clock, stop = MemoryTransport(), VirtualClock(), asyncio.Event()
+        registry = HandlerRegistry()
+        ends = asyncio.Event()
+
+        @registry.handler("counts")
+        async def counts(job: Job) -> None:
+            for number in range(300):
+                job.heartbeat(f"{number}")
+                await asyncio.sleep(0.01)
+            await ends.wait()
+            job.heartbeat("never told: the result tells more")
+
+        agent = Agent(
+            ExecutorConfig(addresses=("node",), capacity=4), registry, transport=transport, clock=clock
+        )
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(1)
+        pipe = transport.pipes[0]
+        begun_s = clock.monotonic()
+        attempt = pb.AttemptRef(task_key=b"k" * 16, attempt=2)
+        pipe.answer(work=[pb.Work(attempt=attempt, epoch=3, handler="counts")])
+        await asyncio.sleep(0.1)
+        reports = [report for frame in pipe.sent for report in frame.progress]
+        assert [(r.attempt, r.epoch, r.progress) for r in reports] == [(attempt, 3, b"0")], (
+            "the first at once"
+        )
+        await asyncio.sleep(begun_s + 5 - clock.monotonic())
+        reports = [report for frame in pipe.sent for report in frame.progress]
+        assert 5 <= len(reports) <= 8
+        assert reports[-1].progress == b"299"
+        assert [int(r.progress) for r in reports] == sorted({int(r.progress) for r in reports})
+        ends.set()
+        await asyncio.sleep(3)
+        assert len([report for frame in pipe.sent for report in frame.progress]) == len(reports)
+        results = [result for frame in pipe.sent for result in frame.result]
+        pipe.answer(result_saved=[pb.ResultSaved(attempt=results[0].attempt)])
+        stop.set()
+        await running
 
     in_virtual_time(scenario)

@@ -83,3 +83,45 @@ async def test_a_saved_result_is_withdrawn() -> None:
     outbox.withdraw(attempt.key)
     frame = outbox.take_frame(0.0)
     assert frame is None
+
+
+async def test_the_latest_progress_of_each_attempt_goes_out_behind_its_start() -> None:
+    outbox = Outbox()
+    book = AttemptBook()
+    first, second = (book.accept((0, bytes(16), number, 1), 4, "a") for number in (1, 2))
+    outbox.progress(first, b"10 %")
+    outbox.progress(first, b"20 %")
+    outbox.progress(second, b"")
+    for attempt in (first, second):
+        outbox.started(attempt)
+    frame = outbox.take_frame(0.0)
+    assert frame is not None
+    assert [(p.attempt.scheduled_at_us, p.epoch, p.progress) for p in frame.progress] == [
+        (1, 4, b"20 %"),
+        (2, 4, b""),
+    ]
+    assert len(frame.started) == 2
+    outbox.progress(first, b"100 %")
+    book.finish(first, Ending(Outcome.SUCCEEDED))
+    outbox.result(first)
+    frame = outbox.take_frame(0.0)
+    assert frame is not None
+    assert (len(frame.progress), len(frame.result)) == (0, 1), "what has ended has no progress"
+
+
+async def test_progress_waits_for_its_start_and_frames_stay_small() -> None:
+    outbox = Outbox()
+    book = AttemptBook()
+    attempts = [book.accept((0, bytes(16), number, 1), 4, "a") for number in range(MAX_FRAME_ITEMS + 500)]
+    for attempt in attempts:
+        outbox.started(attempt)
+        outbox.progress(attempt, bytes(1_024))
+    seen: set[int] = set()
+    reported = 0
+    while (frame := outbox.take_frame(0.0)) is not None:
+        assert len(frame.started) + len(frame.progress) <= MAX_FRAME_ITEMS
+        assert frame.ByteSize() < MAX_FRAME_BYTES + 100_000
+        seen.update(start.attempt.scheduled_at_us for start in frame.started)
+        assert all(p.attempt.scheduled_at_us in seen for p in frame.progress)
+        reported += len(frame.progress)
+    assert reported == len(attempts)

@@ -155,6 +155,21 @@ def test_a_plain_handler_that_waits_wakes_up_at_the_cancel(end: str, outcome: Ou
     assert [ending.outcome for ending in endings] == [outcome]
 
 
+def test_progress_is_bytes_or_text_and_bounded_and_told_once_until_it_is_taken() -> None:
+    told: list[bytes] = []
+    given = Job(namespace="n", task_id="t", handler="h", on_news=lambda: told.append(given.progress))
+    given.heartbeat("ein Drittel \u2153")
+    given.heartbeat(b"\xff")
+    given.heartbeat()
+    assert told == ["ein Drittel \u2153".encode()]
+    assert given.take_news() == b""
+    given.heartbeat(b"x" * 1_024)
+    with pytest.raises(ValueError, match="1024"):
+        given.heartbeat("\u2153" * 342)
+    assert [len(data) for data in told] == [15, 1_024]
+    job().heartbeat("a job made by hand tells nobody")
+
+
 async def test_mock_handlers() -> None:
     registry = mock_registry()
     assert registry.names == ("echo", "fail", "noop", "sleep")
