@@ -167,6 +167,7 @@ def completion(
     epoch: int | None = None,
     reason: str = "",
     result: bytes = b"",
+    is_waiting: bool = False,
 ) -> Completion:
     return Completion(
         ref=sent.ref,
@@ -178,6 +179,7 @@ def completion(
         dispatched_at=T0 + 1,
         picked_up_at=T0 + 2,
         finished_at=T0 + 3,
+        is_waiting=is_waiting,
     )
 
 

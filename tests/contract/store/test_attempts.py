@@ -16,13 +16,29 @@ from contract.store.builders import (
     task_of,
 )
 
-from mainspring.server.core.model import ExecutionState, Extension
+from mainspring.server.core.model import ExecutionState, Extension, FailedAttempt
 from mainspring.server.persistence.store import Store
 
 
 def _extension(sent, wake_at: int = T0 + 9 * SECOND, **changes) -> Extension:  # type: ignore[no-untyped-def]
     return replace(
         Extension(sent.ref, sent.epoch, sent.attempt, ExecutionState.RUNNING, wake_at, T0 + 1, T0 + 2),
+        **changes,
+    )
+
+
+def _failed(sent, **changes) -> FailedAttempt:  # type: ignore[no-untyped-def]
+    return replace(
+        FailedAttempt(
+            sent.ref,
+            sent.epoch,
+            sent.attempt,
+            "ValueError: no",
+            "ValueError",
+            T0 + 30 * SECOND,
+            T0 + 1,
+            T0 + 2,
+        ),
         **changes,
     )
 
@@ -209,6 +225,104 @@ async def test_extending_moves_the_deadline_and_keeps_the_first_times(store: Sto
     assert open_row.wake_at == T0 + 20 * SECOND
 
 
+async def test_progress_and_a_wish_to_stop_are_kept_until_there_is_news(store: Store) -> None:
+    plain, told = await claimed_tasks(store, "me", 2)
+    progress = bytes(range(256)) * 4
+    await store.extend(
+        "me",
+        [
+            _extension(plain),
+            _extension(told, progress=progress, progress_at=T0 + 7, stop_reason="O'stop \\ \U0001f6d1"),
+        ],
+    )
+    await store.extend("me", [_extension(plain), _extension(told, T0 + 20 * SECOND)])
+    row = await execution_of(store, told.ref)
+    assert (row.progress, row.progress_at, row.reason) == (progress, T0 + 7, "O'stop \\ \U0001f6d1")
+    row = await execution_of(store, plain.ref)
+    assert (row.progress, row.progress_at, row.reason) == (b"", None, "")
+    opened = await store.load_open_executions(range(8), until_at=None, after=None, limit=10)
+    assert {row.ref: row.stop_reason for row in opened} == {
+        plain.ref: "",
+        told.ref: "O'stop \\ \U0001f6d1",
+    }
+
+    await store.extend("me", [_extension(told, progress=b"", progress_at=T0 + 8)])
+    row = await execution_of(store, told.ref)
+    assert (row.progress, row.progress_at, row.reason) == (b"", T0 + 8, "O'stop \\ \U0001f6d1")
+
+
+async def test_a_failure_that_is_retried_waits_for_its_time(store: Store) -> None:
+    (sent,) = await claimed_tasks(store, "me", 1)
+
+    assert await store.retry("me", [_failed(sent, reason="O'no \\ \U0001f4a5" + "r" * 5000)]) == frozenset()
+    again = await store.retry("me", [_failed(sent, error_kind="Other", retry_at=T0)])  # an answer was lost
+
+    assert again == frozenset()
+    row = await execution_of(store, sent.ref)
+    assert (row.state, row.attempt, row.executor_id) == (ExecutionState.WAITING, 1, "executor-1")
+    assert (row.failure_count, row.error_kind, row.retry_at) == (1, "ValueError", T0 + 30 * SECOND)
+    assert row.reason == ("O'no \\ \U0001f4a5" + "r" * 5000)[:2000]
+    assert (row.dispatched_at, row.picked_up_at, row.finished_at) == (T0 + 1, T0 + 2, None)
+    (waiting,) = await store.load_open_executions(range(8), until_at=None, after=None, limit=10)
+    assert (waiting.state, waiting.wake_at, waiting.failure_count, waiting.stop_reason) == (
+        ExecutionState.WAITING,
+        T0 + 30 * SECOND,
+        1,
+        "",
+    )
+
+    # A sign of life that was under way beside the failure.
+    await store.extend("me", [_extension(sent, stop_reason="late")])
+    assert await execution_of(store, sent.ref) == row
+
+    (second,) = (
+        await store.assign("me", [assignment(sent, "executor-2")], now=T0 + 31 * SECOND, wake_at=T0)
+    ).dispatchable
+    assert second.attempt == 2
+    row = await execution_of(store, sent.ref)
+    assert (row.state, row.reason, row.retry_at) == (ExecutionState.DISPATCHED, "", None)
+    assert (row.failure_count, row.error_kind) == (1, "ValueError")
+    assert await store.retry("me", [_failed(sent)]) == frozenset()
+    assert (await execution_of(store, sent.ref)).state is ExecutionState.DISPATCHED
+    await store.retry("me", [_failed(second, dispatched_at=None, picked_up_at=None)])
+    assert (await execution_of(store, sent.ref)).failure_count == 2
+
+
+async def test_a_late_result_ends_nothing_that_waits_for_a_retry_and_a_cancel_does(store: Store) -> None:
+    late, cancelled, gone = await claimed_tasks(store, "me", 3)
+    await store.complete("me", [completion(gone)], now=T0 + 1)
+    await store.retry("me", [_failed(sent) for sent in (late, cancelled, gone)])
+    assert (await execution_of(store, gone.ref)).state is ExecutionState.SUCCEEDED
+
+    refused = await store.complete(
+        "me",
+        [
+            completion(late, state=ExecutionState.CANCELLED, reason="late"),
+            completion(cancelled, state=ExecutionState.CANCELLED, reason="asked for", is_waiting=True),
+        ],
+        now=T0 + 9,
+    )
+    await store.complete("me", [completion(late)], now=T0 + 9)
+
+    assert refused == frozenset()
+    assert (await execution_of(store, late.ref)).state is ExecutionState.WAITING
+    row = await execution_of(store, cancelled.ref)
+    assert (row.state, row.reason, row.failure_count) == (ExecutionState.CANCELLED, "asked for", 1)
+
+
+async def test_what_was_never_sent_ends_only_while_it_waits(store: Store) -> None:
+    waiting, sent = await claimed_tasks(store, "me", 2, executor_id=None)
+    await store.assign("me", [assignment(sent, "executor-1")], now=T0 + 1, wake_at=T0 + 9)
+    expired = [
+        completion(item, state=ExecutionState.EXPIRED, reason="late", is_waiting=True)
+        for item in (waiting, sent)
+    ]
+    await store.complete("me", expired, now=T0 + 2)
+    row = await execution_of(store, waiting.ref)
+    assert (row.state, row.attempt, row.reason) == (ExecutionState.EXPIRED, 0, "late")
+    assert (await execution_of(store, sent.ref)).state is ExecutionState.DISPATCHED
+
+
 async def test_partitions_that_were_taken_refuse_every_write_and_the_others_go_on(store: Store) -> None:
     sent = await claimed_tasks(store, "me", 60)
     taken = await store.take_partitions([(3, 1), (4, 1)], "you")
@@ -217,6 +331,7 @@ async def test_partitions_that_were_taken_refuse_every_write_and_the_others_go_o
     assert before
 
     assert await store.extend("me", [_extension(s) for s in sent]) == {3, 4}
+    assert await store.retry("me", [_failed(s) for s in sent if s.ref in before]) == {3, 4}
     assigned = await store.assign(
         "me", [assignment(s, "executor-2") for s in sent[:30]], now=T0, wake_at=T0 + 9
     )
@@ -248,4 +363,5 @@ async def test_the_new_owner_writes_about_attempts_of_the_old_one(store: Store, 
 async def test_empty_batches_are_no_work(store: Store) -> None:
     assert await store.complete("me", [], now=T0) == frozenset()
     assert await store.extend("me", []) == frozenset()
+    assert await store.retry("me", []) == frozenset()
     assert (await store.assign("me", [], now=T0, wake_at=T0)).dispatchable == []

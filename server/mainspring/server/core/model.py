@@ -252,6 +252,8 @@ class OpenExecution:
     origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
     failure_count: int = 0
     """How many of its attempts failed."""
+    stop_reason: str = ""
+    """Why its latest attempt is to be stopped, when a call asked for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,24 @@ class Completion:
     finished_at: int
     error_kind: str = ""
     """The kind of the failure. An end as FAILED counts as one more failure."""
+    is_waiting: bool = False
+    """Whether the row has to be WAITING, or must not be: a result that comes late never ends what waits for a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """The failure of an attempt that another one follows."""
+
+    ref: ExecutionRef
+    epoch: int
+    """As in `Completion`."""
+    attempt: int
+    reason: str
+    error_kind: str
+    retry_at: int
+    """Not before this the next attempt is given to an executor."""
+    dispatched_at: int | None
+    picked_up_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +326,11 @@ class Extension:
     wake_at: int
     dispatched_at: int | None
     picked_up_at: int | None
+    progress: bytes = b""
+    progress_at: int | None = None
+    """When that progress was heard of; None: there is none to write."""
+    stop_reason: str = ""
+    """Why the attempt is to be stopped; kept in the row's reason until the execution ends. Empty: nothing to write."""
 
 
 @dataclass(frozen=True, slots=True)

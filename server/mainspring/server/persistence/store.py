@@ -30,6 +30,7 @@ from mainspring.server.core.model import (
     Execution,
     ExecutionRef,
     Extension,
+    FailedAttempt,
     NewTask,
     OpenExecution,
     Task,
@@ -275,12 +276,24 @@ class OwnerStore(Protocol):
     async def complete(self, owner_id: str, items: Sequence[Completion], *, now: int) -> frozenset[int]:
         """Writes final states, fenced, each only while the row is open and shows the attempt; answers refused partitions.
 
+        A row that is WAITING, or is not, although the item says otherwise, is left alone too.
         Everything not refused is settled, applied or not. `now` becomes `saved_at`. Idempotent.
         """
         ...
 
+    async def retry(self, owner_id: str, items: Sequence[FailedAttempt]) -> frozenset[int]:
+        """Writes failures that another attempt follows, fenced: WAITING again, one more failure, to be looked at when it may go on.
+
+        Each only while its row is DISPATCHED or RUNNING and shows the attempt; answers refused partitions. Idempotent.
+        """
+        ...
+
     async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
-        """Records signs of life, fenced, each only while its row is open and shows the attempt; answers the refused."""
+        """Records signs of life, fenced, each only while its row is open and shows the attempt; answers the refused.
+
+        A row that waits is no longer at an executor, and the other way round: then nothing is written. Progress and the reason
+        to stop stay as they are where an item has none.
+        """
         ...
 
 

@@ -22,6 +22,7 @@ from mainspring.server.core.model import (
     ExecutionRef,
     ExecutionState,
     Extension,
+    FailedAttempt,
 )
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.database import Units
@@ -70,44 +71,65 @@ WHERE (e.state = 2 AND e.attempt = k.attempt + 1 AND e.executor_id = k.executor_
     AND e.node_id = %(owner_id)s AND e.epoch = k.epoch)
   OR (e.state = 6 AND e.attempt = k.attempt AND e.saved_at = %(now)s)"""
 
-_COMPLETE = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.dispatched_at, j.picked_up_at, j.finished_at%(extra_fields)s
+_COMPLETE = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.dispatched_at, j.picked_up_at, j.finished_at,
+    j.is_waiting%(extra_fields)s
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]',
-    dispatched_at BIGINT PATH '$[6]', picked_up_at BIGINT PATH '$[7]', finished_at BIGINT PATH '$[8]'%(extra_columns)s)) j) k
+    dispatched_at BIGINT PATH '$[6]', picked_up_at BIGINT PATH '$[7]', finished_at BIGINT PATH '$[8]',
+    is_waiting TINYINT PATH '$[9]'%(extra_columns)s)) j) k
 {_FENCED_EXECUTIONS}
 SET e.state = k.state, e.wake_at = NULL, e.finished_at = k.finished_at, e.saved_at = %(now)s,
   e.dispatched_at = COALESCE(k.dispatched_at, e.dispatched_at),
   e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)%(extra_sets)s
-WHERE e.state < 4 AND e.attempt = k.attempt"""
+WHERE e.state < 4 AND e.attempt = k.attempt AND (e.state = 1) = k.is_waiting"""
 
 # The common end has nothing to tell; without the wide columns the server's temporary table stays small.
 _PLAIN = {"extra_fields": "", "extra_columns": "", "extra_sets": ""}
 # The result stays hex until SET: MariaDB gives UNHEX(LONGTEXT) no room in the temporary table of the join.
 _TELLING = {
     "extra_fields": ", j.reason, j.result, j.error_kind",
-    "extra_columns": ", reason VARCHAR(2000) PATH '$[9]', result LONGTEXT PATH '$[10]',"
-    " error_kind VARCHAR(200) PATH '$[11]'",
+    "extra_columns": ", reason VARCHAR(2000) PATH '$[10]', result LONGTEXT PATH '$[11]',"
+    " error_kind VARCHAR(200) PATH '$[12]'",
     "extra_sets": ", e.reason = k.reason, e.result = UNHEX(k.result),"
     " e.failure_count = e.failure_count + (k.state = 5), e.error_kind = IF(k.state = 5, k.error_kind, e.error_kind)",
 }
 
-EXTEND = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.wake_at, j.dispatched_at, j.picked_up_at
-  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]',
-    wake_at BIGINT PATH '$[6]', dispatched_at BIGINT PATH '$[7]', picked_up_at BIGINT PATH '$[8]')) j) k
+RETRY = f"""UPDATE (SELECT {_KEY_FIELDS}, j.retry_at, j.dispatched_at, j.picked_up_at, j.reason, j.error_kind
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, retry_at BIGINT PATH '$[5]',
+    dispatched_at BIGINT PATH '$[6]', picked_up_at BIGINT PATH '$[7]', reason VARCHAR(2000) PATH '$[8]',
+    error_kind VARCHAR(200) PATH '$[9]')) j) k
+{_FENCED_EXECUTIONS}
+SET e.state = 1, e.wake_at = k.retry_at, e.failure_count = e.failure_count + 1, e.error_kind = k.error_kind,
+  e.reason = k.reason, e.dispatched_at = COALESCE(k.dispatched_at, e.dispatched_at),
+  e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)
+WHERE e.state IN (2, 3) AND e.attempt = k.attempt"""
+
+_EXTEND = f"""UPDATE (SELECT {_KEY_FIELDS}, j.state, j.wake_at, j.dispatched_at, j.picked_up_at%(extra_fields)s
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, state TINYINT UNSIGNED PATH '$[5]', wake_at BIGINT PATH '$[6]',
+    dispatched_at BIGINT PATH '$[7]', picked_up_at BIGINT PATH '$[8]'%(extra_columns)s)) j) k
 {_FENCED_EXECUTIONS}
 SET e.state = k.state, e.wake_at = k.wake_at,
   e.dispatched_at = COALESCE(k.dispatched_at, e.dispatched_at),
-  e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)
-WHERE e.state < 4 AND e.attempt = k.attempt"""
+  e.picked_up_at = COALESCE(k.picked_up_at, e.picked_up_at)%(extra_sets)s
+WHERE e.state < 4 AND e.attempt = k.attempt AND (e.state = 1) = (k.state = 1)"""
+
+_WITH_NEWS = {
+    "extra_fields": ", j.progress_at, j.progress, j.stop_reason",
+    "extra_columns": ", progress_at BIGINT PATH '$[9]', progress VARCHAR(2048) PATH '$[10]',"
+    " stop_reason VARCHAR(2000) PATH '$[11]'",
+    "extra_sets": ", e.progress = IF(k.progress_at IS NULL, e.progress, UNHEX(k.progress)),"
+    " e.progress_at = COALESCE(k.progress_at, e.progress_at),"
+    " e.reason = IF(k.stop_reason = '', e.reason, k.stop_reason)",
+}
 
 _PLAIN_ROW_BYTES = 200
 """About what an item takes in a statement beside its reason and result."""
 
 _Row = list[int | str | None]
-_I = TypeVar("_I", Assignment, Completion, Extension)
+_I = TypeVar("_I", Assignment, Completion, Extension, FailedAttempt)
 
 
 class AttemptUnits(Units):
-    """Implements `OwnerStore.assign`, `complete` and `extend`."""
+    """Implements `OwnerStore.assign`, `complete`, `retry` and `extend`."""
 
     async def assign(
         self, owner_id: str, items: Sequence[Assignment], *, now: int, wake_at: int
@@ -171,18 +193,37 @@ class AttemptUnits(Units):
         written += await self._in_parts(telling, sizes, write_telling, write_note)
         return await self._refused_when_short(owner_id, items, written)
 
+    async def retry(self, owner_id: str, items: Sequence[FailedAttempt]) -> frozenset[int]:
+        """See `OwnerStore.retry`. A reason that the server refuses is replaced by a note."""
+
+        async def write(part: Sequence[FailedAttempt]) -> int:
+            values = {"items": document([_failed_attempt(item) for item in part]), "owner_id": text(owner_id)}
+            return await self._db.write(self._db.hot, RETRY % values)
+
+        async def write_note(item: FailedAttempt) -> int:
+            return await write([replace(item, reason="the database refused the reason", error_kind="")])
+
+        sizes = [200 + len(item.reason) for item in items]
+        written = await self._in_parts(items, sizes, write, write_note)
+        return await self._refused_when_short(owner_id, items, written)
+
     async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
         """See `OwnerStore.extend`."""
+        plain = [item for item in items if not _has_news(item)]
+        telling = [item for item in items if _has_news(item)]
+        owner = {"owner_id": text(owner_id)}
 
-        async def write(part: Sequence[Extension]) -> int:
-            rows: list[_Row] = [
-                [*_key(i.ref), i.epoch, i.attempt, int(i.state), i.wake_at, i.dispatched_at, i.picked_up_at]
-                for i in part
-            ]
-            values = {"items": document(rows), "owner_id": text(owner_id)}
-            return await self._db.write(self._db.hot, EXTEND % values)
+        async def write_plain(part: Sequence[Extension]) -> int:
+            rows = document([_extension(item) for item in part])
+            return await self._db.write(self._db.hot, _EXTEND % {**_PLAIN, **owner, "items": rows})
 
-        written = await self._in_parts(items, _sizes(items), write)
+        async def write_telling(part: Sequence[Extension]) -> int:
+            rows = document([_telling_extension(item) for item in part])
+            return await self._db.write(self._db.hot, _EXTEND % {**_WITH_NEWS, **owner, "items": rows})
+
+        written = await self._in_parts(plain, _sizes(plain), write_plain)
+        sizes = [200 + len(item.stop_reason) + 2 * len(item.progress) for item in telling]
+        written += await self._in_parts(telling, sizes, write_telling)
         return await self._refused_when_short(owner_id, items, written)
 
     async def _in_parts(
@@ -241,6 +282,7 @@ def _completion(item: Completion) -> _Row:
         item.dispatched_at,
         item.picked_up_at,
         item.finished_at,
+        int(item.is_waiting),
     ]
 
 
@@ -255,4 +297,42 @@ def _telling_completion(item: Completion) -> _Row:
         item.reason[:MAX_REASON_CHARACTERS],
         result,
         item.error_kind[:MAX_KIND_CHARACTERS],
+    ]
+
+
+def _failed_attempt(item: FailedAttempt) -> _Row:
+    return [
+        *_key(item.ref),
+        item.epoch,
+        item.attempt,
+        item.retry_at,
+        item.dispatched_at,
+        item.picked_up_at,
+        item.reason[:MAX_REASON_CHARACTERS],
+        item.error_kind[:MAX_KIND_CHARACTERS],
+    ]
+
+
+def _has_news(item: Extension) -> bool:
+    return item.progress_at is not None or bool(item.stop_reason)
+
+
+def _extension(item: Extension) -> _Row:
+    return [
+        *_key(item.ref),
+        item.epoch,
+        item.attempt,
+        int(item.state),
+        item.wake_at,
+        item.dispatched_at,
+        item.picked_up_at,
+    ]
+
+
+def _telling_extension(item: Extension) -> _Row:
+    return [
+        *_extension(item),
+        item.progress_at,
+        item.progress.hex(),
+        item.stop_reason[:MAX_REASON_CHARACTERS],
     ]

@@ -17,6 +17,7 @@ from mainspring.server.core.model import (
     ExecutionRef,
     ExecutionState,
     Extension,
+    FailedAttempt,
 )
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
@@ -56,18 +57,26 @@ COMPLETE = f"""UPDATE executions
 SET state = :state, wake_at = NULL, reason = :reason, result = :result, failure_count = failure_count + (:state = 5),
   error_kind = CASE WHEN :state = 5 THEN :error_kind ELSE error_kind END, finished_at = :finished_at, saved_at = :now,
   dispatched_at = coalesce(:dispatched_at, dispatched_at), picked_up_at = coalesce(:picked_up_at, picked_up_at)
-{_LATEST_ATTEMPT}"""
+{_LATEST_ATTEMPT} AND (state = 1) = :is_waiting"""
+
+RETRY = f"""UPDATE executions
+SET state = 1, wake_at = :retry_at, failure_count = failure_count + 1, error_kind = :error_kind, reason = :reason,
+  dispatched_at = coalesce(:dispatched_at, dispatched_at), picked_up_at = coalesce(:picked_up_at, picked_up_at)
+{_LATEST_ATTEMPT} AND state > 1"""
 
 EXTEND = f"""UPDATE executions
 SET state = :state, wake_at = :wake_at, dispatched_at = coalesce(:dispatched_at, dispatched_at),
-  picked_up_at = coalesce(:picked_up_at, picked_up_at)
-{_LATEST_ATTEMPT}"""
+  picked_up_at = coalesce(:picked_up_at, picked_up_at),
+  progress = CASE WHEN :progress_at IS NULL THEN progress ELSE :progress END,
+  progress_at = coalesce(:progress_at, progress_at),
+  reason = CASE WHEN :stop_reason = '' THEN reason ELSE :stop_reason END
+{_LATEST_ATTEMPT} AND (state = 1) = (:state = 1)"""
 
-_I = TypeVar("_I", Assignment, Completion, Extension)
+_I = TypeVar("_I", Assignment, Completion, Extension, FailedAttempt)
 
 
 class AttemptUnits(Units):
-    """Implements `OwnerStore.assign`, `complete` and `extend`."""
+    """Implements `OwnerStore.assign`, `complete`, `retry` and `extend`."""
 
     async def assign(
         self, owner_id: str, items: Sequence[Assignment], *, now: int, wake_at: int
@@ -117,6 +126,7 @@ class AttemptUnits(Units):
                     "dispatched_at": item.dispatched_at,
                     "picked_up_at": item.picked_up_at,
                     "finished_at": item.finished_at,
+                    "is_waiting": int(item.is_waiting),
                     "now": now,
                 }
                 try:
@@ -125,6 +135,31 @@ class AttemptUnits(Units):
                     connection.execute(
                         COMPLETE, {**values, "reason": _UNWRITABLE, "result": None, "error_kind": ""}
                     )
+            return refused
+
+        return await self._write(body)
+
+    async def retry(self, owner_id: str, items: Sequence[FailedAttempt]) -> frozenset[int]:
+        """See `OwnerStore.retry`. A reason that cannot be written is replaced by a note."""
+        if not items:
+            return frozenset()
+
+        def body(connection: sqlite3.Connection) -> frozenset[int]:
+            held, refused = _fenced(connection, owner_id, items)
+            for item in held:
+                values: dict[str, object] = {
+                    **item.ref._asdict(),
+                    "attempt": item.attempt,
+                    "retry_at": item.retry_at,
+                    "reason": item.reason[:MAX_REASON_CHARACTERS],
+                    "error_kind": item.error_kind[:MAX_KIND_CHARACTERS],
+                    "dispatched_at": item.dispatched_at,
+                    "picked_up_at": item.picked_up_at,
+                }
+                try:
+                    connection.execute(RETRY, values)
+                except REFUSED_VALUES:
+                    connection.execute(RETRY, {**values, "reason": _UNWRITABLE, "error_kind": ""})
             return refused
 
         return await self._write(body)
@@ -146,6 +181,9 @@ class AttemptUnits(Units):
                         "wake_at": item.wake_at,
                         "dispatched_at": item.dispatched_at,
                         "picked_up_at": item.picked_up_at,
+                        "progress": item.progress,
+                        "progress_at": item.progress_at,
+                        "stop_reason": item.stop_reason[:MAX_REASON_CHARACTERS],
                     }
                     for item in held
                 ],
