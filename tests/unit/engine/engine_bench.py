@@ -28,6 +28,8 @@ from mainspring.server.core.model import (
     Task,
     TaskRef,
 )
+from mainspring.server.core.policies import DEFAULT, Policies
+from mainspring.server.core.policies import encode as encode_policies
 from mainspring.server.core.schedule import Interval, OneTime, Schedule
 from mainspring.server.core.schedule_text import encode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
@@ -201,6 +203,7 @@ class EngineBench:
         every_s: float | None = None,
         payload: bytes = b"",
         delivery: Delivery = Delivery.AT_LEAST_ONCE,
+        policies: Policies = DEFAULT,
     ) -> NewTask:
         """A registration that falls into this partition, due so many seconds from now."""
         while True:
@@ -224,6 +227,7 @@ class EngineBench:
             due_at=at,
             created_at=self.clock.now(),
             delivery=delivery,
+            policies=encode_policies(policies),
         )
 
     async def store_tasks(self, *tasks: NewTask) -> list[TaskRef]:

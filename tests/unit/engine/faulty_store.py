@@ -22,6 +22,7 @@ UNITS = (
     "recover_claim",
     "assign",
     "complete",
+    "retry",
     "extend",
     "read_partitions",
     "record_handovers",

@@ -16,6 +16,7 @@ from mainspring.server.dispatch.frames import (
     AttemptResult,
     Knowledge,
     Outcome,
+    ProgressReport,
     ReconcileReply,
     WorkItem,
 )
@@ -73,6 +74,8 @@ class HandExecutor:
         """Everything that arrived, in order."""
         self.running: dict[AttemptId, WorkItem] = {}
         self.saved: list[AttemptId] = []
+        self.cancels: list[AttemptId] = []
+        """What it was asked to stop, in order; nothing stops by itself."""
         self.disowned: set[AttemptId] = set()
         """What any process of this id answered to be not its."""
         self.refused: set[AttemptId] = set()
@@ -145,7 +148,16 @@ class HandExecutor:
         """Acknowledges the start of these; of everything when none is named."""
         self._bench.engine.reaper.started(attempt_ids or list(self.running))
 
-    def end(self, *attempt_ids: AttemptId, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+    def report(self, attempt_id: AttemptId, progress: bytes) -> None:
+        """Tells how far an attempt is."""
+        if self.is_connected and self.is_beating:
+            attempt = self.book.get(_key(attempt_id))
+            assert attempt is not None
+            self._bench.engine.accept_progress([ProgressReport(attempt_id, attempt.epoch, progress)])
+
+    def end(
+        self, *attempt_ids: AttemptId, outcome: Outcome = Outcome.SUCCEEDED, kind: str = "", error: str = ""
+    ) -> None:
         """Ends these, or everything, and tells the node."""
         for attempt_id in attempt_ids or list(self.running):
             del self.running[attempt_id]
@@ -153,7 +165,7 @@ class HandExecutor:
             assert attempt is not None
             if outcome is Outcome.REFUSED:
                 self.refused.add(attempt_id)
-            self.book.finish(attempt, Ending(BookOutcome(outcome)))
+            self.book.finish(attempt, Ending(BookOutcome(outcome), error=error, error_kind=kind))
             self._regrant()
         self._send_results()
 
@@ -199,6 +211,7 @@ class HandExecutor:
             )
         for item in outbox.work:
             self._receive(item)
+        self.cancels += outbox.cancels
 
     def _receive(self, item: WorkItem) -> None:
         self.work.append(item)

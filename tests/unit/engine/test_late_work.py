@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from mainspring.server.core.model import Dispatchable, ExecutionRef
+from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
@@ -13,7 +13,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.late_work import LateWork
-from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.open_attempts import Decision, OpenAttempts
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import StoreUnavailable
 from mainspring.server.observability.metrics import Metrics
@@ -127,7 +127,7 @@ async def test_what_was_given_up_while_it_was_looked_at_does_not_go_out(bench: B
     assert lost is not None
     assert queued is not None
     assert ended is not None
-    bench.attempts.lose(lost, "disowned")
+    bench.attempts.decide(lost, Decision(ExecutionState.LOST, "disowned"))
     bench.attempts.queue(queued)
     bench.attempts.end(ended.ref)
     (sent,) = await bench.sent_later()

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from mainspring.server.clock import ClusterClock
-from mainspring.server.core.model import DueTask, TaskRef
-from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.core.model import DueTask, ExecutionRef, TaskRef
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.owner_router import OwnerRouter
@@ -30,6 +30,7 @@ class Calls:
         self.holds_nothing: set[str] = set()
         """Addresses that hold none of what they are told of."""
         self.is_away: set[str] = set()
+        self.progress: list[tuple[str, bytes]] = []
 
     async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
         if address in self.is_away:
@@ -41,6 +42,11 @@ class Calls:
         self, address: str, executor_id: str, results: Sequence[AttemptResult]
     ) -> list[AttemptId]:
         return []
+
+    async def forward_progress(self, address: str, reports: Sequence[ProgressReport]) -> None:
+        if address in self.is_away:
+            raise PeerUnreachable("gone")
+        self.progress += [(address, report.progress) for report in reports]
 
 
 class PostBench:
@@ -154,3 +160,26 @@ async def test_hints_that_wait_are_bounded() -> None:
         await until(lambda: len(bench.calls.hints) == 5)
         bench.post.hint(*hint(99))
         await until(lambda: len(bench.calls.hints) == 6)
+
+
+async def test_the_latest_progress_of_an_attempt_goes_to_the_owner_and_to_nobody_else() -> None:
+    async with running() as bench:
+        attempt_id = AttemptId(ExecutionRef(3, 1, bytes(16)), 1)
+        nobodys = AttemptId(ExecutionRef(4, 1, bytes(16)), 1)
+        bench.other_owns(3)
+        bench.calls.is_away = {"other:1"}
+        bench.post.forward_progress([ProgressReport(attempt_id, 1, b"lost")])
+        ref, due = hint(1)
+        bench.post.hint(ref, due)  # waits for the same node, and arrives when that is back
+        await asyncio.sleep(0.05)
+        bench.calls.is_away = set()
+        await until(lambda: bench.calls.hints)
+        bench.post.forward_progress(
+            [
+                ProgressReport(attempt_id, 1, b"10 %"),
+                ProgressReport(nobodys, 1, b""),
+                ProgressReport(attempt_id, 1, b"20 %"),
+            ]
+        )
+        await until(lambda: bench.calls.progress)
+        assert bench.calls.progress == [("other:1", b"20 %")]

@@ -60,6 +60,15 @@ class AttemptResult(NamedTuple):
     """How long ago the attempt began to run when its executor said so; 0: never, or not known."""
 
 
+class ProgressReport(NamedTuple):
+    """A sign of progress of a running attempt."""
+
+    attempt_id: AttemptId
+    epoch: int
+    progress: bytes
+    """In the handler's own words, at most 1 KiB."""
+
+
 class ReconcileQuestion(NamedTuple):
     """Asks whether an executor has an attempt, announcing the epoch of the partition's present owner."""
 

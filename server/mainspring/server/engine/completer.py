@@ -1,15 +1,20 @@
-"""Writes results to the ledger in batches and answers the executors once they are durable."""
+"""Writes ends of attempts to the ledger in batches and answers the executors once they are durable.
+
+An attempt that failed ends its execution, or another one follows (`core.retry`): then the row is WAITING again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import structlog
 
 from mainspring.server.core.delivery import Mishap
-from mainspring.server.core.model import Completion, ExecutionState
+from mainspring.server.core.model import Completion, ExecutionState, FailedAttempt
+from mainspring.server.core.retry import is_retried, wait_us
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
@@ -44,12 +49,20 @@ class _Pending:
     received_at: int
     answers: list[Answer] = field(default_factory=list)
     error_kind: str = ""
+    retry_at: int | None = None
+    """When another attempt follows; None: the execution ends."""
+    is_decision: bool = False
+    """Whether the owner decided it, and no executor told it."""
 
 
 class Completer:
     """Takes results of attempts in the partitions held; each is answered once, settled, applied or not.
 
-    Writes those that are lost, too: an attempt has one end on its way, the result or the loss, whichever came first.
+    Writes what the owner decides, too, such as a loss: an attempt has one end on its way, the result or the decision,
+    whichever came first.
+
+    Args:
+        random: jitter of retries.
     """
 
     def __init__(
@@ -57,10 +70,12 @@ class Completer:
         context: OwnerContext,
         attempts: OpenAttempts,
         mishaps: Mishaps,
+        random: Random | None = None,
     ) -> None:
         self._context = context
         self._attempts = attempts
         self._mishaps = mishaps
+        self._random = random or Random()
         self._pending: dict[AttemptId, _Pending] = {}
         self._unwritten: dict[AttemptId, None] = {}
         self._lanes = Lanes("complete", context.settings.complete_lanes)
@@ -89,12 +104,23 @@ class Completer:
                     pending.answers = [*pending.answers[-MOST_ANSWERS:], answer]
                 continue
             attempt = self._attempts.get(attempt_id.ref)
-            if attempt is not None and attempt.attempt > attempt_id.attempt:
-                settled.append(attempt_id)  # a later attempt is recorded: this one changes nothing (I6)
+            if attempt is not None and (
+                attempt.attempt > attempt_id.attempt
+                or (attempt.attempt == attempt_id.attempt and attempt.is_waiting)
+            ):
+                settled.append(
+                    attempt_id
+                )  # another attempt follows or is recorded: this one changes nothing (I6)
             elif result.outcome is Outcome.REFUSED:
                 if attempt is not None and attempt.attempt == attempt_id.attempt:
                     self._refused(attempt, _words(result))
                 settled.append(attempt_id)
+            elif (
+                attempt is None
+                and result.outcome is Outcome.FAILED
+                and not self._context.held.is_firing(attempt_id.ref.partition_id)
+            ):
+                continue  # what is open here is being read: whether it is retried is known when the result is repeated
             elif len(self._pending) < self._context.settings.unanswered_results:
                 self._put(
                     _Pending(
@@ -106,33 +132,59 @@ class Completer:
                         now,
                         [answer],
                         result.error_kind,
-                    )
+                    ),
+                    attempt,
                 )
         if self._unwritten:
             self._wake.set()
         if settled:
             answer(settled)
 
-    def lose(self, attempts: Sequence[OpenAttempt]) -> None:
-        """Takes attempts that are LOSING in; one whose result is on its way already ends by that.
+    def record(self, attempts: Sequence[OpenAttempt]) -> None:
+        """Takes attempts that are ENDING in; one whose result is on its way already ends by that.
 
         May be told of the same again. What finds no room is told of again by the reaper.
         """
         now = self._context.clock.now()
         for attempt in attempts:
             attempt_id = AttemptId(attempt.ref, attempt.attempt)
+            decision = attempt.decision
             if (
-                attempt_id not in self._pending
+                decision is not None
+                and attempt_id not in self._pending
                 and len(self._pending) < self._context.settings.unanswered_results
             ):
-                reason = attempt.loss[:REASON_CHARACTERS]
-                self._put(_Pending(attempt_id, ExecutionState.LOST, reason, b"", None, now))
+                reason = decision.reason[:REASON_CHARACTERS]
+                self._put(
+                    _Pending(
+                        attempt_id,
+                        decision.state,
+                        reason,
+                        b"",
+                        None,
+                        now,
+                        error_kind=decision.error_kind,
+                        is_decision=True,
+                    ),
+                    attempt,
+                )
         if self._unwritten:
             self._wake.set()
 
-    def _put(self, pending: _Pending) -> None:
+    def _put(self, pending: _Pending, attempt: OpenAttempt | None) -> None:
+        if attempt is not None and attempt.attempt == pending.attempt_id.attempt:
+            if attempt.stop_reason:
+                pending.reason = pending.reason or attempt.stop_reason
+            elif pending.state is ExecutionState.FAILED:
+                pending.retry_at = self._retry_at(attempt, pending)
         self._pending[pending.attempt_id] = pending
         self._unwritten[pending.attempt_id] = None
+
+    def _retry_at(self, attempt: OpenAttempt, pending: _Pending) -> int | None:
+        retry, failures = attempt.policies.retry, attempt.failure_count + 1
+        if not is_retried(retry, failures, pending.error_kind, attempt.delivery):
+            return None
+        return pending.received_at + wait_us(retry, failures, self._random.random())
 
     def _refused(self, attempt: OpenAttempt, words: str) -> None:
         if attempt.place is Place.AT_EXECUTOR:  # else it was given up before: the refusal is no news
@@ -173,33 +225,49 @@ class Completer:
             await self._write_held(batch)
         finally:
             self._context.held.end_work(partitions)
-            for pending in batch:
-                self._pending.pop(pending.attempt_id, None)
+            self._forget(batch)
+
+    def _forget(self, batch: Iterable[_Pending]) -> None:
+        for pending in batch:
+            if self._pending.get(pending.attempt_id) is pending:
+                del self._pending[pending.attempt_id]
 
     async def _write_held(self, batch: list[_Pending]) -> None:
         pause_s = 0.1
         while True:
-            written = [(p, c) for p in batch if (c := self._completion(p)) is not None]
+            written = [(p, end) for p in batch if (end := self._end(p)) is not None]
             if not written:
                 return
-            items = [completion for _, completion in written]
-            now = self._context.clock.now()
+            ends = [end for _, end in written]
             try:
-                refused = await self._context.store.complete(self._context.node_id, items, now=now)
+                refused = await self._store_ends(ends)
                 break
             except StoreError as error:
                 # Idempotent: an unknown outcome is written again. The executor's repetitions wait beside it.
-                log.warning("complete_failed", reason=error.reason, error=str(error), results=len(items))
+                log.warning("complete_failed", reason=error.reason, error=str(error), results=len(ends))
                 await self._context.clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
-        self._context.metrics.batch("complete", len(items))
-        self._context.refused(refused, {item.ref.partition_id: item.epoch for item in items})
+        self._context.refused(refused, {end.ref.partition_id: end.epoch for end in ends})
+        self._forget(
+            batch
+        )  # before anything follows from it: the next end of the same attempt may be decided at once
         self._settle([pending for pending, _ in written], refused)
 
-    def _completion(self, pending: _Pending) -> Completion | None:
+    async def _store_ends(self, ends: Sequence[Completion | FailedAttempt]) -> frozenset[int]:
+        store, node_id = self._context.store, self._context.node_id
+        refused: frozenset[int] = frozenset()
+        if completions := [end for end in ends if isinstance(end, Completion)]:
+            refused |= await store.complete(node_id, completions, now=self._context.clock.now())
+            self._context.metrics.batch("complete", len(completions))
+        if failed := [end for end in ends if isinstance(end, FailedAttempt)]:
+            refused |= await store.retry(node_id, failed)
+            self._context.metrics.batch("retry", len(failed))
+        return refused
+
+    def _end(self, pending: _Pending) -> Completion | FailedAttempt | None:
         """What to write under the present epoch; None when the partition went meanwhile.
 
-        A loss was decided under the epoch of its day: when the partition is back, its executor is asked anew.
+        A decision was made under the epoch of its day: when the partition is back, its executor is asked anew.
         """
         ref, number = pending.attempt_id
         epoch = self._context.held.epoch_of(ref.partition_id)
@@ -207,8 +275,23 @@ class Completer:
             return None
         attempt = self._attempts.get(ref)
         known = attempt if attempt is not None and attempt.attempt == number else None
-        if pending.state is ExecutionState.LOST and (known is None or known.place is not Place.LOSING):
+        if pending.is_decision and (known is None or known.place is not Place.ENDING):
             return None
+        dispatched_at = known.dispatched_at if known is not None else None
+        picked_up_at = pending.picked_up_at
+        if known is not None and known.picked_up_at is not None:
+            picked_up_at = known.picked_up_at
+        if pending.retry_at is not None:
+            return FailedAttempt(
+                ref,
+                epoch,
+                number,
+                pending.reason,
+                pending.error_kind,
+                pending.retry_at,
+                dispatched_at,
+                picked_up_at,
+            )
         return Completion(
             ref,
             epoch,
@@ -216,12 +299,11 @@ class Completer:
             pending.state,
             pending.reason,
             pending.output,
-            known.dispatched_at if known is not None else None,
-            known.picked_up_at
-            if known is not None and known.picked_up_at is not None
-            else pending.picked_up_at,
+            dispatched_at,
+            picked_up_at,
             pending.received_at,
             pending.error_kind,
+            is_waiting=known is not None and known.is_waiting,
         )
 
     def _settle(self, batch: list[_Pending], refused: frozenset[int]) -> None:
@@ -236,11 +318,15 @@ class Completer:
                 continue
             attempt = self._attempts.get(attempt_id.ref)
             if attempt is not None and attempt.attempt == attempt_id.attempt:
-                self._attempts.end(attempt_id.ref)
                 self._context.metrics.stage("finished", attempt.picked_up_at, pending.received_at)
+                if pending.retry_at is None:
+                    self._attempts.end(attempt_id.ref)
+                elif not attempt.is_waiting:
+                    self._mishaps.failed(attempt, pending.retry_at)
             self._context.metrics.stage("saved", pending.received_at, saved_at)
-            self.finished += 1
-            self._context.metrics.executions.labels(pending.state.name).inc()
+            if pending.retry_at is None:
+                self.finished += 1
+                self._context.metrics.executions.labels(pending.state.name).inc()
             for answer in pending.answers:
                 answers.setdefault(answer, []).append(attempt_id)
         for answer, attempt_ids in answers.items():

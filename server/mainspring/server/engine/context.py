@@ -22,8 +22,8 @@ class Signals:
     """The database showed another owner or epoch than these, under which something was to be written."""
     queued: Callable[[], None] = lambda: None
     """Executions wait for an executor."""
-    lost: Callable[[Sequence[OpenAttempt]], None] = lambda attempts: None
-    """These are to be recorded as LOST; told again, for each that is not recorded by its wake time."""
+    decided: Callable[[Sequence[OpenAttempt]], None] = lambda attempts: None
+    """The ends of these are to be recorded; told again, for each that is not recorded by its wake time."""
     slipped: Callable[[], None] = lambda: None
     """Something due was dropped from memory: sweep soon."""
     demand_changed: Callable[[], None] = lambda: None

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from mainspring.server.core.model import DueTask, OpenExecution, Task, TaskState
+from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution, Task, TaskState
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
-from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 from mainspring.server.engine.assigner import Assigner
+from mainspring.server.engine.canceller import Canceller
 from mainspring.server.engine.claimer import Claimer
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
@@ -74,9 +75,10 @@ class Engine:
         self._claimer = Claimer(
             context, self.window, self._driver, executors, self.attempts, sender, fence_check
         )
-        self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
+        self._assigner = Assigner(context, executors, self.attempts, mishaps, sender, fence_check)
         self._completer = Completer(context, self.attempts, mishaps)
         self._reaper = Reaper(context, executors, self.attempts, mishaps)
+        self._canceller = Canceller(context, self.attempts, mishaps, self._reaper)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
@@ -100,7 +102,7 @@ class Engine:
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
         context.signals.queued = self._on_queued
-        context.signals.lost = self._completer.lose
+        context.signals.decided = self._completer.record
         context.signals.demand_changed = self._demand_changed.set
         context.signals.slipped = self._loader.sweep_soon
 
@@ -224,6 +226,10 @@ class Engine:
             position for position, hint in enumerate(hints) if held.epoch_of(hint.ref.partition_id) is None
         ]
 
+    async def cancel_execution(self, ref: ExecutionRef, note: str = "") -> bool:
+        """Cancels an open execution of a partition held here: see `Canceller.cancel`."""
+        return await self._canceller.cancel(ref, note)
+
     # --- the executors' side -------------------------------------------------------------------------------------
 
     def executor_connected(self, session: ExecutorSession) -> None:
@@ -254,11 +260,25 @@ class Engine:
                 answer,
             )
 
+    def accept_progress(self, reports: Sequence[ProgressReport]) -> None:
+        """Takes signs of progress from an executor: those of own partitions, and forwards the others to their owners."""
+        held = self._context.held
+        own = [r for r in reports if held.epoch_of(r.attempt_id.ref.partition_id) is not None]
+        self._reaper.progressed(own)
+        if len(own) < len(reports):
+            self._post.forward_progress(
+                [r for r in reports if held.epoch_of(r.attempt_id.ref.partition_id) is None]
+            )
+
     def accept_forwarded(
         self, results: Sequence[AttemptResult], answer: Callable[[Sequence[AttemptId]], None]
     ) -> None:
         """Takes results that reached another node: those of own partitions only, so that none goes round in circles."""
         self._completer.accept(results, answer)
+
+    def accept_forwarded_progress(self, reports: Sequence[ProgressReport]) -> None:
+        """Takes signs of progress that reached another node: those of own partitions only."""
+        self._reaper.progressed(reports)
 
     async def flush(self) -> None:
         """Returns when every result and hint accepted so far is written, sent or given up."""

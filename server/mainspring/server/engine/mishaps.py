@@ -1,12 +1,14 @@
-"""What befalls attempts at executors, and what follows: another attempt, a pause, or the end as LOST."""
+"""What befalls attempts at executors, and what follows: another attempt, a pause, or an end that the owner decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mainspring.server.core.delivery import Mishap, lost_reason, may_send_again
+from mainspring.server.core.model import ExecutionState
+from mainspring.server.core.time_limits import expired_reason
 from mainspring.server.engine.context import OwnerContext
-from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts
+from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts
 
 FREE_REFUSALS = 3
 REFUSAL_PAUSE_US = 1_000_000
@@ -22,28 +24,59 @@ class Mishaps:
     def strike(self, struck: Iterable[OpenAttempt], mishap: Mishap, detail: str = "") -> int:
         """Takes open attempts away from their executors; answers how many end as LOST.
 
-        What may be sent again is queued at once, or after a pause when it was refused again and again.
+        What may be sent again is queued at once, or after a pause when it was refused again and again; or it ends as
+        CANCELLED, when a call asked to stop it.
 
         Args:
             detail: the executor's own words.
         """
         now = self._context.clock.now()
-        told_again_at = now + int(self._context.settings.lease_s * 1_000_000)
-        lost: list[OpenAttempt] = []
+        ending: list[tuple[OpenAttempt, Decision]] = []
+        lost = 0
         is_waiting = False
         for attempt in struck:
             if not may_send_again(attempt.delivery, mishap):
                 reason = lost_reason(mishap, attempt.executor_id or "", attempt.attempt, detail)
-                self._attempts.lose(attempt, reason)
-                self._attempts.wake_later(attempt, told_again_at)
-                lost.append(attempt)
+                ending.append((attempt, Decision(ExecutionState.LOST, reason)))
+                lost += 1
+                continue
+            if mishap in (Mishap.SILENT, Mishap.LEFT):
+                attempt.may_have_started = True
+            if attempt.stop_reason:
+                ending.append((attempt, Decision(ExecutionState.CANCELLED, attempt.stop_reason)))
             elif mishap is Mishap.REFUSED and attempt.attempt >= FREE_REFUSALS:
                 self._attempts.pause(attempt, now + REFUSAL_PAUSE_US)
             else:
                 self._attempts.queue(attempt)
                 is_waiting = True
-        if lost:
-            self._context.signals.lost(lost)
+        self.decide(ending)
         if is_waiting:
             self._context.signals.queued()
-        return len(lost)
+        return lost
+
+    def expire(self, late: Sequence[OpenAttempt]) -> None:
+        """Ends executions that are too late to start."""
+        self.decide(
+            (attempt, Decision(ExecutionState.EXPIRED, expired_reason(attempt.policies.timeouts)))
+            for attempt in late
+        )
+
+    def decide(self, ending: Iterable[tuple[OpenAttempt, Decision]]) -> None:
+        """Ends attempts by the owner's decision: out of every queue, and on their way to the ledger."""
+        told_again_at = self._context.clock.now() + int(self._context.settings.lease_s * 1_000_000)
+        decided: list[OpenAttempt] = []
+        for attempt, decision in ending:
+            self._attempts.decide(attempt, decision)
+            self._attempts.wake_later(attempt, told_again_at)
+            decided.append(attempt)
+        if decided:
+            self._context.signals.decided(decided)
+
+    def failed(self, attempt: OpenAttempt, retry_at: int) -> None:
+        """Lets an execution wait for its next attempt: the failure of the one before is recorded."""
+        self._attempts.fail(attempt, retry_at)
+        if attempt.stop_reason:
+            self.decide([(attempt, Decision(ExecutionState.CANCELLED, attempt.stop_reason))])
+        elif retry_at <= self._context.clock.now():
+            self._attempts.queue(attempt)
+            self._context.signals.queued()

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
-from mainspring.server.core.model import Delivery, Dispatchable, ExecutionRef, OpenExecution
+from mainspring.server.core.model import (
+    Delivery,
+    Dispatchable,
+    ExecutionOrigin,
+    ExecutionRef,
+    ExecutionState,
+    OpenExecution,
+)
+from mainspring.server.core.policies import DEFAULT, Policies, decode
+from mainspring.server.core.time_limits import Deadline, run_deadline, start_deadline
 from mainspring.server.core.timing_wheel import TimingWheel
+from mainspring.server.errors import UnreadablePolicies
+
+HELD_BACK = frozenset({ExecutionOrigin.CATCH_UP, ExecutionOrigin.BACKFILL})
+"""Executions of these origins start one after the other: their wake time is the instant before which they must not."""
 
 
 class Place(Enum):
@@ -21,8 +35,17 @@ class Place(Enum):
     """Waits for its wake time before it is queued again."""
     AT_EXECUTOR = auto()
     """Recorded for an executor and sent, or believed to be there."""
-    LOSING = auto()
-    """Ends as LOST, as soon as that is written. Final in all but the ledger: nothing brings it back."""
+    ENDING = auto()
+    """The owner ended this attempt: lost, expired, cancelled, or failed for its slowness. Waits for that to be written."""
+
+
+class Decision(NamedTuple):
+    """An end that the owner decides, without a result that tells of it."""
+
+    state: ExecutionState
+    reason: str
+    error_kind: str = ""
+    """With FAILED. Another attempt may follow."""
 
 
 @dataclass(slots=True)
@@ -42,8 +65,45 @@ class OpenAttempt:
     is_confirmed: bool = True
     """False after a take-over until the executor has answered for it."""
     delivery: Delivery = Delivery.AT_LEAST_ONCE
-    loss: str = ""
-    """Why it is lost; set when LOSING."""
+    policies: Policies = DEFAULT
+    failure_count: int = 0
+    """How many attempts failed."""
+    is_waiting: bool = False
+    """Whether its row is WAITING: no attempt was recorded yet, or the latest one failed and can bring no result any more."""
+    may_have_started: bool = False
+    """Whether any attempt began to run, or may have, for all that is known."""
+    heard_at: int = 0
+    """When the handler last reported progress, or since when this node listens."""
+    progress: bytes = b""
+    progress_at: int | None = None
+    is_progress_written: bool = True
+    stop_reason: str = ""
+    """Why it is to be stopped, when a call asked for that."""
+    decision: Decision | None = None
+    """Set when ENDING."""
+    look_at: int = 0
+    """When to look at it in any case; its deadline may come before."""
+
+    def is_too_late_to_start(self, now: int) -> bool:
+        """Whether its first attempt did not start in time."""
+        start_by = start_deadline(self.policies.timeouts, self.due_at)
+        return start_by is not None and now > start_by and not self.may_have_started
+
+    def run_deadline(self) -> Deadline | None:
+        """When its attempt fails for its slowness; None while nobody knows where it is."""
+        if self.place is not Place.AT_EXECUTOR or not self.is_confirmed:
+            return None
+        return run_deadline(self.policies.timeouts, self.picked_up_at, self.heard_at)
+
+    def wake_at(self) -> int:
+        """When to look at it: its deadline, or the usual instant when that comes first."""
+        deadline = self.run_deadline()
+        if deadline is not None:
+            return min(self.look_at, deadline.at)
+        start_by = start_deadline(self.policies.timeouts, self.due_at)
+        if start_by is None or self.may_have_started or self.place not in (Place.QUEUED, Place.PAUSED):
+            return self.look_at
+        return min(self.look_at, start_by + 1)
 
 
 class OpenAttempts:
@@ -55,6 +115,7 @@ class OpenAttempts:
         self._queued: dict[str, dict[ExecutionRef, None]] = {}
         self._paused: set[ExecutionRef] = set()
         self._claiming: set[ExecutionRef] = set()
+        self._timed: set[ExecutionRef] = set()
         self._wheel: TimingWheel[ExecutionRef] = TimingWheel(start_at, resolution_us=100_000)
 
     def __len__(self) -> int:
@@ -81,7 +142,14 @@ class OpenAttempts:
             None,
             Place.AT_EXECUTOR if is_sent else Place.QUEUED,
             delivery=item.delivery,
+            policies=_policies(item.policies),
+            is_waiting=not is_sent,
+            heard_at=dispatched_at,
         )
+        if known is not None:
+            attempt.failure_count = known.failure_count
+            attempt.may_have_started = known.may_have_started
+            attempt.stop_reason = known.stop_reason
         self._link(attempt, wake_at)
         return attempt
 
@@ -96,11 +164,18 @@ class OpenAttempts:
         """The claim has told what it knows; what it does not know of is found by the sweep."""
         self._claiming.difference_update(refs)
 
-    def absorb(self, row: OpenExecution, *, wake_at: int) -> OpenAttempt | None:
-        """Takes in an open row found in the database; None when it is known already, or a claim's of this node."""
+    def absorb(self, row: OpenExecution, *, now: int, wake_at: int) -> OpenAttempt | None:
+        """Takes in an open row found in the database; None when it is known already, or a claim's of this node.
+
+        Args:
+            wake_at: when to look at it, unless it has to wait for longer.
+        """
         if row.ref in self._open or row.ref in self._claiming:
             return None
-        has_executor = row.executor_id is not None
+        is_waiting = row.state is ExecutionState.WAITING
+        # Only these have to wait: others wait for credit, and their wake time says when the sweep looks at them.
+        is_held_back = row.failure_count > 0 or row.origin in HELD_BACK
+        is_paused = is_waiting and is_held_back and row.wake_at > now
         attempt = OpenAttempt(
             row.ref,
             row.attempt,
@@ -110,18 +185,28 @@ class OpenAttempts:
             row.claimed_at,
             row.dispatched_at,
             row.picked_up_at,
-            Place.AT_EXECUTOR if has_executor else Place.QUEUED,
-            is_confirmed=not has_executor,
+            Place.PAUSED if is_paused else Place.QUEUED if is_waiting else Place.AT_EXECUTOR,
+            is_confirmed=is_waiting,
             delivery=row.delivery,
+            policies=_policies(row.policies),
+            failure_count=row.failure_count,
+            is_waiting=is_waiting,
+            may_have_started=row.attempt > 1 or row.picked_up_at is not None or row.failure_count > 0,
+            heard_at=now,
+            stop_reason=row.stop_reason,
         )
-        self._link(attempt, wake_at)
+        self._link(attempt, row.wake_at if is_paused else wake_at)
         return attempt
 
     def _link(self, attempt: OpenAttempt, wake_at: int) -> None:
         self._open[attempt.ref] = attempt
-        self._wheel.insert(attempt.ref, wake_at)
+        self.wake_later(attempt, wake_at)
+        if attempt.policies.timeouts != DEFAULT.timeouts:
+            self._timed.add(attempt.ref)
         if attempt.place is Place.QUEUED:
             self._queued.setdefault(attempt.handler, {})[attempt.ref] = None
+        elif attempt.place is Place.PAUSED:
+            self._paused.add(attempt.ref)
         elif attempt.executor_id is not None:
             self._by_executor.setdefault(attempt.executor_id, {})[attempt.ref] = None
 
@@ -139,6 +224,7 @@ class OpenAttempts:
         attempt = self._open.pop(ref, None)
         if attempt is not None:
             self._unlink(attempt)
+            self._timed.discard(ref)
             self._wheel.cancel(ref)
         return attempt
 
@@ -151,6 +237,8 @@ class OpenAttempts:
         attempt.place = Place.QUEUED
         attempt.is_confirmed = True
         self._queued.setdefault(attempt.handler, {})[attempt.ref] = None
+        if attempt.ref in self._timed:
+            self.deadline_moved(attempt)
 
     def pause(self, attempt: OpenAttempt, until_at: int) -> None:
         """Takes an execution out of every queue until its wake time."""
@@ -160,12 +248,20 @@ class OpenAttempts:
         attempt.is_confirmed = True
         self.wake_later(attempt, until_at)
 
-    def lose(self, attempt: OpenAttempt, reason: str) -> None:
+    def fail(self, attempt: OpenAttempt, retry_at: int) -> None:
+        """Makes an execution whose attempt failed wait for the next one: that is recorded."""
+        self.pause(attempt, retry_at)
+        attempt.failure_count += 1
+        attempt.is_waiting = True
+        attempt.may_have_started = True
+        attempt.decision = None
+
+    def decide(self, attempt: OpenAttempt, decision: Decision) -> None:
         """Takes an execution out of every queue but the wheel: it waits for its end to be written."""
         self._unlink(attempt)
-        attempt.place = Place.LOSING
+        attempt.place = Place.ENDING
         attempt.is_confirmed = True
-        attempt.loss = reason
+        attempt.decision = decision
 
     def is_at_executor(self, ref: ExecutionRef, attempt: int) -> bool:
         """Whether this attempt is open and was not given up."""
@@ -214,6 +310,11 @@ class OpenAttempts:
         """How many executions are paused."""
         return len(self._paused)
 
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether anything that is open has a timeout."""
+        return bool(self._timed)
+
     def next_wake(self) -> int | None:
         """When to call `wake` again at the latest; None when nothing is open."""
         return self._wheel.next_deadline()
@@ -222,10 +323,21 @@ class OpenAttempts:
         """Takes the executions whose wake time has come out of the wheel; the caller sets a new time for each."""
         return [self._open[ref] for ref in self._wheel.advance(now)]
 
-    def wake_later(self, attempt: OpenAttempt, wake_at: int) -> None:
-        """Sets the next instant to look at an execution."""
+    def wake_later(self, attempt: OpenAttempt, look_at: int) -> None:
+        """Sets the next instant to look at an execution; its deadline may come before."""
+        attempt.look_at = look_at
+        self.deadline_moved(attempt)
+
+    def deadline_moved(self, attempt: OpenAttempt) -> None:
+        """To be called when the deadline of an attempt may have come nearer."""
         if attempt.ref in self._open:
-            self._wheel.insert(attempt.ref, wake_at)
+            self._wheel.insert(attempt.ref, attempt.wake_at())
+
+    def listen_anew(self, now: int) -> None:
+        """Forgives silence so far: this process heard nothing, whatever was reported."""
+        for ref in self._timed:
+            attempt = self._open[ref]
+            attempt.heard_at = max(attempt.heard_at, now)
 
     def forget_partitions(self, partition_ids: Collection[int]) -> None:
         """Drops everything of these partitions."""
@@ -236,3 +348,11 @@ class OpenAttempts:
     def executors(self) -> Iterable[str]:
         """The executors at which anything is open."""
         return list(self._by_executor)
+
+
+def _policies(text: str) -> Policies:
+    """A text that a newer version wrote is no reason to lose sight of what is open: it goes by the defaults here."""
+    try:
+        return decode(text)
+    except UnreadablePolicies:
+        return DEFAULT

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mainspring.server.core.model import DueTask, TaskRef
-from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,8 @@ class PeerClient(Protocol):
         self, address: str, executor_id: str, results: Sequence[AttemptResult]
     ) -> list[AttemptId]:
         """Hands results to the owner at this address; answers those that are settled."""
+        ...
+
+    async def forward_progress(self, address: str, reports: Sequence[ProgressReport]) -> None:
+        """Hands signs of progress to the owner at this address; what does not arrive is not missed."""
         ...

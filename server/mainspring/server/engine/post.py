@@ -1,4 +1,4 @@
-"""What goes to other nodes: hints and results of their partitions, gathered per address, in order, within bounds."""
+"""What goes to other nodes: hints, results and progress of their partitions, gathered per address, in order, bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from mainspring.server.core.model import DueTask, TaskRef
-from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.owner_router import OwnerRouter
@@ -53,6 +53,7 @@ class Post:
         self._hints: dict[str, dict[TaskRef, _QueuedHint]] = {}
         self._results: dict[tuple[str, str], dict[AttemptId, tuple[AttemptResult, Answer]]]
         self._results = {}
+        self._progress: dict[str, dict[AttemptId, ProgressReport]] = {}
         self._queued_hints = 0
         self._unaddressed: list[_QueuedHint] = []
         self._busy: set[str] = set()
@@ -120,6 +121,17 @@ class Post:
                 queue[result.attempt_id] = (result, answer)
                 self._wake.set()
 
+    def forward_progress(self, reports: Sequence[ProgressReport]) -> None:
+        """Queues signs of progress for the owners of their partitions, the latest of each attempt."""
+        for report in reports:
+            owner = self._router.owner_of(report.attempt_id.ref.partition_id)
+            if owner is None:
+                continue
+            queue = self._progress.setdefault(owner.address, {})
+            if len(queue) < self._context.settings.unanswered_results:
+                queue[report.attempt_id] = report
+                self._wake.set()
+
     async def run_round(self) -> None:
         """Sends one call to each address that has something queued and no call under way."""
         try:
@@ -130,7 +142,8 @@ class Post:
         await self._lanes.wait_free()
         self._wake.clear()
         self._address_again()
-        for address in sorted({*self._hints, *(address for address, _ in self._results)} - self._busy):
+        addresses = {*self._hints, *self._progress, *(address for address, _ in self._results)}
+        for address in sorted(addresses - self._busy):
             self._busy.add(address)
             await self._lanes.run(self._send(address))
 
@@ -149,10 +162,12 @@ class Post:
             await self._send_hints(address)
             for key in [key for key in self._results if key[0] == address]:
                 await self._send_results(*key)
+            await self._send_progress(address)
         except PeerUnreachable as error:
             log.info("peer_unreachable", address=address, error=str(error))
         finally:
             self._busy.discard(address)
+            self._progress.pop(address, None)  # of a node that is away: the next signs go to who follows it
         if self._unaddressed:  # not at once: it takes a moment until the next owner is known
             await self._context.clock.sleep(LOOK_AGAIN_S)
         if self._hints or self._results or self._unaddressed:
@@ -183,6 +198,11 @@ class Post:
                     answers.setdefault(answer, []).append(result.attempt_id)
             for answer, attempt_ids in answers.items():
                 answer(attempt_ids)
+
+    async def _send_progress(self, address: str) -> None:
+        reports = list(self._progress.pop(address, {}).values())
+        for start in range(0, len(reports), RESULTS_A_CALL):
+            await self._peers.forward_progress(address, reports[start : start + RESULTS_A_CALL])
 
 
 def _cut(queued: list[tuple[AttemptResult, Answer]]) -> Iterator[list[tuple[AttemptResult, Answer]]]:

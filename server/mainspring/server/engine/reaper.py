@@ -1,4 +1,4 @@
-"""Looks after what is open: executors that fell silent, attempts to be confirmed after a take-over, long executions."""
+"""Looks after what is open: executors that fell silent, attempts to be confirmed after a take-over, long and slow ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
-from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
+from mainspring.server.dispatch.frames import (
+    AttemptId,
+    Knowledge,
+    ProgressReport,
+    ReconcileQuestion,
+    ReconcileReply,
+)
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
-from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +77,13 @@ class Reaper:
         for row in rows:
             if self._context.held.epoch_of(row.ref.partition_id) is None:
                 continue
-            attempt = self._attempts.absorb(row, wake_at=wake_at)
+            attempt = self._attempts.absorb(row, now=now, wake_at=wake_at)
             if attempt is None:
                 continue
-            if attempt.executor_id is None:
-                is_waiting = True
+            if attempt.place is Place.AT_EXECUTOR:
+                asked.setdefault(attempt.executor_id or "", []).append(attempt)
             else:
-                asked.setdefault(attempt.executor_id, []).append(attempt)
+                is_waiting |= attempt.place is Place.QUEUED
         for executor_id, attempts in asked.items():
             session = self._executors.get(executor_id)
             if session is None:
@@ -89,9 +95,11 @@ class Reaper:
 
     def connected(self, session: ExecutorSession) -> None:
         """Asks an executor that has just (re)connected about everything believed to be there."""
+        now = self._context.clock.now()
         attempts = self._attempts.at_executor(session.executor_id)
         for attempt in attempts:
             attempt.is_confirmed = False
+            attempt.heard_at = now  # what it reported meanwhile could not arrive
         self._ask(session, attempts)
 
     def _ask(self, session: ExecutorSession, attempts: Sequence[OpenAttempt]) -> None:
@@ -102,6 +110,15 @@ class Reaper:
         ]
         if questions:
             session.ask(questions)
+        # Asked for before, and the stream may have broken beneath it; an executor hears it once.
+        self.stop([attempt for attempt in attempts if attempt.stop_reason])
+
+    def stop(self, attempts: Sequence[OpenAttempt]) -> None:
+        """Tells the executors of these attempts to stop them, as far as they are connected."""
+        for attempt in attempts:
+            session = self._executors.get(attempt.executor_id or "")
+            if session is not None:
+                session.cancel([AttemptId(attempt.ref, attempt.attempt)])
 
     def reconciled(self, executor_id: str, replies: Sequence[ReconcileReply]) -> None:
         """Takes an executor's answers in: what it never had goes to another at once, or is lost."""
@@ -122,6 +139,7 @@ class Reaper:
                 attempt.is_confirmed = True
                 if attempt.picked_up_at is None and reply.knowledge is not Knowledge.QUEUED:
                     attempt.picked_up_at = now - reply.since_start_us
+                self._attempts.deadline_moved(attempt)
         self._mishaps.strike(disowned, Mishap.NOT_MINE)
 
     def started(self, attempt_ids: Sequence[AttemptId]) -> None:
@@ -132,8 +150,26 @@ class Reaper:
             if attempt is None or attempt.attempt != attempt_id.attempt or attempt.picked_up_at is not None:
                 continue
             attempt.picked_up_at = now
+            attempt.may_have_started = True
+            self._attempts.deadline_moved(attempt)
             self._context.metrics.stage("picked_up", attempt.dispatched_at, now)
             self._context.metrics.lateness.observe(max(0, now - attempt.due_at) / 1_000_000)
+
+    def progressed(self, reports: Sequence[ProgressReport]) -> None:
+        """Notes what handlers report: the attempt goes on, and how far it is."""
+        now = self._context.clock.now()
+        for report in reports:
+            if not self._attempts.is_at_executor(*report.attempt_id):
+                continue
+            attempt = self._attempts.get(report.attempt_id.ref)
+            if attempt is None:
+                continue
+            attempt.heard_at = attempt.progress_at = now
+            attempt.progress = report.progress
+            if attempt.is_progress_written:
+                attempt.is_progress_written = False
+                write_at = now + int(self._context.settings.progress_s * 1_000_000)
+                self._attempts.wake_later(attempt, min(attempt.look_at, write_at))
 
     async def run_round(self) -> None:
         """Reaps lapsed executors and writes signs of life of long executions; then waits a little."""
@@ -153,6 +189,7 @@ class Reaper:
         if has_stood_still or self.is_deaf():
             # Others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
+            self._attempts.listen_anew(self._context.clock.now())
         if not has_stood_still:
             self._executors.look_who_is_quiet(now_s)
         left = self._executors.left()
@@ -168,6 +205,7 @@ class Reaper:
         soon = now + int(self._context.settings.lease_s * 1_000_000)
         later = now + int(self._context.settings.extension_s * 1_000_000)
         extensions: list[Extension] = []
+        progressed: list[OpenAttempt] = []
         is_waiting = False
         for attempt in attempts:
             epoch = self._context.held.epoch_of(attempt.ref.partition_id)
@@ -175,7 +213,14 @@ class Reaper:
                 self._attempts.end(attempt.ref)
                 continue
             session = self._executors.get(attempt.executor_id) if attempt.executor_id is not None else None
-            if attempt.place is Place.PAUSED:
+            if attempt.place is Place.ENDING:
+                self._attempts.wake_later(attempt, soon)
+                self._context.signals.decided([attempt])
+            elif self._ends_for_its_slowness(attempt, session, now):
+                continue
+            elif now < attempt.look_at:
+                self._attempts.deadline_moved(attempt)  # only its deadline was looked at
+            elif attempt.place is Place.PAUSED:
                 self._attempts.queue(attempt)
                 self._attempts.wake_later(attempt, later)
                 is_waiting = True
@@ -188,9 +233,6 @@ class Reaper:
             ):
                 self._attempts.wake_later(attempt, later)
                 self._mishaps.strike([attempt], Mishap.SILENT)
-            elif attempt.place is Place.LOSING:
-                self._attempts.wake_later(attempt, soon)
-                self._context.signals.lost([attempt])
             elif attempt.place is Place.AT_EXECUTOR and attempt.picked_up_at is None:
                 # Sent and never acknowledged: ask rather than wait.
                 attempt.is_confirmed = False
@@ -200,22 +242,58 @@ class Reaper:
             else:
                 self._attempts.wake_later(attempt, later)
                 is_running = attempt.place is Place.AT_EXECUTOR
+                if is_running and attempt.stop_reason:
+                    self.stop([attempt])
                 if is_running or attempt.attempt == 0:
-                    extensions.append(
-                        Extension(
-                            attempt.ref,
-                            epoch,
-                            attempt.attempt,
-                            ExecutionState.RUNNING if is_running else ExecutionState.WAITING,
-                            later,
-                            attempt.dispatched_at,
-                            attempt.picked_up_at,
-                        )
-                    )
+                    extensions.append(self._extension(attempt, epoch, later))
+                if is_running and not attempt.is_progress_written:
+                    attempt.is_progress_written = True
+                    progressed.append(attempt)
         if is_waiting:
             self._context.signals.queued()
+        try:
+            await self._extend(extensions)
+        except BaseException:
+            for attempt in progressed:
+                attempt.is_progress_written = False
+            raise
+
+    def _extension(self, attempt: OpenAttempt, epoch: int, wake_at: int) -> Extension:
+        is_running = attempt.place is Place.AT_EXECUTOR
+        has_news = not attempt.is_progress_written
+        return Extension(
+            attempt.ref,
+            epoch,
+            attempt.attempt,
+            ExecutionState.RUNNING if is_running else ExecutionState.WAITING,
+            wake_at,
+            attempt.dispatched_at,
+            attempt.picked_up_at,
+            attempt.progress if has_news else b"",
+            attempt.progress_at if has_news else None,
+            attempt.stop_reason,
+        )
+
+    async def _extend(self, extensions: Sequence[Extension]) -> None:
         for start in range(0, len(extensions), self._context.settings.complete_batch):
             batch = extensions[start : start + self._context.settings.complete_batch]
             self._context.metrics.batch("extend", len(batch))
             refused = await self._context.store.extend(self._context.node_id, batch)
             self._context.refused(refused, {item.ref.partition_id: item.epoch for item in batch})
+
+    def _ends_for_its_slowness(self, attempt: OpenAttempt, session: ExecutorSession | None, now: int) -> bool:
+        """Ends what is too late to start, or stops an attempt that is too slow and counts it as failed."""
+        if attempt.place in (Place.QUEUED, Place.PAUSED) and attempt.is_too_late_to_start(now):
+            self._mishaps.expire([attempt])
+            return True
+        deadline = attempt.run_deadline()
+        if deadline is None or now < deadline.at:
+            return False
+        if session is None:
+            # Its lease decides, or its answer when it is back: it may have reported what could not arrive.
+            attempt.is_confirmed = False
+            return False
+        self.stop([attempt])
+        failure = Decision(ExecutionState.FAILED, deadline.words, deadline.limit.value)
+        self._mishaps.decide([(attempt, failure)])
+        return True

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 
 from mainspring.server.core.delivery import Mishap
-from mainspring.server.core.model import Dispatchable, ExecutionRef
+from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
-from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.open_attempts import Decision, OpenAttempts
 
 Reservations = MutableMapping[ExecutionRef, ExecutorSession]
 """The session on which credit is reserved for an execution; what is not used is given back by who reserved it."""
@@ -35,7 +35,8 @@ class Sender:
     ) -> None:
         """Registers the attempts as open, sends those that have an executor, and takes their reservations out.
 
-        One whose executor's session ended by now was never sent: it waits for another at once.
+        One whose executor's session ended by now was never sent: it waits for another at once. What is too late to start, or
+        was to be stopped meanwhile, is not sent either, and ends.
 
         Args:
             begun_at: when the transaction that recorded them began, cluster time.
@@ -52,6 +53,12 @@ class Sender:
             if known is not None and known.attempt >= item.attempt:
                 continue  # the sweep, or an earlier answer, told of the row first: it is taken care of
             attempt = self._attempts.add(item, dispatched_at=now, wake_at=wake_at)
+            if attempt.is_too_late_to_start(now):
+                self._mishaps.expire([attempt])
+                continue
+            if attempt.stop_reason:
+                self._mishaps.decide([(attempt, Decision(ExecutionState.CANCELLED, attempt.stop_reason))])
+                continue
             if item.executor_id is None:
                 is_waiting = True
                 continue

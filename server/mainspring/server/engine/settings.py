@@ -29,6 +29,8 @@ class EngineSettings:
     """When the sweep looks at an execution that nothing more was heard of."""
     extension_s: float = 60.0
     """How often a long execution's row is written."""
+    progress_s: float = 10.0
+    """How often at most the row of one that reports progress is: 20,000 of them are 2,000 rows a second."""
     assign_batch: int = 500
     complete_batch: int = 500
     complete_lanes: int = 2

@@ -129,7 +129,7 @@ class Stillness:
     def next_at(self) -> int | None:
         """The next instant at which something may happen, by what is in memory; never too late, perhaps too early."""
         candidates = [self._window.next_deadline()]
-        if self._attempts.paused_count:
+        if self._attempts.paused_count or self._attempts.has_deadlines:
             candidates.append(self._attempts.next_wake())
         absent = [e for e in self._attempts.executors() if self._executors.get(e) is None]
         for executor_id in absent:

@@ -81,7 +81,9 @@ class Metrics:
             buckets=_SIZES,
             registry=self.registry,
         )
-        self._batches = {n: batch.labels(n) for n in ("register", "claim", "assign", "complete", "extend")}
+        self._batches = {
+            n: batch.labels(n) for n in ("register", "claim", "assign", "complete", "retry", "extend")
+        }
         self.executions = Counter(
             "mainspring_executions_total",
             "Executions that reached a final state here, by state.",

@@ -282,7 +282,7 @@ class OwnerStore(Protocol):
         ...
 
     async def retry(self, owner_id: str, items: Sequence[FailedAttempt]) -> frozenset[int]:
-        """Writes failures that another attempt follows, fenced: WAITING again, one more failure, to be looked at when it may go on.
+        """Writes failures that another attempt follows, fenced: WAITING until it may go on, with one failure more.
 
         Each only while its row is DISPATCHED or RUNNING and shows the attempt; answers refused partitions. Idempotent.
         """
@@ -291,8 +291,8 @@ class OwnerStore(Protocol):
     async def extend(self, owner_id: str, items: Sequence[Extension]) -> frozenset[int]:
         """Records signs of life, fenced, each only while its row is open and shows the attempt; answers the refused.
 
-        A row that waits is no longer at an executor, and the other way round: then nothing is written. Progress and the reason
-        to stop stay as they are where an item has none.
+        A row that waits is no longer at an executor, and the other way round: then nothing is written. Progress and the
+        reason to stop stay as they are where an item has none.
         """
         ...
 

@@ -15,6 +15,7 @@ from mainspring.server.dispatch.frames import (
     AttemptResult,
     Knowledge,
     Outcome,
+    ProgressReport,
     ReconcileQuestion,
     ReconcileReply,
     WorkItem,
@@ -32,6 +33,8 @@ from mainspring.v1 import (
     node_service_pb2,
     task_pb2,
 )
+
+MAX_PROGRESS_BYTES = 1_024
 
 
 def _optional(at: int | None) -> Timestamp | None:
@@ -189,6 +192,21 @@ def replies_from_proto(messages: Iterable[executor_service_pb2.ReconcileAnswer])
         for m in messages
         if m.knowledge in known
     ]
+
+
+def progress_from_proto(messages: Iterable[executor_service_pb2.Progress]) -> list[ProgressReport]:
+    """Signs of progress; what is longer than allowed is cut."""
+    return [
+        ProgressReport(attempt_from_proto(m.attempt), m.epoch, m.progress[:MAX_PROGRESS_BYTES])
+        for m in messages
+    ]
+
+
+def progress_to_proto(report: ProgressReport) -> executor_service_pb2.Progress:
+    """A sign of progress, forwarded to its owner."""
+    return executor_service_pb2.Progress(
+        attempt=attempt_to_proto(report.attempt_id), epoch=report.epoch, progress=report.progress
+    )
 
 
 def results_from_proto(messages: Iterable[executor_service_pb2.Result]) -> list[AttemptResult]:

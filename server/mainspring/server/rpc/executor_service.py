@@ -162,6 +162,8 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
             session.is_draining = True
         if frame.started:
             engine.reaper.started([convert.attempt_from_proto(m.attempt) for m in frame.started])
+        if frame.progress:
+            engine.accept_progress(convert.progress_from_proto(frame.progress))
         if frame.reconcile:
             engine.reaper.reconciled(session.executor_id, convert.replies_from_proto(frame.reconcile))
         if frame.result:

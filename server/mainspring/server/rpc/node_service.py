@@ -63,6 +63,13 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
             saved=[convert.attempt_to_proto(a) for a in sorted(saved)]
         )
 
+    async def ForwardProgress(
+        self, request: node_service_pb2.ForwardProgressRequest, context: Context
+    ) -> node_service_pb2.ForwardProgressResponse:
+        """See the proto."""
+        self._engine.accept_forwarded_progress(convert.progress_from_proto(request.progress))
+        return node_service_pb2.ForwardProgressResponse()
+
     async def AnnounceRelease(
         self, request: node_service_pb2.AnnounceReleaseRequest, context: Context
     ) -> node_service_pb2.AnnounceReleaseResponse:

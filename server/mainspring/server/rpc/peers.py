@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from mainspring.server.dispatch.frames import AttemptId, AttemptResult
+from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 from mainspring.server.engine.peers import Hint, PeerUnreachable
 from mainspring.server.errors import FailedPrecondition, NotFound, Unavailable
 from mainspring.server.rpc import convert
@@ -56,6 +56,16 @@ class GrpcPeers:
         except grpc.aio.AioRpcError as error:
             raise PeerUnreachable(error.details() or error.code().name) from None
         return [convert.attempt_from_proto(m) for m in response.saved]
+
+    async def forward_progress(self, address: str, reports: Sequence[ProgressReport]) -> None:
+        """See `PeerClient.forward_progress`."""
+        request = node_service_pb2.ForwardProgressRequest(
+            progress=[convert.progress_to_proto(report) for report in reports]
+        )
+        try:
+            await self._stub(address).ForwardProgress(request, timeout=HINT_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            raise PeerUnreachable(error.details() or error.code().name) from None
 
     async def answers(self, address: str) -> bool:
         """Whether the node at an address answers within a second."""
