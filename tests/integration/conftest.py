@@ -11,6 +11,7 @@ import pytest
 from mainspring.client import MainspringClient
 from mainspring.executor.executor import Executor
 from mainspring.executor.mock_handlers import mock_registry
+from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.clock import ClusterClock
 from mainspring.server.config import NodeConfig
 from mainspring.server.node import Node
@@ -85,13 +86,18 @@ class Bench:
         return running
 
     def start_executor(
-        self, address: str, *, capacity: int = 100, executor_id: str = "executor-1"
+        self,
+        address: str,
+        *,
+        capacity: int = 100,
+        executor_id: str = "executor-1",
+        registry: HandlerRegistry | None = None,
     ) -> Executor:
         executor = Executor(
             address,
             capacity=capacity,
             executor_id=executor_id,
-            registry=mock_registry(),
+            registry=registry or mock_registry(),
             run_log=self.folder / f"{executor_id}.jsonl",
             drain_timeout_s=5,
         )

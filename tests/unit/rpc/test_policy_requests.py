@@ -205,6 +205,7 @@ REFUSED = {
     "no multiplier": ({"retry": {"multiplier": "NaN"}}, "retry.multiplier", "between 1 and 10"),
     "jitter": ({"retry": {"jitter": 1.5}}, "retry.jitter", "between 0 and 1"),
     "no jitter": ({"retry": {"jitter": "NaN"}}, "retry.jitter", "between 0 and 1"),
+    "at most once": ({"retry": {"max_attempts": 2}, "delivery": 2}, "retry", "at most once"),
     "21 kinds": ({"retry": {KINDS: ["E"] * 21}}, f"retry.{KINDS}", "holds 21"),
     "empty kind": ({"retry": {KINDS: ["E", ""]}}, f"retry.{KINDS}[1]", "1 to 200"),
     "long kind": ({"retry": {KINDS: ["E" * 201]}}, f"retry.{KINDS}[0]", "201"),
@@ -239,6 +240,10 @@ def test_refused(fields: dict[str, Any], field: str, reason: str) -> None:
     (violation,) = error.value.violations
     assert violation.field == f"task.{field}"
     assert reason in violation.description
+
+
+def test_at_most_once_goes_with_a_retry_that_is_none() -> None:
+    registered(message(delivery=2, retry={"max_attempts": 1, "jitter": 0.5}))
 
 
 def test_every_policy_at_fault_is_named_whatever_the_schedule() -> None:

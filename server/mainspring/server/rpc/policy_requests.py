@@ -144,7 +144,7 @@ def _retry(task: task_pb2.Task) -> Retry:
             raise InvalidField("multiplier", f"must lie between 1 and {LARGEST_MULTIPLIER}")
         if not 0 <= message.jitter <= 1:
             raise InvalidField("jitter", "must lie between 0 and 1")
-        return Retry(
+        retry = Retry(
             max_attempts=_count(
                 message.max_attempts, "max_attempts", DEFAULT.retry.max_attempts, MOST_ATTEMPTS
             ),
@@ -156,6 +156,11 @@ def _retry(task: task_pb2.Task) -> Retry:
         )
     except InvalidField as violation:
         raise violation.within("retry") from None
+    if retry.max_attempts > 1 and task.delivery == task_pb2.DELIVERY_MODE_AT_MOST_ONCE:
+        raise InvalidField(
+            "retry", "does not go with delivery at most once: each attempt is another time that it is sent"
+        )
+    return retry
 
 
 def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:
