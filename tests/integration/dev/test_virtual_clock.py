@@ -1,6 +1,7 @@
 """A node and its executors under a clock that is moved by hand: when things happen, and what holds time up."""
 
 import asyncio
+import base64
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import grpc.aio
 import pytest
+from google.protobuf import json_format
 
 from mainspring.client import (
     Aborted,
@@ -41,6 +44,7 @@ from mainspring.server.core.next_fire import fires_between
 from mainspring.server.core.schedule import Schedule
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.persistence.sqlite.store import SQLiteStore
+from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -227,6 +231,32 @@ async def test_a_sleep_of_thirty_seconds_ends_thirty_seconds_later(virtual: Virt
     await virtual.dev.advance(timedelta(seconds=15))
     (last,) = await virtual.ledger("s2")
     assert last.finish_time == START + timedelta(seconds=110)
+
+
+async def test_waits_and_timeouts_are_virtual_too(virtual: Virtual) -> None:
+    """An hour's sleep is stopped after a minute, twice, with ten minutes between."""
+    task = {
+        "id": "t",
+        "handler": "sleep",
+        "payload": base64.b64encode(b"3600").decode(),
+        "schedule": {"delay": "5s"},
+        "retry": {"max_attempts": 2, "initial_backoff": "600s"},
+        "timeouts": {"start_to_finish": "60s"},
+    }
+    async with grpc.aio.insecure_channel(virtual.address) as channel:
+        stub = task_service_pb2_grpc.TaskServiceStub(channel)
+        request = task_service_pb2.CreateTaskRequest(task=json_format.ParseDict(task, task_pb2.Task()))
+        await stub.CreateTask(request, timeout=20)
+    begun_s = time.monotonic()
+    moved = await virtual.dev.advance(timedelta(hours=3))
+    assert time.monotonic() - begun_s < 20
+    assert moved.finished_executions == 1
+    (ended,) = await virtual.ledger("t")
+    assert (ended.state, ended.attempt) == (ExecutionState.FAILED, 2)
+    assert ended.reason == "Timeout: it ran for 60 s"
+    assert ended.finish_time is not None
+    late = ended.finish_time - (START + timedelta(seconds=5 + 60 + 600 + 60))
+    assert timedelta(0) <= late < timedelta(seconds=1)
 
 
 async def test_a_full_executor_makes_work_late_by_as_much_as_it_is_busy() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pymysql
@@ -24,6 +25,7 @@ from mainspring.server.core.model import (
     ExecutionRef,
     ExecutionState,
     Extension,
+    FailedAttempt,
     NewTask,
     TaskRef,
 )
@@ -181,6 +183,14 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
         "me", [Extension(s.ref, 1, 1, ExecutionState.RUNNING, T0 + 99, T0, T0) for s in outcome.claimed]
     )
     keep("extend")
+    with_news = Extension(
+        ExecutionRef(0, 0, bytes(16)), 1, 1, ExecutionState.RUNNING, T0, T0, T0, b"half", T0, "stop"
+    )
+    await store.extend("me", [replace(with_news, ref=s.ref) for s in outcome.claimed])
+    keep("extend with progress")
+    failed = [FailedAttempt(s.ref, 1, 1, "no", "ValueError", T0 + 9, T0, T0) for s in outcome.claimed]
+    assert not await store.retry("me", failed)
+    keep("retry")
     assigned = await store.assign(
         "me", [Assignment(s.ref, 1, 1, "executor-2") for s in outcome.claimed], now=T0, wake_at=T0 + 9
     )

@@ -129,7 +129,7 @@ async def test_a_failure_on_its_way_to_the_ledger_is_not_retried() -> None:
             attempt_id.ref
         )  # at an executor still, for all that is known
         writing.release()
-        await bench.until_state([ref], ExecutionState.CANCELLED)
+        await bench.until_state([ref], ExecutionState.CANCELLED, within_s=1)
         await bench.pass_time(60)
         assert len(bench.sent) == 1
 
@@ -148,7 +148,7 @@ async def test_a_new_owner_goes_on_stopping_it() -> None:
         executor.is_reading = True
         await bench.adopt(0)
         executor.connect()
-        await bench.until(lambda: executor.cancels)
+        await bench.until(lambda: executor.cancels, within_s=1)
         assert set(executor.cancels) == {attempt_id}
         executor.end(outcome=Outcome.CANCELLED)
         await bench.until_state([ref], ExecutionState.CANCELLED)

@@ -132,6 +132,21 @@ async def test_what_could_not_report_is_not_silent() -> None:
 
 
 @in_virtual_time
+async def test_a_node_that_may_be_deaf_takes_nobody_for_silent() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor()
+        await bench.adopt(0)
+        await bench.register(bench.task(policies=limits(heartbeat=3)))
+        attempt_id = await running(executor, bench)
+        bench.engine.reaper.is_deaf = lambda: True
+        await bench.pass_time(8)
+        bench.engine.reaper.is_deaf = lambda: False
+        await bench.pass_time(2.5)
+        assert executor.cancels == []
+        await bench.until(lambda: executor.cancels == [attempt_id], within_s=0.5 + LATE_S)
+
+
+@in_virtual_time
 async def test_the_time_of_an_attempt_goes_on_under_a_new_owner() -> None:
     async with EngineBench() as bench:
         executor = bench.executor()
@@ -156,6 +171,7 @@ async def test_too_slow_at_an_executor_that_is_away_is_decided_when_it_is_back()
         executor.drop()
         await bench.pass_time(2.5)
         assert (await bench.row(ref)).state is not ExecutionState.FAILED
+        assert not bench.engine.reaper.is_due(), "or a clock that is moved by hand would stand still"
         executor.connect()
         await bench.until(lambda: executor.cancels == [attempt_id], within_s=LATE_S)
         await bench.until_state([ref], ExecutionState.FAILED)

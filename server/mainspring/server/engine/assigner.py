@@ -12,7 +12,6 @@ from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
-from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.errors import StoreError
@@ -28,14 +27,12 @@ class Assigner:
         context: OwnerContext,
         executors: ConnectedExecutors,
         attempts: OpenAttempts,
-        mishaps: Mishaps,
         sender: Sender,
         fence_check: FenceCheck,
     ) -> None:
         self._context = context
         self._executors = executors
         self._attempts = attempts
-        self._mishaps = mishaps
         self._sender = sender
         self._fence_check = fence_check
         self._lanes = Lanes("assign", 1)
@@ -67,7 +64,6 @@ class Assigner:
     def _form_batch(self) -> tuple[list[tuple[OpenAttempt, Assignment]], Reservations]:
         batch: list[tuple[OpenAttempt, Assignment]] = []
         reserved: Reservations = {}
-        now = self._context.clock.now()
         for handler in self._attempts.queued_handlers():
             limit = min(
                 self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
@@ -78,9 +74,6 @@ class Assigner:
                 epoch = self._context.held.epoch_of(attempt.ref.partition_id)
                 if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
                     self._attempts.end(attempt.ref)  # the next owner finds the row
-                    continue
-                if attempt.is_too_late_to_start(now):
-                    self._mishaps.expire([attempt])
                     continue
                 sessions = self._executors.reserve(handler, 1)
                 if not sessions:

@@ -248,9 +248,8 @@ class Completer:
                 await self._context.clock.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
         self._context.refused(refused, {end.ref.partition_id: end.epoch for end in ends})
-        self._forget(
-            batch
-        )  # before anything follows from it: the next end of the same attempt may be decided at once
+        # Before anything follows from it: the next end of the same attempt may be decided at once.
+        self._forget(batch)
         self._settle([pending for pending, _ in written], refused)
 
     async def _store_ends(self, ends: Sequence[Completion | FailedAttempt]) -> frozenset[int]:

@@ -75,7 +75,7 @@ class Engine:
         self._claimer = Claimer(
             context, self.window, self._driver, executors, self.attempts, sender, fence_check
         )
-        self._assigner = Assigner(context, executors, self.attempts, mishaps, sender, fence_check)
+        self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
         self._completer = Completer(context, self.attempts, mishaps)
         self._reaper = Reaper(context, executors, self.attempts, mishaps)
         self._canceller = Canceller(context, self.attempts, mishaps, self._reaper)
