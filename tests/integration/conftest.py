@@ -14,6 +14,7 @@ from mainspring.executor.mock_handlers import mock_registry
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.clock import ClusterClock
 from mainspring.server.config import NodeConfig
+from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.node import Node
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
@@ -69,9 +70,9 @@ class Bench:
     def _local_membership(self, node_id: str, address: str, clock: ClusterClock) -> Membership:
         return LocalMembership(self.registry, node_id, address, "test", clock)
 
-    async def start_node(self) -> RunningNode:
+    async def start_node(self, engine: EngineSettings | None = None) -> RunningNode:
         clock = ClusterClock()
-        config = NodeConfig(listen="127.0.0.1:0")
+        config = NodeConfig(listen="127.0.0.1:0", engine=engine or EngineSettings())
         store = MySQLStore(MySQLSettings.from_url(self.url))
         await store.start()
         await clock.measure(store.database_time)

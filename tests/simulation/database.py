@@ -41,6 +41,8 @@ READS = frozenset(
         "list_tasks",
         "get_execution",
         "get_gap",
+        "get_namespace",
+        "list_namespaces",
         "list_task_executions",
         "list_executions",
         "database_time",

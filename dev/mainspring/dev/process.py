@@ -54,6 +54,7 @@ VIRTUAL_TIME = EngineSettings(
     window_s=86_400.0,  # of virtual time, which passes in a moment
     sweep_grace_s=-0.000_001,  # time stands still while anything is looked for: what is due now counts
     full_sweep_every=1,
+    retention_round_s=0.0,  # a jump of a year is no reason to forget what it showed
 )
 """What a node's engine needs differently under a virtual clock."""
 

@@ -32,6 +32,7 @@ from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.execution_service import ExecutionServicer
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.interceptors import CallInterceptor
+from mainspring.server.rpc.namespace_service import NamespaceServicer
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.peers import GrpcPeers
 from mainspring.server.rpc.task_service import TaskServicer
@@ -44,6 +45,8 @@ from mainspring.v1 import (
     execution_service_pb2_grpc,
     executor_service_pb2,
     executor_service_pb2_grpc,
+    namespace_service_pb2,
+    namespace_service_pb2_grpc,
     node_service_pb2,
     node_service_pb2_grpc,
     task_service_pb2,
@@ -62,6 +65,7 @@ GOODBYE_S = 0.5
 CLIENT_SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,
+    namespace_service_pb2.DESCRIPTOR.services_by_name["NamespaceService"].full_name,
     executor_service_pb2.DESCRIPTOR.services_by_name["ExecutorService"].full_name,
     node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
     admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
@@ -223,6 +227,9 @@ class Node:
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
             ExecutionServicer(store, clock), server
+        )
+        namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
+            NamespaceServicer(clock, store), server
         )
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(

@@ -29,6 +29,7 @@ from mainspring.server.core.model import (
     NewTask,
     TaskRef,
 )
+from mainspring.server.core.namespaces import EARLIEST, Cutoffs, Namespace, Span
 from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
@@ -226,6 +227,23 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     after = ExecutionRef(0, T0, bytes(16))
     await store.list_executions("default", after=after, limit=BATCH)
     keep("list_executions")
+    busiest = subject.partition_id
+    lease = PartitionLease(busiest, 1)
+    cutoffs, everywhere = Cutoffs(T0 + 3600 * SECOND, {}), Span(EARLIEST, T0 + 3600 * SECOND)
+    step = await store.remove_executions("me", lease, cutoffs, everywhere, after=None, limit=BATCH // 2)
+    assert step.removed > BATCH // 4
+    keep("remove_executions")
+    await store.remove_executions("me", lease, cutoffs, everywhere, after=step.next, limit=BATCH // 2)
+    keep("remove_executions, a later slice")
+    assert (await store.remove_tasks("me", lease, cutoffs, after=None, limit=BATCH)).removed
+    keep("remove_tasks")
+    keys = {d.task_key: 1 for d in await store.load_due_tasks([busiest], **window, after=None, limit=10)}
+    assert await store.trim_histories("me", lease, keys, limit=BATCH)
+    keep("trim_histories")
+    await store.create_namespace(Namespace("a", 5), T0)
+    await store.update_namespace("a", 6, T0)
+    await store.list_namespaces("", BATCH)
+    keep("namespaces")
     await store.take_partitions([(3, 7)], "you")
     await store.release_partitions([], "me")
     await store.release_partitions([PartitionLease(3, 8)], "you", T0)
@@ -255,6 +273,8 @@ INDEXES = {
     ("partitions", "PRIMARY"),
     ("handovers", "firing"),
     ("h", "PRIMARY"),
+    ("t", "due"),
+    ("namespaces", "PRIMARY"),
 }
 EXPECTED_DUE = {"load_due_tasks", "load_due_tasks, a later page", "sweep that finds nothing"}
 EXPECTED_WAKE = {"load_open_executions", "load_open_executions, a later page"}

@@ -26,6 +26,9 @@ UNITS = (
     "extend",
     "read_partitions",
     "record_handovers",
+    "remove_executions",
+    "remove_tasks",
+    "trim_histories",
 )
 """The units that the engine calls and that can be made to fail."""
 

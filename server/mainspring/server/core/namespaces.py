@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-DAY_US: Final = 24 * 3_600 * 1_000_000
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 24 * 3_600 * SECOND_US
 DEFAULT_RETENTION_US: Final = 30 * DAY_US
+SHORTEST_RETENTION_US: Final = 3_600 * SECOND_US
+LONGEST_RETENTION_US: Final = 3_650 * DAY_US
+EARLIEST: Final = -(2**62)
+"""Before every scheduled time."""
+OVERLAP_US: Final = 3_600 * SECOND_US
+"""Most executions end sooner than this after their scheduled time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +24,71 @@ class Namespace:
     Attributes:
         name: 1 to 200 characters.
         retention_us: how long what has ended is kept.
-        description: for people.
         created_at: when it was created; None for one that nobody created.
         updated_at: when it last changed.
     """
 
     name: str
     retention_us: int = DEFAULT_RETENTION_US
-    description: str = ""
     created_at: int | None = None
     updated_at: int | None = None
+
+
+class Span(NamedTuple):
+    """from_at <= scheduled time < until_at."""
+
+    from_at: int
+    until_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """Instants: what ended before is removed.
+
+    Attributes:
+        default_at: of namespaces that nobody created.
+        by_name: of the others.
+    """
+
+    default_at: int
+    by_name: Mapping[str, int]
+
+    def of(self, namespace: str) -> int:
+        """Of a namespace."""
+        return self.by_name.get(namespace, self.default_at)
+
+    def by_beginning(self, beginning_of: Callable[[str], bytes]) -> dict[bytes, int]:
+        """Of the keys of tasks that begin as those of these namespaces do: the earliest, where several begin alike."""
+        by_beginning: dict[bytes, int] = {}
+        for name, at in self.by_name.items():
+            beginning = beginning_of(name)
+            by_beginning[beginning] = min(at, by_beginning.get(beginning, at))
+        return by_beginning
+
+    def spans(self, before: Cutoffs | None) -> list[Span]:
+        """Where the scheduled times of what is to be removed lie, ascending.
+
+        Args:
+            before: those by which everything was removed the last time; what became old since then lies just before
+                each cutoff of now, unless it ended long after its scheduled time. None, or other namespaces and
+                retentions than now: everywhere.
+        """
+        latest = max((self.default_at, *self.by_name.values()))
+        passed_us = 0 if before is None else self.default_at - before.default_at
+        if before is None or before.by_name != {n: at - passed_us for n, at in self.by_name.items()}:
+            return [Span(EARLIEST, latest)]
+        spans: list[Span] = []
+        for until_at in sorted({self.default_at, *self.by_name.values()}):
+            from_at = until_at - passed_us - OVERLAP_US
+            if spans and from_at <= spans[-1].until_at:
+                from_at = spans.pop().from_at
+            spans.append(Span(from_at, until_at))
+        return spans
+
+
+def cutoffs_at(now: int, namespaces: Iterable[Namespace]) -> Cutoffs:
+    """What is old enough at an instant, cluster time, given all namespaces that were created."""
+    return Cutoffs(
+        now - DEFAULT_RETENTION_US,
+        {namespace.name: now - namespace.retention_us for namespace in namespaces},
+    )

@@ -320,6 +320,7 @@ class Completer:
                 self._context.metrics.stage("finished", attempt.picked_up_at, pending.received_at)
                 if pending.retry_at is None:
                     self._attempts.end(attempt_id.ref)
+                    self._context.signals.ended(attempt_id.ref, attempt.policies)
                 elif not attempt.is_waiting:
                     self._mishaps.failed(attempt, pending.retry_at)
             self._context.metrics.stage("saved", pending.received_at, saved_at)

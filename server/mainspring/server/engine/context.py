@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mainspring.server.clock import Clock
+from mainspring.server.core.model import ExecutionRef
+from mainspring.server.core.policies import Policies
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.open_attempts import OpenAttempt
 from mainspring.server.engine.settings import EngineSettings
@@ -26,6 +28,8 @@ class Signals:
     """The ends of these are to be recorded; told again, for each that is not recorded by its wake time."""
     slipped: Callable[[], None] = lambda: None
     """Something due was dropped from memory: sweep soon."""
+    ended: Callable[[ExecutionRef, Policies], None] = lambda ref, policies: None
+    """An execution has ended, of a task with these policies."""
     demand_changed: Callable[[], None] = lambda: None
     """Another number of tasks or executions waits for executors than before."""
 

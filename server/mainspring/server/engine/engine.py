@@ -29,6 +29,7 @@ from mainspring.server.engine.peers import Hint, PeerClient
 from mainspring.server.engine.post import Post
 from mainspring.server.engine.reaper import Reaper
 from mainspring.server.engine.registrar import Registrar
+from mainspring.server.engine.retention import Retention
 from mainspring.server.engine.sender import Sender
 from mainspring.server.engine.stillness import Stillness
 from mainspring.server.engine.supervision import keep_running
@@ -83,6 +84,7 @@ class Engine:
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
+        self._retention = Retention(context)
         self.host = EnginePartitionHost(
             context, self.window, self._loader, self._claimer, executors, self.attempts, self._handovers
         )
@@ -105,6 +107,7 @@ class Engine:
         context.signals.decided = self._completer.record
         context.signals.demand_changed = self._demand_changed.set
         context.signals.slipped = self._loader.sweep_soon
+        context.signals.ended = self._retention.ended
 
     async def run(self) -> None:
         """Runs every loop until cancelled."""
@@ -121,6 +124,7 @@ class Engine:
             "post": self._post.run_round,
             "demand": self._demand_round,
             "handovers": self._handovers.run_round,
+            "retention": self._retention.run_round,
         }
         try:
             async with asyncio.TaskGroup() as group:

@@ -45,6 +45,12 @@ class EngineSettings:
     """Scheduled times that passed longer ago are misfires: of those only the latest may still run."""
     max_runs_per_claim: int = 100
     """How many passed times of one task a claim turns into executions at once."""
+    retention_first_s: float = 300.0
+    """How long after a partition was taken its ledger is first walked for what is old: not into a herd of take-overs."""
+    retention_round_s: float = 3_600.0
+    """How long after that again; 0: nothing is ever removed."""
+    retention_slice: int = 500
+    """Rows that one statement removes at most: some 10 ms."""
     unanswered_results: int = 100_000
     """Results remembered while they wait to be written; beyond it executors have to repeat theirs."""
     queued_hints: int = 50_000

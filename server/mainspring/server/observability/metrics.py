@@ -90,6 +90,12 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self.removed = Counter(
+            "mainspring_removed_rows_total",
+            "Executions and tasks that were removed because they ended longer ago than is kept.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.fenced = Counter(
             "mainspring_fenced_total",
             "Partitions dropped because the database showed another owner or epoch.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mainspring.server.clock import Clock
 from mainspring.server.core.absence import why_none
 from mainspring.server.core.explain import Explanation, explain
-from mainspring.server.core.namespaces import DEFAULT_RETENTION_US
+from mainspring.server.core.namespaces import Namespace
 from mainspring.server.core.policies import decode as decode_policies
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.errors import NotFound
@@ -41,7 +41,8 @@ async def explain_execution(
     if execution is not None:
         explanation = explain(execution, task, schedule, policies, now, asked_at=asked_at)
     elif asked_at is not None:
-        kept_from_at = now - DEFAULT_RETENTION_US
+        known = await store.get_namespace(namespace) or Namespace(namespace)
+        kept_from_at = now - known.retention_us
         summary = why_none(task, schedule, asked_at, now, kept_from_at=kept_from_at)
         explanation = Explanation(summary, (), policies.objective_us, None, "")
     else:

@@ -9,8 +9,10 @@ from mainspring.server.persistence.mysql.database import Database
 from mainspring.server.persistence.mysql.handovers import HandoverUnits
 from mainspring.server.persistence.mysql.ledger import LedgerUnits
 from mainspring.server.persistence.mysql.life_cycle import LifeCycleUnits
+from mainspring.server.persistence.mysql.namespaces import NamespaceUnits
 from mainspring.server.persistence.mysql.partitions import PartitionUnits
 from mainspring.server.persistence.mysql.recovery import RecoveryUnits
+from mainspring.server.persistence.mysql.retention import RetentionUnits
 from mainspring.server.persistence.mysql.schema import check_schema
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.tasks import TaskUnits
@@ -25,6 +27,8 @@ class MySQLStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
+    RetentionUnits,
+    NamespaceUnits,
     PartitionUnits,
     HandoverUnits,
 ):

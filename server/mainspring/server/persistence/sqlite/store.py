@@ -12,8 +12,10 @@ from mainspring.server.persistence.sqlite.database import Database, SQLiteStats,
 from mainspring.server.persistence.sqlite.handovers import HandoverUnits
 from mainspring.server.persistence.sqlite.ledger import LedgerUnits
 from mainspring.server.persistence.sqlite.life_cycle import LifeCycleUnits
+from mainspring.server.persistence.sqlite.namespaces import NamespaceUnits
 from mainspring.server.persistence.sqlite.partitions import PartitionUnits
 from mainspring.server.persistence.sqlite.recovery import RecoveryUnits
+from mainspring.server.persistence.sqlite.retention import RetentionUnits
 from mainspring.server.persistence.sqlite.tasks import TaskUnits
 from mainspring.server.persistence.sqlite.virtual_time import VirtualTimeUnits
 from mainspring.server.persistence.sqlite.window import WindowUnits
@@ -31,6 +33,8 @@ class SQLiteStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
+    RetentionUnits,
+    NamespaceUnits,
     PartitionUnits,
     HandoverUnits,
     VirtualTimeUnits,
