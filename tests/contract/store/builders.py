@@ -95,14 +95,14 @@ def item(
     due: DueTask,
     *,
     executor_id: str | None = "executor-1",
-    runs: Sequence[int] | None = None,
+    runs: Sequence[int | ClaimRun] | None = None,
     next_at: int | None = None,
     gap: ClaimGap | None = None,
 ) -> ClaimItem:
     times = [due.scheduled_at] if runs is None else runs
     return ClaimItem(
         due=due,
-        runs=tuple(ClaimRun(at, at, executor_id) for at in times),
+        runs=tuple(at if isinstance(at, ClaimRun) else ClaimRun(at, at, executor_id) for at in times),
         gap=gap,
         next_scheduled_at=next_at,
         next_due_at=next_at,

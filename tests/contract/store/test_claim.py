@@ -23,7 +23,15 @@ from contract.store.builders import (
 )
 from contract.store.conftest import Backend
 
-from mainspring.server.core.model import ClaimGap, ExecutionRef, ExecutionState, TaskRef, TaskState
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimRun,
+    ExecutionOrigin,
+    ExecutionRef,
+    ExecutionState,
+    TaskRef,
+    TaskState,
+)
 from mainspring.server.persistence.store import Store
 
 
@@ -101,6 +109,73 @@ async def test_a_backlog_is_one_gap_row_and_the_runs_behind_it(store: Store) -> 
     assert [row.gap_count for row in rows[:2]] == [None, None]
     open_rows = await store.load_open_executions(ALL, until_at=None, after=None, limit=10)
     assert len(open_rows) == 2
+
+
+async def test_what_is_made_up_for_waits_for_its_time_and_what_is_skipped_is_final(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    await create(store, 1)
+    (due,) = await load_due(store)
+    runs = [
+        *(ClaimRun(T0 + n, T0 + n, None, ExecutionOrigin.CATCH_UP, T0 + n * SECOND) for n in (2, 3)),
+        ClaimRun(T0 + 4, T0 + 44, "executor-1"),
+        ClaimRun(T0 + 5, T0 + 45, None),
+        ClaimRun(T0 + 6, T0 + 46, None, skip_reason="it's \\ taken"),
+    ]
+    gap = ClaimGap(T0, T0 + 1, 2, "the node was away")
+
+    outcome = await claim(store, "me", epochs, [item(due, gap=gap, runs=runs, next_at=T0 + SECOND)])
+
+    assert [(sent.ref.scheduled_at - T0, sent.attempt, sent.origin) for sent in outcome.claimed] == [
+        (2, 0, ExecutionOrigin.CATCH_UP),
+        (3, 0, ExecutionOrigin.CATCH_UP),
+        (4, 1, ExecutionOrigin.SCHEDULE),
+        (5, 0, ExecutionOrigin.SCHEDULE),
+    ]
+    assert [sent.wake_at for sent in outcome.claimed] == [T0 + 2 * SECOND, T0 + 3 * SECOND, None, None]
+    rows = await store.list_task_executions(due.ref, start_at=None, end_at=None, before_at=None, limit=10)
+    assert [row.ref.scheduled_at - T0 for row in rows] == [6, 5, 4, 3, 2, 0]
+    skipped = rows[0]
+    assert (skipped.state, skipped.reason, skipped.due_at) == (
+        ExecutionState.SKIPPED,
+        "it's \\ taken",
+        T0 + 46,
+    )
+    assert (skipped.attempt, skipped.saved_at, skipped.gap_count, skipped.origin) == (
+        0,
+        T0,
+        None,
+        ExecutionOrigin.SCHEDULE,
+    )
+    opened = await store.load_open_executions(ALL, until_at=None, after=None, limit=10)
+    assert {(row.ref.scheduled_at - T0, row.origin, row.wake_at) for row in opened} == {
+        (2, ExecutionOrigin.CATCH_UP, T0 + 2 * SECOND),
+        (3, ExecutionOrigin.CATCH_UP, T0 + 3 * SECOND),
+        (4, ExecutionOrigin.SCHEDULE, T0 + 5 * SECOND),
+        (5, ExecutionOrigin.SCHEDULE, T0 + 5 * SECOND),
+    }
+    stored = await store.get_task(due.ref)
+    assert stored is not None
+    assert (stored.execution_count, stored.last_scheduled_at) == (7, T0 + 6)
+
+
+async def test_a_skipped_time_that_is_in_the_ledger_already_stays_as_it_is(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    await create(store, 1)
+    (due,) = await load_due(store)
+    await claim(store, "me", epochs, [item(due, runs=[T0, T0 + 1], next_at=T0)])
+    (due,) = await load_due(store)
+    again = item(due, runs=[ClaimRun(T0 + n, T0 + n, None, skip_reason="taken") for n in (0, 1, 2)])
+    outcome = await claim(store, "me", epochs, [again])
+    assert (outcome.claimed, outcome.moved) == ([], [again])
+    rows = await store.list_task_executions(due.ref, start_at=None, end_at=None, before_at=None, limit=10)
+    assert [row.state for row in rows] == [
+        ExecutionState.SKIPPED,
+        ExecutionState.DISPATCHED,
+        ExecutionState.DISPATCHED,
+    ]
+    stored = await store.get_task(due.ref)
+    assert stored is not None
+    assert stored.execution_count == 3
 
 
 async def test_a_gap_alone_moves_the_task(store: Store) -> None:

@@ -18,7 +18,7 @@ from contract.store.builders import (
 )
 from contract.store.conftest import Backend
 
-from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimOutcome
+from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimOutcome, ClaimRun, ExecutionOrigin
 from mainspring.server.errors import Contention
 from mainspring.server.persistence.store import Store
 
@@ -38,7 +38,13 @@ async def test_a_claim_that_was_applied_is_answered_as_it_was(store: Store, othe
             d,
             executor_id="executor-1" if n % 2 else None,
             gap=ClaimGap(T0, T0, 1, "skipped") if n % 3 == 0 else None,
-            runs=[T0 + 1] if n % 3 == 0 else None,
+            runs=[
+                ClaimRun(T0 + 1, T0 + 1, None, ExecutionOrigin.CATCH_UP, T0 + 9),
+                T0 + 2,
+                ClaimRun(T0 + 3, T0 + 3, None, skip_reason="taken"),
+            ]
+            if n % 3 == 0
+            else None,
             next_at=T0 + SECOND if n % 5 else None,
         )
         for n, d in enumerate(due)

@@ -15,6 +15,7 @@ from unit.core.short import cron, every, once
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.misfire import ClaimPlan, Gap, plan_claim
 from mainspring.server.core.next_fire import next_fire
+from mainspring.server.core.policies import Misfire, MisfireMode
 from mainspring.server.core.schedule import (
     CalendarInterval,
     CalendarUnit,
@@ -45,8 +46,24 @@ SCHEDULES: list[Schedule] = [
 
 
 def planned(schedule: Schedule, scheduled_at: int, now: int, **arguments: Any) -> ClaimPlan:
-    given = {"task_key": KEY, "execution_count": 0, "grace_us": 10 * US, "max_runs": 5}
+    key = arguments.get("task_key", KEY)
+    given = {
+        "misfire": Misfire(),
+        "due_at": due_at(schedule, key, scheduled_at),
+        "task_key": KEY,
+        "execution_count": 0,
+        "grace_us": 10 * US,
+        "max_runs": 5,
+    }
     return plan_claim(schedule, scheduled_at, now, **{**given, **arguments})
+
+
+MISFIRES = st.builds(
+    Misfire,
+    mode=st.sampled_from(MisfireMode),
+    window_us=st.one_of(st.integers(1, HOUR), st.integers(1, 5 * DAY)),
+    limit=st.one_of(st.integers(1, 5), st.integers(1, 1_000)),
+)
 
 
 def due_times(schedule: Schedule, scheduled_at: int, now: int, key: bytes = KEY) -> list[int]:
@@ -71,8 +88,9 @@ def due_times(schedule: Schedule, scheduled_at: int, now: int, key: bytes = KEY)
     key=st.binary(min_size=16, max_size=16),
     left=st.one_of(st.none(), st.integers(1, 50), st.integers(1, 50_000)),
     execution_count=st.integers(0, 10**9),
+    misfire=MISFIRES,
 )
-def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
+def test_every_due_time_up_to_the_maximum_is_run_made_up_for_or_in_the_gap(
     schedule: Schedule,
     phase_us: int,
     moved: bool,
@@ -83,6 +101,7 @@ def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
     key: bytes,
     left: int | None,
     execution_count: int,
+    misfire: Misfire,
 ) -> None:
     maximum = None if left is None else execution_count + left
     schedule = replace(schedule, jitter_us=jitter_us, max_executions=maximum)
@@ -93,10 +112,11 @@ def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
         assert fire is not None
         scheduled_at = fire
     now = scheduled_at + late_us
-    plan = plan_claim(
+    plan = planned(
         schedule,
         scheduled_at,
         now,
+        misfire=misfire,
         task_key=key,
         execution_count=execution_count,
         grace_us=grace_us,
@@ -104,9 +124,17 @@ def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
     )
 
     times = due_times(schedule, scheduled_at, now, key)[:left]
-    to_run = [t for t in times if due_at(schedule, key, t) >= now - grace_us or t == times[-1]]
-    skipped = times[: len(times) - len(to_run)]
+    to_run = [t for t in times if due_at(schedule, key, t) >= now - grace_us]
+    if misfire.mode is MisfireMode.LATEST:
+        to_run = to_run or times[-1:]
+    missed = times[: len(times) - len(to_run)]
+    made_up_for: list[int] = []
+    if misfire.mode is MisfireMode.ALL:
+        made_up_for = [t for t in missed if due_at(schedule, key, t) >= now - misfire.window_us]
+        made_up_for = made_up_for[-misfire.limit :]
+    skipped = missed[: len(missed) - len(made_up_for)]
     assert plan.runs == tuple(to_run[:max_runs])
+    assert plan.catch_up == tuple(made_up_for)
     assert plan.gap == (Gap(skipped[0], skipped[-1], len(skipped)) if skipped else None)
     if not times:
         assert plan.next_at == scheduled_at
@@ -126,9 +154,15 @@ def test_every_due_time_up_to_the_maximum_is_run_once_or_in_the_gap(
     max_runs=st.integers(1, 5),
     jitter_us=st.sampled_from([0, 20 * US, DAY]),
     maximum=st.one_of(st.none(), st.integers(1, 60), st.integers(1, 20_000)),
+    misfire=MISFIRES,
 )
 def test_claims_one_after_another_leave_nothing_out(
-    schedule: Schedule, pauses_us: list[int], max_runs: int, jitter_us: int, maximum: int | None
+    schedule: Schedule,
+    pauses_us: list[int],
+    max_runs: int,
+    jitter_us: int,
+    maximum: int | None,
+    misfire: Misfire,
 ) -> None:
     schedule = replace(schedule, jitter_us=jitter_us, max_executions=maximum)
     first = next_fire(schedule, START)
@@ -139,11 +173,17 @@ def test_claims_one_after_another_leave_nothing_out(
         now += pause_us
         while next_at is not None and due_at(schedule, KEY, next_at) <= now:
             plan = planned(
-                schedule, next_at, now, execution_count=count, grace_us=600 * US, max_runs=max_runs
+                schedule,
+                next_at,
+                now,
+                misfire=misfire,
+                execution_count=count,
+                grace_us=600 * US,
+                max_runs=max_runs,
             )
-            assert all(due_at(schedule, KEY, time) <= now for time in plan.runs)
-            ran += plan.runs
-            count += len(plan.runs)
+            ran += plan.catch_up + plan.runs
+            assert all(due_at(schedule, KEY, time) <= now for time in ran)
+            count += len(plan.catch_up) + len(plan.runs)
             if plan.gap is not None:
                 assert plan.gap.from_at == next_at
                 count += plan.gap.count
@@ -160,6 +200,38 @@ def test_a_one_time_task_runs_however_late() -> None:
     assert planned(once(5), 5, 5, grace_us=0) == ClaimPlan((5,), None, None)
     assert planned(once(5), 5, 10**15, grace_us=0) == ClaimPlan((5,), None, None)
     assert planned(once(5), 5, 4, grace_us=0) == ClaimPlan((), None, 5)
+
+
+def test_a_missed_one_time_task_follows_its_policy() -> None:
+    fresh, late = START + 10 * US, START + 10 * US + 1
+    for mode in MisfireMode:
+        assert planned(once(START), START, fresh, misfire=Misfire(mode)) == ClaimPlan((START,), None, None)
+    skipped = ClaimPlan((), Gap(START, START, 1), None)
+    assert planned(once(START), START, late, misfire=Misfire(MisfireMode.NONE)) == skipped
+    all_of_it = Misfire(MisfireMode.ALL, window_us=HOUR)
+    assert planned(once(START), START, late, misfire=all_of_it) == ClaimPlan((), None, None, (START,))
+    assert planned(once(START), START, START + HOUR + 1, misfire=all_of_it) == skipped
+
+
+@pytest.mark.parametrize("mode", MisfireMode)
+def test_a_one_time_task_that_was_registered_late_is_not_missed(mode: MisfireMode) -> None:
+    registered_at = START + DAY
+    plan = planned(once(START), START, registered_at + US, misfire=Misfire(mode), due_at=registered_at)
+    assert plan == ClaimPlan((START,), None, None)
+
+
+def test_a_time_that_was_put_off_runs_and_the_others_are_decided_about_next() -> None:
+    schedule, none = every(HOUR, START), Misfire(MisfireMode.NONE)
+    put_off_to = START + 4 * HOUR + 60 * US
+    assert planned(schedule, START, put_off_to - 1, misfire=none, due_at=put_off_to).runs == ()
+    plan = planned(schedule, START, put_off_to, misfire=none, due_at=put_off_to)
+    assert plan == ClaimPlan((START,), None, START + HOUR)
+    plan = planned(schedule, START + HOUR, put_off_to, misfire=none)
+    assert plan == ClaimPlan((), Gap(START + HOUR, START + 4 * HOUR, 4), START + 5 * HOUR)
+    plan = planned(schedule, START, put_off_to + HOUR, misfire=none, due_at=put_off_to)
+    assert plan.gap == Gap(START, START + 5 * HOUR, 6)
+    last = replace(schedule, max_executions=1)
+    assert planned(last, START, put_off_to, due_at=put_off_to) == ClaimPlan((START,), None, None)
 
 
 def test_a_one_time_task_with_jitter_is_not_run_before_it_is_due() -> None:
@@ -212,6 +284,35 @@ def test_years_of_backlog_are_one_step(schedule: Schedule, per_day: int, jitter_
     assert plan.runs == (last - US, last)
     assert plan.gap == Gap(START, last - 2 * US, days * per_day - 1)
     assert plan.next_at == last + US
+
+
+@pytest.mark.parametrize("jitter_us", [0, 400_000])
+@pytest.mark.parametrize("schedule", [every(US, START), cron("* * * * * *", "Europe/Berlin")])
+def test_of_years_of_backlog_only_what_is_made_up_for_is_walked(
+    monkeypatch: pytest.MonkeyPatch, schedule: Schedule, jitter_us: int
+) -> None:
+    steps = 0
+
+    def counted(schedule: Schedule, after_at: int) -> int | None:
+        nonlocal steps
+        steps += 1
+        return next_fire(schedule, after_at)
+
+    monkeypatch.setattr("mainspring.server.core.misfire.next_fire", counted)
+    days, limit = 3 * 365, 700
+    now = START + days * DAY + 500_000
+    plan = planned(
+        replace(schedule, jitter_us=jitter_us),
+        START,
+        now,
+        misfire=Misfire(MisfireMode.ALL, limit=limit),
+        grace_us=2 * US,
+    )
+    last = now - 500_000
+    assert plan.runs == (last - US, last)
+    assert plan.catch_up == tuple(last - US - n * US for n in range(limit, 0, -1))
+    assert plan.gap == Gap(START, plan.catch_up[0] - US, days * 86_400 - 1 - limit)
+    assert steps < limit + 50
 
 
 @pytest.mark.parametrize("schedule", [every(US, START), cron("* * * * * *", "Europe/Berlin")])

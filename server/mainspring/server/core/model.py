@@ -175,12 +175,18 @@ class ClaimGap:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRun:
-    """One execution that a claim creates."""
+    """One execution that a claim records."""
 
     scheduled_at: int
     due_at: int
     executor_id: str | None
     """Where credit was reserved; None leaves the execution WAITING."""
+    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
+    wake_at: int | None = None
+    """For one that waits: not to be given to an executor before this. None: as soon as it may, and looked at again when
+    the claim says."""
+    skip_reason: str = ""
+    """Set: it never runs, and is recorded as SKIPPED for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +195,14 @@ class ClaimItem:
 
     due: DueTask
     runs: tuple[ClaimRun, ...]
+    """Ascending: those that are made up for, then those that are due now, run or skipped."""
     gap: ClaimGap | None
     """Recorded before the runs; all its times lie before theirs."""
     next_scheduled_at: int | None
     """None: nothing is left, the task becomes COMPLETED."""
     next_due_at: int | None
+    replaced: tuple[ExecutionRef, ...] = ()
+    """Open executions of the task that are to be cancelled once this is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,9 @@ class Dispatchable:
     """The task's, as the recording transaction read it."""
     policies: str = ""
     """The same of its policies."""
+    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
+    wake_at: int | None = None
+    """As `ClaimRun.wake_at`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
+from mainspring.server.core import overlap, policies
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
-from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimRun, DueTask
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimItem,
+    ClaimRun,
+    DueTask,
+    ExecutionOrigin,
+    ExecutionRef,
+)
+from mainspring.server.core.overlap import OpenOne, OverlapPlan
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.settings import EngineSettings
 
@@ -12,11 +23,13 @@ MISFIRED = "misfired: nothing could run it at its time"
 
 
 def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
-    """What of a task's due times runs, what is skipped, and its next time."""
+    """What of a task's due times runs, what is made up for, what is skipped, and its next time."""
     return plan_claim(
         decode(task.schedule),
         task.scheduled_at,
         now,
+        misfire=policies.decode(task.policies).misfire,
+        due_at=task.due_at,
         task_key=task.task_key,
         execution_count=task.execution_count,
         grace_us=int(settings.misfire_grace_s * 1_000_000),
@@ -24,27 +37,47 @@ def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
     )
 
 
-def claim_item(task: DueTask, plan: ClaimPlan, executor_ids: list[str]) -> ClaimItem:
-    """A claim's item; `executor_ids` (at most one a run) go to the earliest runs, the others wait."""
+def overlap_of(task: DueTask, plan: ClaimPlan, open_ones: Collection[OpenOne]) -> OverlapPlan:
+    """What of the plan's runs runs now, beside what is open of the task."""
+    policy = policies.decode(task.policies).overlap_of(decode(task.schedule))
+    return overlap.decide(policy, open_ones, plan.runs)
+
+
+def claim_item(
+    task: DueTask,
+    plan: ClaimPlan,
+    beside: OverlapPlan,
+    executor_ids: list[str],
+    *,
+    now: int,
+    settings: EngineSettings,
+) -> ClaimItem:
+    """A claim's item; `executor_ids` (at most one for each of `beside.runs`) go to the earliest runs, the others wait."""
     schedule = decode(task.schedule)
-    runs = tuple(
-        ClaimRun(
-            scheduled_at,
-            # What is stored counts: a task may be due later than its schedule says (registered late, or parked).
-            task.due_at
-            if scheduled_at == task.scheduled_at
-            else due_at(schedule, task.task_key, scheduled_at),
-            executor_ids[i] if i < len(executor_ids) else None,
-        )
-        for i, scheduled_at in enumerate(plan.runs)
-    )
+
+    def due(scheduled_at: int) -> int:
+        # What is stored counts: a task may be due later than its schedule says (registered late, or put off).
+        if scheduled_at == task.scheduled_at:
+            return task.due_at
+        return due_at(schedule, task.task_key, scheduled_at)
+
+    def runs() -> Iterator[ClaimRun]:
+        spacing_us = int(settings.catch_up_spacing_s * 1_000_000)
+        for i, at in enumerate(plan.catch_up):
+            yield ClaimRun(at, due(at), None, ExecutionOrigin.CATCH_UP, now + i * spacing_us)
+        executors = dict(zip(beside.runs, executor_ids, strict=False))
+        for at in plan.runs:
+            reason = beside.reason if at in beside.skipped else ""
+            yield ClaimRun(at, due(at), executors.get(at), skip_reason=reason)
+
     gap, next_at = plan.gap, plan.next_at
     return ClaimItem(
         task,
-        runs,
+        tuple(runs()),
         ClaimGap(gap.from_at, gap.to_at, gap.count, MISFIRED) if gap is not None else None,
         next_at,
         None if next_at is None else due_at(schedule, task.task_key, next_at),
+        tuple(ExecutionRef(task.partition_id, at, task.task_key) for at in beside.replaced),
     )
 
 

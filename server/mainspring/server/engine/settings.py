@@ -42,7 +42,17 @@ class EngineSettings:
     stale_commit_s: float = 2.0
     """After a commit that took longer the epoch is read again before anything is sent."""
     misfire_grace_s: float = 30.0
-    """Scheduled times that passed longer ago are misfires: of those only the latest may still run."""
+    """Scheduled times that passed longer ago are misfires: what becomes of them is a matter of the task's policy."""
+    catch_up_spacing_s: float = 0.2
+    """Missed times of one task that are made up for begin so far apart at least: no task has the lane to itself."""
+    catch_up_per_s: float = 100.0
+    """How many missed times of all tasks a node begins to make up for in a second: a backlog takes as long as it takes,
+    and leaves executors and the database to what is due now."""
+    catch_up_share: float = 0.5
+    """Of the work for a handler that this node has at executors or credit for, so much may be made up for at a time, and
+    one in any case: the rest is free for what becomes due meanwhile, however long the made-up ones run."""
+    claim_rows: int = 5_000
+    """Executions that one claim records at most, but for those of its last task: a backlog must not make it slow."""
     max_runs_per_claim: int = 100
     """How many passed times of one task a claim turns into executions at once."""
     retention_first_s: float = 300.0

@@ -237,8 +237,9 @@ class OwnerStore(Protocol):
         1. lock the partition rows in shared mode, compare (epoch, owner): mismatches are refused;
         2. re-read the tasks FOR UPDATE SKIP LOCKED in key order: those whose version, scheduled time or execution count
            is not the item's, or that are not ACTIVE, or are locked, are dropped;
-        3. insert the gap row and one execution a run (DISPATCHED with attempt 1 where an executor is named, else
-           WAITING with attempt 0); a row that exists already is kept and is not answered as claimed;
+        3. insert the gap row and one execution a run (DISPATCHED with attempt 1 where an executor is named, SKIPPED
+           where a reason is, else WAITING with attempt 0 and the run's own wake time if it has one); a row that
+           exists already is kept, and like what is skipped is not answered as claimed;
         4. move the task to its next time in place, or to COMPLETED, and count the rows that were inserted, a gap row
            with its count; commit.
 

@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, Delivery, Dispatchable, ExecutionRef
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimItem,
+    ClaimRun,
+    Delivery,
+    Dispatchable,
+    DueTask,
+    ExecutionRef,
+)
 from mainspring.server.persistence.mysql.literals import binary, integer, text
 
 
 @dataclass(slots=True)
 class Planned:
-    """An execution about to be inserted: the row's text, and what is answered for it (nothing for a gap)."""
+    """An execution about to be inserted: the row's text, and what is answered for it (nothing for what is skipped)."""
 
     ref: ExecutionRef
     sql: str
@@ -65,11 +73,8 @@ def plan(
             ref = ExecutionRef(partition_id, gap.from_at, task_key)
             if ref not in recorded:
                 recorded.add(ref)
-                sql = (
-                    f"({partition_id},{gap.from_at},{key},{integer(last)},7,{gap.from_at},NULL,0,{epoch},"
-                    f"{version},NULL,{node},{now},{now},{now},{gap.to_at},{gap.count},{text(gap.reason[:2000])})"
-                )
-                planned.append(Planned(ref, sql, None))
+                run = ClaimRun(gap.from_at, gap.from_at, None, skip_reason=gap.reason)
+                planned.append(Planned(ref, _skipped(call, due, run, last, gap), None))
                 last = gap.from_at
                 counted += gap.count
         for run in item.runs:
@@ -77,14 +82,20 @@ def plan(
             if ref in recorded:
                 continue
             recorded.add(ref)
+            counted += 1
+            if run.skip_reason:
+                planned.append(Planned(ref, _skipped(call, due, run, last), None))
+                last = run.scheduled_at
+                continue
             executor_id = run.executor_id
             executor = executors.get(executor_id)
             if executor is None:
                 executor = executors[executor_id] = text(executor_id)
             state, attempt = (1, 0) if executor_id is None else (2, 1)
+            look_at = wake_at if run.wake_at is None else run.wake_at
             sql = (
                 f"({partition_id},{run.scheduled_at},{key},{'NULL' if last is None else last},{state},{run.due_at},"
-                f"{wake_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'')"
+                f"{look_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'',{int(run.origin)})"
             )
             answer = Dispatchable(
                 ref=ref,
@@ -100,9 +111,22 @@ def plan(
                 claimed_at=now,
                 delivery=Delivery(delivery),
                 policies=policies,
+                origin=run.origin,
+                wake_at=run.wake_at,
             )
             planned.append(Planned(ref, sql, answer))
             last = run.scheduled_at
-            counted += 1
         moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last, counted])
     return planned, moves
+
+
+def _skipped(
+    call: ClaimCall, due: DueTask, run: ClaimRun, previous: int | None, gap: ClaimGap | None = None
+) -> str:
+    """The row of what never runs, alone or as the first of a gap."""
+    bounds = "NULL,NULL" if gap is None else f"{gap.to_at},{gap.count}"
+    return (
+        f"({due.partition_id},{run.scheduled_at},{binary(due.task_key)},{integer(previous)},7,{run.due_at},NULL,0,"
+        f"{call.epochs[due.partition_id]},{due.version},NULL,{text(call.owner_id)},{call.now},{call.now},{call.now},"
+        f"{bounds},{text(run.skip_reason[:2000])},{int(run.origin)})"
+    )

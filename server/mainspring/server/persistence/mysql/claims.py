@@ -41,7 +41,7 @@ FOR UPDATE SKIP LOCKED"""
 # Affected rows tell how many are new.
 INSERT_EXECUTIONS = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
   wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at,
-  gap_count, reason)
+  gap_count, reason, origin)
 VALUES %(rows)s
 ON DUPLICATE KEY UPDATE executions.state = executions.state"""
 

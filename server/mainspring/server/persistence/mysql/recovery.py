@@ -8,6 +8,7 @@ from typing import Any
 from mainspring.server.core.model import (
     ClaimItem,
     ClaimOutcome,
+    ClaimRun,
     Delivery,
     Dispatchable,
     ExecutionRef,
@@ -94,8 +95,9 @@ class RecoveryUnits(Units):
                 outcome.dropped.append(item)
                 continue
             outcome.moved.append(item)
+            runs = {run.scheduled_at: run for run in item.runs}
             for row in rows:
-                answer = _dispatchable(row, task, now)
+                answer = _dispatchable(row, task, runs.get(row[1]), now)
                 if answer is not None:
                     outcome.claimed.append(answer)
         return outcome
@@ -107,13 +109,15 @@ def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
     return bool(version == item.due.version and scheduled_at == item.next_scheduled_at)
 
 
-def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Dispatchable | None:
-    """The answer for a row of READ_CLAIMED; None for a gap, for one that has gone on since, and for one not to be sent.
+def _dispatchable(
+    row: tuple[Any, ...], task: tuple[Any, ...], run: ClaimRun | None, now: int
+) -> Dispatchable | None:
+    """The answer for a row of READ_CLAIMED; None for what is skipped, has gone on since, or is not to be sent.
 
     The last is what a cancel that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
     """
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
-    if (state, attempt) not in ((1, 0), (2, 1)):
+    if run is None or (state, attempt) not in ((1, 0), (2, 1)):
         return None
     _, _, _, task_state, namespace, task_id, handler, payload, delivery, policies = task
     if task_state == TaskState.CANCELLED:
@@ -132,4 +136,6 @@ def _dispatchable(row: tuple[Any, ...], task: tuple[Any, ...], now: int) -> Disp
         claimed_at=now,
         delivery=Delivery(delivery),
         policies=policies,
+        origin=run.origin,
+        wake_at=run.wake_at,
     )

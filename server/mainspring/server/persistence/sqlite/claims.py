@@ -13,6 +13,7 @@ from mainspring.server.core.model import (
     ClaimGap,
     ClaimItem,
     ClaimOutcome,
+    ClaimRun,
     Delivery,
     Dispatchable,
     DueTask,
@@ -38,14 +39,15 @@ FROM tasks
 WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND execution_count = ? AND state = 1"""
 
 INSERT_EXECUTION = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
-  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, origin)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
-INSERT_GAP = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at, attempt,
-  epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason)
-VALUES (:partition_id, :from_at, :task_key, :previous, 7, :from_at, 0, :epoch, :version, :node_id, :now, :now, :now,
-  :to_at, :count, :reason)
+INSERT_SKIPPED = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at, attempt,
+  epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason,
+  origin)
+VALUES (:partition_id, :scheduled_at, :task_key, :previous, 7, :due_at, 0, :epoch, :version, :node_id, :now, :now, :now,
+  :gap_last_at, :gap_count, :reason, :origin)
 ON CONFLICT DO NOTHING"""
 
 MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?,
@@ -163,10 +165,18 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     last, namespace, task_id, handler, payload, delivery, policies = row
     epoch, now = call.epochs[partition_id], call.now
     counted = 0
-    if item.gap is not None and _insert_gap(connection, call, due, item.gap, last):
-        last = item.gap.from_at
-        counted += item.gap.count
+    gap = item.gap
+    if gap is not None and _insert_skipped(
+        connection, call, due, ClaimRun(gap.from_at, gap.from_at, None, skip_reason=gap.reason), last, gap
+    ):
+        last = gap.from_at
+        counted += gap.count
     for run in item.runs:
+        if run.skip_reason:
+            if _insert_skipped(connection, call, due, run, last):
+                last = run.scheduled_at
+                counted += 1
+            continue
         executor_id = run.executor_id
         state, attempt = (1, 0) if executor_id is None else (2, 1)
         values = (
@@ -177,11 +187,11 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 last,
                 state,
                 run.due_at,
-                call.wake_at,
+                call.wake_at if run.wake_at is None else run.wake_at,
                 attempt,
                 epoch,
             ),
-            *(version, executor_id, call.owner_id, now),
+            *(version, executor_id, call.owner_id, now, int(run.origin)),
         )
         if connection.execute(INSERT_EXECUTION, values).rowcount == 0:
             continue
@@ -202,6 +212,8 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 claimed_at=now,
                 delivery=Delivery(delivery),
                 policies=policies,
+                origin=run.origin,
+                wake_at=run.wake_at,
             )
         )
     next_state = 3 if item.next_scheduled_at is None else 1
@@ -212,21 +224,28 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     outcome.moved.append(item)
 
 
-def _insert_gap(
-    connection: sqlite3.Connection, call: _Call, due: DueTask, gap: ClaimGap, previous: int | None
+def _insert_skipped(
+    connection: sqlite3.Connection,
+    call: _Call,
+    due: DueTask,
+    run: ClaimRun,
+    previous: int | None,
+    gap: ClaimGap | None = None,
 ) -> bool:
-    """Records the gap; False when there is a row at its first time already."""
+    """Records what never runs, alone or as the first of a gap; False when there is a row at its time already."""
     values = {
         "partition_id": due.partition_id,
-        "from_at": gap.from_at,
+        "scheduled_at": run.scheduled_at,
         "task_key": due.task_key,
         "previous": previous,
+        "due_at": run.due_at,
         "epoch": call.epochs[due.partition_id],
         "version": due.version,
         "node_id": call.owner_id,
         "now": call.now,
-        "to_at": gap.to_at,
-        "count": gap.count,
-        "reason": gap.reason[:MAX_REASON_CHARACTERS],
+        "gap_last_at": None if gap is None else gap.to_at,
+        "gap_count": None if gap is None else gap.count,
+        "reason": run.skip_reason[:MAX_REASON_CHARACTERS],
+        "origin": int(run.origin),
     }
-    return connection.execute(INSERT_GAP, values).rowcount > 0
+    return connection.execute(INSERT_SKIPPED, values).rowcount > 0

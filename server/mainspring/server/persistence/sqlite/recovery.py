@@ -6,7 +6,14 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, Delivery, Dispatchable, ExecutionRef
+from mainspring.server.core.model import (
+    ClaimItem,
+    ClaimOutcome,
+    ClaimRun,
+    Delivery,
+    Dispatchable,
+    ExecutionRef,
+)
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
 
@@ -66,8 +73,11 @@ def _recover_item(
         outcome.dropped.append(item)
         return
     outcome.moved.append(item)
+    runs = {run.scheduled_at: run for run in item.runs}
     outcome.claimed.extend(
-        _dispatchable(ref, row, task, mark) for ref, row in rows.items() if (row[0], row[1]) in _AS_CLAIMED
+        _dispatchable(runs[ref.scheduled_at], ref, row, task, mark)
+        for ref, row in rows.items()
+        if (row[0], row[1]) in _AS_CLAIMED
     )
 
 
@@ -78,7 +88,7 @@ def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
 
 
 def _dispatchable(
-    ref: ExecutionRef, row: tuple[Any, ...], task: tuple[Any, ...], mark: tuple[int, str, int]
+    run: ClaimRun, ref: ExecutionRef, row: tuple[Any, ...], task: tuple[Any, ...], mark: tuple[int, str, int]
 ) -> Dispatchable:
     _, attempt, executor_id, due_at, task_version = row
     _, _, namespace, task_id, handler, payload, delivery, policies = task
@@ -97,4 +107,6 @@ def _dispatchable(
         claimed_at=now,
         delivery=Delivery(delivery),
         policies=policies,
+        origin=run.origin,
+        wake_at=run.wake_at,
     )
