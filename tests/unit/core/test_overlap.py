@@ -41,7 +41,9 @@ STILL = "overlap: the execution of 1970-01-01T00:00:00.00000{}Z is still open"
         (
             Overlap.REPLACE,
             [],
-            OverlapPlan((9,), (), (7, 8), "overlap: replaced by the execution of 1970-01-01T00:00:00.000009Z"),
+            OverlapPlan(
+                (9,), (), (7, 8), "overlap: replaced by the execution of 1970-01-01T00:00:00.000009Z"
+            ),
         ),
         (
             Overlap.REPLACE,

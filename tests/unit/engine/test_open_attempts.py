@@ -11,8 +11,8 @@ def dispatchable(number: int, executor_id: str | None = "e1", attempt: int = 1) 
 
 def row(number: int, executor_id: str | None) -> OpenExecution:
     ref = ExecutionRef(0, 1000, number.to_bytes(16, "big"))
-    state = ExecutionState.DISPATCHED if executor_id else ExecutionState.WAITING
-    return OpenExecution(ref, state, 1, 7, executor_id, "noop", 1000, 2000, 900, None, None)
+    state, attempt = (ExecutionState.WAITING, 0) if executor_id is None else (ExecutionState.DISPATCHED, 1)
+    return OpenExecution(ref, state, attempt, 7, executor_id, "noop", 1000, 2000, 900, None, None)
 
 
 def test_losing_an_executor_queues_what_was_there_and_nothing_else() -> None:
@@ -45,11 +45,11 @@ def test_assigning_takes_the_longest_waiting_first_and_a_new_attempt_replaces_th
 
 def test_absorbed_rows_at_an_executor_are_to_be_confirmed_and_known_ones_stay() -> None:
     table = OpenAttempts(0)
-    absorbed = table.absorb(row(1, "e1"), now=0, wake_at=10)
+    absorbed = table.absorb(row(1, "e1"), now=5, wake_at=10)
     assert absorbed is not None
     assert not absorbed.is_confirmed
-    assert table.absorb(row(1, "e1"), now=0, wake_at=10) is None
-    waiting = table.absorb(row(2, None), now=0, wake_at=10)
+    assert table.absorb(row(1, "e1"), now=5, wake_at=10) is None
+    waiting = table.absorb(row(2, None), now=5, wake_at=10)
     assert waiting is not None
     assert waiting.place is Place.QUEUED
 

@@ -52,7 +52,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class ClaimPlan:
-    """The decision. Each scheduled time from the given one up to `next_at` is in `runs`, `gap` or `catch_up`, in one of them.
+    """The decision. Each scheduled time from the given one up to `next_at` is in one of `runs`, `gap` and `catch_up`.
 
     Attributes:
         runs: scheduled times to run now, ascending.
@@ -70,7 +70,7 @@ class ClaimPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Missed:
-    """The missed times of a task: `count` of them from the given time to `last`. `following`: the first that is not missed."""
+    """The missed times: `count` of them from the given time to `last`. `following`: the first that is not missed."""
 
     count: int
     last: int

@@ -116,6 +116,10 @@ class ConnectedExecutors:
             session.credit += granted
             self.on_credit()
 
+    def offering(self, handler: str) -> list[ExecutorSession]:
+        """The sessions of the executors that take new work for a handler, with or without credit."""
+        return [s for s in self._by_handler.get(handler, ()) if s.takes_work]
+
     def free_credit(self, handler: str) -> int:
         """How much work for a handler could be reserved now."""
         return sum(s.credit for s in self._by_handler.get(handler, ()) if s.takes_work)

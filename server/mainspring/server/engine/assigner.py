@@ -9,6 +9,7 @@ import structlog
 
 from mainspring.server.core.model import Assignment
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
@@ -27,12 +28,14 @@ class Assigner:
         context: OwnerContext,
         executors: ConnectedExecutors,
         attempts: OpenAttempts,
+        lane: BackgroundLane,
         sender: Sender,
         fence_check: FenceCheck,
     ) -> None:
         self._context = context
         self._executors = executors
         self._attempts = attempts
+        self._lane = lane
         self._sender = sender
         self._fence_check = fence_check
         self._lanes = Lanes("assign", 1)
@@ -58,32 +61,48 @@ class Assigner:
         await self._lanes.cancel()
 
     def waiting_for(self, handlers: Iterable[str]) -> int:
-        """How many queued executions want one of these handlers."""
-        return sum(self._attempts.queued_count(handler) for handler in handlers)
+        """How many queued executions want one of these handlers; what is made up for counts little."""
+        wanted = list(handlers)
+        queued = sum(self._attempts.queued_count(handler) for handler in wanted)
+        return queued + self._lane.waiting_at(wanted)
 
     def _form_batch(self) -> tuple[list[tuple[OpenAttempt, Assignment]], Reservations]:
         batch: list[tuple[OpenAttempt, Assignment]] = []
         reserved: Reservations = {}
+        most = self._context.settings.assign_batch
         for handler in self._attempts.queued_handlers():
-            limit = min(
-                self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
-            )
-            if limit <= 0:
-                continue
-            for attempt in self._attempts.begin_assigning(handler, limit):
-                epoch = self._context.held.epoch_of(attempt.ref.partition_id)
-                if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
-                    self._attempts.end(attempt.ref)  # the next owner finds the row
-                    continue
-                sessions = self._executors.reserve(handler, 1)
-                if not sessions:
-                    self._attempts.queue(attempt)
-                    continue
-                reserved[attempt.ref] = sessions[0]
-                batch.append(
-                    (attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id))
-                )
+            limit = min(self._executors.free_credit(handler), most - len(batch))
+            if limit > 0:
+                batch += self._reserve(self._attempts.begin_assigning(handler, limit), reserved)
+        if batch:
+            return batch, reserved
+        # What is made up for comes when nothing else can be given away, a handler at a time: what it takes counts then.
+        for handler in self._attempts.background_handlers():
+            limit = min(self._lane.room(handler), most)
+            if limit > 0:
+                taken = self._attempts.begin_assigning(handler, limit, is_background=True)
+                batch = self._reserve(taken, reserved)
+                if batch:
+                    break
         return batch, reserved
+
+    def _reserve(
+        self, taken: list[OpenAttempt], reserved: Reservations
+    ) -> list[tuple[OpenAttempt, Assignment]]:
+        """Reserves credit for executions in the assigning state; those without are queued again."""
+        batch: list[tuple[OpenAttempt, Assignment]] = []
+        for attempt in taken:
+            epoch = self._context.held.epoch_of(attempt.ref.partition_id)
+            if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
+                self._attempts.end(attempt.ref)  # the next owner finds the row
+                continue
+            sessions = self._executors.reserve(attempt.handler, 1)
+            if not sessions:
+                self._attempts.queue(attempt)
+                continue
+            reserved[attempt.ref] = sessions[0]
+            batch.append((attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id)))
+        return batch
 
     async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:
         partitions = {a.ref.partition_id for _, a in batch}

@@ -7,18 +7,20 @@ where it costs nothing, and its later times fold into it by the misfire policy i
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 
 import structlog
 
 from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef
+from mainspring.server.core.overlap import OpenOne
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.open_attempts import OpenAttempts
-from mainspring.server.engine.planning import claim_item, following, plan_of
+from mainspring.server.engine.planning import claim_item, following, overlap_of, plan_of
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.errors import StoreError, UnknownOutcome
@@ -79,6 +81,8 @@ class Claimer:
         if taken:
             self._wake.set()
             self._context.signals.demand_changed()
+            if self._attempts.background_handlers():
+                self._context.signals.queued()  # what is due was in the way of what is made up for
         if items:
             await self._lanes.run(self._claim(items, reserved))
 
@@ -95,22 +99,23 @@ class Claimer:
         now = self._context.clock.now()
         items: list[ClaimItem] = []
         reserved: Reservations = {}
-        taken = 0
-        planned_until_s = self._context.clock.monotonic() + LONGEST_PLANNING_S
+        taken = rows = 0
         handlers = self._window.ready_handlers()
         self._turn += 1  # another handler comes first each time, so that none lives off the others' leavings
         for i in range(len(handlers)):
             handler = handlers[(i + self._turn) % len(handlers)]
             limit = min(self._executors.free_credit(handler), self._limit - len(items))
-            if limit <= 0:
+            if limit <= 0 or rows >= self._context.settings.claim_rows:
                 continue
-            while limit > 0 and self._context.clock.monotonic() < planned_until_s:
-                tasks = self._window.begin_claims(handler, min(limit, PLANS_A_LOOK))
-                if not tasks:
-                    break
-                taken += len(tasks)
-                limit -= len(tasks)
-                items += [item for task in tasks if (item := self._plan(task, now, reserved)) is not None]
+            tasks = deque(self._window.begin_claims(handler, limit))
+            while tasks and rows < self._context.settings.claim_rows:
+                taken += 1
+                item = self._plan(tasks.popleft(), now, reserved)
+                if item is not None:
+                    items.append(item)
+                    rows += len(item.runs)
+            while tasks:
+                self._window.return_claim(tasks.pop())
             if self._window.relieve(handler):
                 self._context.signals.slipped()
         return items, reserved, taken
@@ -123,15 +128,25 @@ class Claimer:
         self._context.metrics.stage("due", task.due_at, now)
         try:
             plan = plan_of(task, now, self._context.settings)
+            beside = overlap_of(task, plan, self._attempts.lines.beside(task.ref, task.scheduled_at))
         except Exception:
             # A stored schedule that cannot be evaluated is a bug, and must not hold up the tasks beside it.
             log.exception("plan_failed", partition_id=task.partition_id, task_key=task.task_key.hex())
             self._window.settle_claim(task, None)
             return None
-        sessions = self._executors.reserve(task.handler, len(plan.runs))
-        for scheduled_at, session in zip(plan.runs, sessions, strict=False):
+        sessions = self._executors.reserve(task.handler, len(beside.runs))
+        for scheduled_at, session in zip(beside.runs, sessions, strict=False):
             reserved[ExecutionRef(task.partition_id, scheduled_at, task.task_key)] = session
-        return claim_item(task, plan, [session.executor_id for session in sessions])
+        # From here on it counts as open: whatever is decided next about this task has to know of it.
+        self._attempts.lines.begin_claim(
+            task.ref,
+            [
+                *(OpenOne(at, is_waiting=False) for at in beside.runs),
+                *(OpenOne(at, is_waiting=True) for at in beside.held),
+            ],
+        )
+        executor_ids = [session.executor_id for session in sessions]
+        return claim_item(task, plan, beside, executor_ids, now=now, settings=self._context.settings)
 
     async def _claim(self, items: list[ClaimItem], reserved: Reservations) -> None:
         partitions = {item.due.partition_id for item in items}
@@ -149,6 +164,8 @@ class Claimer:
                 await self._claim_held(held, reserved, epochs)
         finally:
             self._attempts.end_claiming(refs)
+            for item in items:
+                self._attempts.end_claim(item.due.ref, [run.scheduled_at for run in item.runs])
             self._context.held.end_work(partitions)
             self._executors.give_back(reserved.values())
 
@@ -264,3 +281,6 @@ class Claimer:
         still_held = await self._fence_check.still_held(epochs, begun_at_s)
         sendable = [c for c in outcome.claimed if c.ref.partition_id in still_held.partitions]
         self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)
+        replaced = [ref for item in outcome.moved for ref in item.replaced]
+        if replaced:
+            self._context.signals.replaced(replaced)

@@ -13,7 +13,7 @@ from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
 from mainspring.server.engine.assigner import Assigner
-from mainspring.server.engine.canceller import Canceller
+from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.claimer import Claimer
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
@@ -76,10 +76,10 @@ class Engine:
         self._claimer = Claimer(
             context, self.window, self._driver, executors, self.attempts, sender, fence_check
         )
-        self._assigner = Assigner(context, executors, self.attempts, sender, fence_check)
+        lane = BackgroundLane(settings, executors, self.attempts, self._claimer.waiting_for)
+        self._assigner = Assigner(context, executors, self.attempts, lane, sender, fence_check)
         self._completer = Completer(context, self.attempts, mishaps)
-        self._reaper = Reaper(context, executors, self.attempts, mishaps)
-        self._canceller = Canceller(context, self.attempts, mishaps, self._reaper)
+        self._reaper = Reaper(context, executors, self.attempts, mishaps, lane)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
@@ -100,9 +100,11 @@ class Engine:
             self._reaper,
             self._registrar,
             self.host,
+            lane,
         )
         executors.on_credit = self._on_credit
         context.signals.fenced = self._fenced
+        self.attempts.released = self._on_queued
         context.signals.queued = self._on_queued
         context.signals.decided = self._completer.record
         context.signals.demand_changed = self._demand_changed.set

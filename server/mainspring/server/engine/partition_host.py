@@ -72,6 +72,7 @@ class EnginePartitionHost:
         """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
         for lease in leases:
             self._context.held.hold(lease)
+        self._attempts.begin_loading([lease.partition_id for lease in leases])
         adoption = asyncio.create_task(self._adopt(list(leases), changes), name="adopt")
         self._adoptions.add(adoption)
         adoption.add_done_callback(self._adoptions.discard)
@@ -99,6 +100,7 @@ class EnginePartitionHost:
                 continue
             firing = {lease.partition_id for lease in leases if held.fire(lease)}
             firing_at = clock.now()
+            self._attempts.end_loading(firing)
             self._loader.merge([task for task in tasks if task.partition_id in firing])
             self._claimer.wake()
             records = [

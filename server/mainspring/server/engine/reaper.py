@@ -10,15 +10,11 @@ import structlog
 
 from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
+from mainspring.server.core.policies import Overlap
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
-from mainspring.server.dispatch.frames import (
-    AttemptId,
-    Knowledge,
-    ProgressReport,
-    ReconcileQuestion,
-    ReconcileReply,
-)
+from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
+from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
@@ -38,11 +34,13 @@ class Reaper:
         executors: ConnectedExecutors,
         attempts: OpenAttempts,
         mishaps: Mishaps,
+        lane: BackgroundLane,
     ) -> None:
         self._context = context
         self._executors = executors
         self._attempts = attempts
         self._mishaps = mishaps
+        self._lane = lane
         self._slept_at_s = context.clock.monotonic()
         self._wake = asyncio.Event()
         self.is_busy = False
@@ -80,8 +78,8 @@ class Reaper:
             attempt = self._attempts.absorb(row, now=now, wake_at=wake_at)
             if attempt is None:
                 continue
-            if attempt.place is Place.AT_EXECUTOR:
-                asked.setdefault(attempt.executor_id or "", []).append(attempt)
+            if attempt.place is not Place.AT_EXECUTOR or attempt.executor_id is None:
+                is_waiting = True
             else:
                 is_waiting |= attempt.place is Place.QUEUED
         for executor_id, attempts in asked.items():
@@ -153,7 +151,8 @@ class Reaper:
             attempt.may_have_started = True
             self._attempts.deadline_moved(attempt)
             self._context.metrics.stage("picked_up", attempt.dispatched_at, now)
-            self._context.metrics.lateness.observe(max(0, now - attempt.due_at) / 1_000_000)
+            if not (attempt.is_background or attempt.was_held):  # those are late by their task's policy
+                self._context.metrics.lateness.observe(max(0, now - attempt.due_at) / 1_000_000)
 
     def progressed(self, reports: Sequence[ProgressReport]) -> None:
         """Notes what handlers report: the attempt goes on, and how far it is."""
@@ -213,17 +212,19 @@ class Reaper:
                 self._attempts.end(attempt.ref)
                 continue
             session = self._executors.get(attempt.executor_id) if attempt.executor_id is not None else None
-            if attempt.place is Place.ENDING:
-                self._attempts.wake_later(attempt, soon)
-                self._context.signals.decided([attempt])
-            elif self._ends_for_its_slowness(attempt, session, now):
-                continue
-            elif now < attempt.look_at:
-                self._attempts.deadline_moved(attempt)  # only its deadline was looked at
-            elif attempt.place is Place.PAUSED:
+            if attempt.place is Place.PAUSED:
+                begin_at = self._lane.begin_at(attempt, now)
+                if begin_at > now:
+                    self._attempts.pause(attempt, begin_at)
+                    continue
                 self._attempts.queue(attempt)
-                self._attempts.wake_later(attempt, later)
+                # What is made up for may wait long for its turn: its row says so soon, or each sweep would read it again.
+                self._attempts.wake_later(attempt, soon if attempt.is_background else later)
                 is_waiting = True
+            elif attempt.place is Place.HELD and attempt.policies.overlap is Overlap.REPLACE:
+                # Asked for again, for the one who asked may be gone.
+                self._attempts.wake_later(attempt, soon)
+                self._context.signals.replaced(self._attempts.in_the_way_of(attempt))
             elif attempt.place is Place.AT_EXECUTOR and not attempt.is_confirmed:
                 self._attempts.wake_later(attempt, soon)
                 if session is not None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from mainspring.server.core.model import ExecutionRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
@@ -45,6 +46,7 @@ class Stillness:
         reaper: Reaper,
         registrar: Registrar,
         host: EnginePartitionHost,
+        lane: BackgroundLane,
     ) -> None:
         self._context = context
         self._window = window
@@ -56,6 +58,7 @@ class Stillness:
         self._reaper = reaper
         self._registrar = registrar
         self._host = host
+        self._lane = lane
 
     @property
     def finished(self) -> int:
@@ -79,11 +82,14 @@ class Stillness:
             asleep: how many open, started attempts are known to wait for time and nothing else.
         """
         attempts, window, held = self._attempts, self._window, self._context.held
-        waiting = asleep + attempts.paused_count
+        waiting = asleep + attempts.paused_count + attempts.held_count
         if len(attempts) > waiting:
             for handler in attempts.queued_handlers():
                 if not self._executors.free_credit(handler):
                     waiting += attempts.queued_count(handler)
+            for handler in attempts.background_handlers():
+                if not self._lane.room(handler):
+                    waiting += attempts.background_count(handler)
             for executor_id in attempts.executors():
                 if self._executors.get(executor_id) is None:
                     waiting += attempts.count_at(executor_id)
@@ -112,6 +118,9 @@ class Stillness:
         return self._about_to_start()
 
     def _about_to_start(self) -> str | None:
+        for handler in self._attempts.background_handlers():
+            if self._lane.room(handler):
+                return f"executions of handler {handler!r} are about to start"
         for handler in {*self._window.ready_handlers(), *self._attempts.queued_handlers()}:
             if self._executors.free_credit(handler):
                 return f"executions of handler {handler!r} are about to start"

@@ -43,8 +43,8 @@ INSERT_EXECUTION = """INSERT INTO executions (partition_id, scheduled_at, task_k
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
-INSERT_SKIPPED = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at, attempt,
-  epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason,
+INSERT_SKIPPED = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
+  attempt, epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason,
   origin)
 VALUES (:partition_id, :scheduled_at, :task_key, :previous, 7, :due_at, 0, :epoch, :version, :node_id, :now, :now, :now,
   :gap_last_at, :gap_count, :reason, :origin)
