@@ -5,7 +5,7 @@ from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.model import Delivery, ExecutionState
-from mainspring.server.core.policies import SECOND_US, Policies, Retry, Timeouts
+from mainspring.server.core.policies import SECOND_US, Overlap, Policies, Retry, Timeouts
 from mainspring.server.dispatch.frames import AttemptId, Outcome
 
 LATE_S = 0.6
@@ -16,7 +16,7 @@ RETRY = Retry(max_attempts=2, initial_us=SECOND_US)
 def limits(start: int = 0, finish: int = 0, heartbeat: int = 0, retry: Retry | None = None) -> Policies:
     """Timeouts in whole seconds."""
     timeouts = Timeouts(start * SECOND_US, finish * SECOND_US, heartbeat * SECOND_US)
-    return Policies(timeouts=timeouts, retry=retry or Retry())
+    return Policies(overlap=Overlap.ALLOW, timeouts=timeouts, retry=retry or Retry())
 
 
 async def running(executor: HandExecutor, bench: EngineBench) -> AttemptId:
