@@ -326,6 +326,12 @@ class EngineBench:
                     return
                 await asyncio.sleep(0.05)
 
+    async def until_ended(self, ref: TaskRef, count: int, within_s: float = 5.0) -> None:
+        """Waits until so many executions of a task are final."""
+        async with asyncio.timeout(within_s):
+            while sum(row.state.is_final for row in await self.ledger(ref)) < count:
+                await asyncio.sleep(0.05)
+
     async def pass_time(self, seconds: float) -> None:
         """Lets virtual time pass, to see that something does not happen in it."""
         await asyncio.sleep(seconds)

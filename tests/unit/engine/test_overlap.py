@@ -67,7 +67,9 @@ async def test_replace_cancels_the_open_one_and_waits_for_its_end() -> None:
         (first,) = executor.running
         await bench.until(lambda: executor.cancels == [first], within_s=3)
         assert await states(bench, ref) == [RUNNING, WAITING]
-        await bench.pass_time(2)  # it does not listen, and another one comes: that replaces the one that waits
+        await bench.pass_time(
+            2
+        )  # it does not listen, and another one comes: that replaces the one that waits
         assert await states(bench, ref) == [RUNNING, CANCELLED, WAITING]
         executor.end(first, outcome=Outcome.CANCELLED)
         await bench.until(lambda: len(bench.sent) == 2, within_s=0.5)
@@ -103,7 +105,7 @@ async def test_a_new_owner_knows_what_is_open(policies: Policies) -> None:
     async with EngineBench() as bench:
         executor = bench.executor()
         await bench.adopt(0)
-        (ref,) = await bench.register(bench.task(in_s=0.1, every_s=3, policies=policies))
+        await bench.register(bench.task(in_s=0.1, every_s=3, policies=policies))
         await bench.until(lambda: executor.running)
         executor.start()
         await bench.lose(0)
@@ -130,7 +132,9 @@ async def test_what_is_held_is_not_sent_before_all_that_is_open_is_known() -> No
         (ref,) = await bench.register(bench.task(in_s=0.1, every_s=50, policies=BUFFER_ONE))
         await bench.until(lambda: executor.running)
         executor.start()
-        await bench.pass_time(45)  # the row of the open one says now when it is looked at next: long after the others
+        await bench.pass_time(
+            45
+        )  # the row of the open one says now when it is looked at next: long after the others
         await bench.register(*(bench.task(in_s=5.5) for _ in range(4)))
         await bench.until(lambda: len(executor.running) == 5, within_s=7)
         assert await states(bench, ref) == [RUNNING, WAITING]
@@ -157,7 +161,9 @@ async def test_what_is_recorded_and_not_sent_yet_is_open() -> None:
         claim.release()
         await fence.reached.wait()
         await bench.pass_time(1.5)
-        assert len(bench.store.calls["claim"]) == 2, "the next time was not decided on while the first was on its way"
+        assert len(bench.store.calls["claim"]) == 2, (
+            "the next time was not decided on while the first was on its way"
+        )
         fence.release()
         await bench.until(lambda: executor.running)
         assert await states(bench, ref) == [DISPATCHED, SKIPPED]
