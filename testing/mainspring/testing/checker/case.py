@@ -135,7 +135,41 @@ class Evidence(Excuses):
         return row.node_id if row is not None and row.epoch == run.epoch else None
 
     def was_busy(self, case: Case) -> bool:
-        """Whether an execution of an earlier scheduled time of the task was open when this one was due (overlap)."""
+        """Whether its policy explains that it did not run: an execution of an earlier time was open when it was due, for all
+        that its owner knew; or a later one was due by the time it was decided on, and replaced it."""
+        if case.task is None or case.task.overlap == "allow":
+            return False
+        busy_until = self.busy_until(case)
+        if busy_until >= case.due_at - self.limits.clock_margin_us:
+            return True
+        if case.row is None:
+            return False
+        decided_at = case.row.claimed_at or case.due_at
+        if busy_until >= case.due_at - self.limits.unknown_end_us and self.faults_during(
+            busy_until, decided_at
+        ):
+            return True
+        return case.task.overlap == "replace" and any(
+            row.scheduled_at > case.scheduled_at and row.due_at <= decided_at + self.limits.clock_margin_us
+            for row in self.rows_by_task.get(case.key, [])
+        )
+
+    def since(self, case: Case) -> int:
+        """Since when it could run: its due time, or the end of what was open before it where it waits for that."""
+        if case.task is None or case.task.overlap == "allow":
+            return case.due_at
+        return max(case.due_at, self.busy_until(case))
+
+    def replaced_by(self, case: Case) -> LedgerRow | None:
+        """The execution that may have replaced this one, by the policy of its task."""
+        if case.row is None or case.task is None or case.task.overlap != "replace":
+            return None
+        until_at = case.row.saved_at or 0
+        later = (row for row in self.rows_by_task[case.key] if row.scheduled_at > case.scheduled_at)
+        return next((row for row in later if row.claimed_at is not None and row.claimed_at <= until_at), None)
+
+    def busy_until(self, case: Case) -> int:
+        """When the last of the task's executions of earlier times had ended; 0 when there is none."""
         rows = self.rows_by_task.get(case.key, [])
         ends = self._busy_until.get(case.key)
         if ends is None:

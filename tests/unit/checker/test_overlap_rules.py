@@ -1,0 +1,118 @@
+"""What an overlap policy and making up for missed times explain, and what they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from unit.checker.tiny import (
+    AUDITED,
+    EVERY,
+    EVERY_AT,
+    EXECUTOR_KILLED,
+    NOW,
+    READ_AT,
+    TINY,
+    S,
+    row,
+    run,
+    with_faults,
+    with_row,
+    with_runs,
+    with_task,
+)
+
+from mainspring.testing.checker import check
+from mainspring.testing.history import Fault, History, Overlap
+
+SECOND_AT = EVERY_AT + 10 * S
+SKIPPED = {"state": "SKIPPED", "attempt": 0, "reason": "overlap: the execution of x is still open"}
+
+
+def with_policy(history: History, overlap: Overlap) -> History:
+    return with_task(history, EVERY, overlap=overlap)
+
+
+def found(history: History) -> list[str]:
+    return [f"{violation.invariant} {violation.scheduled_at}" for violation in check(history).violations]
+
+
+def long_first(history: History, until_at: int) -> History:
+    """The first execution of the interval runs until then."""
+    changed = with_runs(history, EVERY, EVERY_AT, run(EVERY, EVERY_AT, ended_at=until_at))
+    return with_row(changed, EVERY, EVERY_AT, finished_at=until_at, saved_at=until_at)
+
+
+def skipped_second(history: History) -> History:
+    skipped = row(EVERY, SECOND_AT, **SKIPPED, picked_up_at=None, dispatched_at=None)
+    return with_runs(with_row(history, EVERY, SECOND_AT, skipped), EVERY, SECOND_AT)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "expected"),
+    [("allow", [f"I1 {SECOND_AT}"]), ("skip", []), ("buffer-one", []), ("replace", [])],
+)
+def test_a_skip_beside_an_open_execution_is_explained_by_the_policies_that_do_so(
+    overlap: Overlap, expected: list[str]
+) -> None:
+    assert found(with_policy(skipped_second(long_first(TINY, SECOND_AT + S)), overlap)) == expected
+
+
+def test_an_owner_may_learn_late_of_an_end_only_in_the_middle_of_a_fault() -> None:
+    history = skipped_second(long_first(TINY, SECOND_AT - S))
+    assert found(history) == [f"I1 {SECOND_AT}"]
+    slow = Fault("slow", "database", SECOND_AT - 2 * S, SECOND_AT)
+    assert found(with_faults(history, slow)) == []
+    assert found(with_faults(skipped_second(long_first(TINY, SECOND_AT - 6 * S)), slow)) == [
+        f"I1 {SECOND_AT}"
+    ]
+
+
+def test_what_was_held_counts_from_the_end_of_what_was_open() -> None:
+    busy_until = SECOND_AT + 15 * S
+    started_at = busy_until + 5 * S
+    history = with_runs(
+        long_first(replace(TINY, ledger_read_at=READ_AT + 60 * S), busy_until),
+        EVERY,
+        SECOND_AT,
+        run(EVERY, SECOND_AT, started_at=started_at, ended_at=started_at + S),
+    )
+    history = with_row(history, EVERY, SECOND_AT, picked_up_at=started_at, saved_at=started_at + 2 * S)
+    assert found(with_policy(history, "buffer-one")) == []
+    assert f"I10 {SECOND_AT}" in found(with_policy(history, "allow"))
+
+
+def test_what_is_made_up_for_is_late_on_purpose() -> None:
+    started_at = EVERY_AT + 15 * S
+    history = with_runs(
+        TINY, EVERY, EVERY_AT, run(EVERY, EVERY_AT, started_at=started_at, ended_at=started_at + S)
+    )
+    history = with_row(history, EVERY, EVERY_AT, picked_up_at=started_at, saved_at=started_at + 2 * S)
+    assert f"I10 {EVERY_AT}" in found(history)
+    assert found(with_row(history, EVERY, EVERY_AT, origin="CATCH_UP")) == []
+
+
+def test_a_cancel_without_a_client_is_explained_by_a_later_execution_that_replaced_it() -> None:
+    history = with_row(long_first(TINY, SECOND_AT + S), EVERY, EVERY_AT, state="CANCELLED")
+    history = with_runs(
+        history, EVERY, EVERY_AT, run(EVERY, EVERY_AT, ended_at=SECOND_AT - S, outcome="cancelled")
+    )
+    history = with_row(history, EVERY, EVERY_AT, saved_at=SECOND_AT + S)
+    assert found(with_policy(history, "replace")) == []
+    assert found(with_policy(history, "skip")) == [f"I5 {EVERY_AT}"]
+    too_soon = with_row(history, EVERY, EVERY_AT, saved_at=SECOND_AT - S)
+    assert found(with_policy(too_soon, "replace")) == [f"I5 {EVERY_AT}"]
+
+
+@pytest.mark.parametrize("overlap", ["skip", "buffer-one", "replace"])
+def test_two_at_a_time_are_explained_by_an_executor_that_was_given_up_alone(overlap: Overlap) -> None:
+    history = with_policy(long_first(TINY, SECOND_AT + S), overlap)
+    assert found(history) == [f"I11 {SECOND_AT}"]
+    killed = replace(EXECUTOR_KILLED, from_at=NOW + 3 * S, until_at=NOW + 6 * S)
+    assert f"I11 {SECOND_AT}" not in found(with_faults(history, killed))
+    assert found(with_policy(history, "allow")) == []
+
+
+def test_what_a_call_triggered_runs_beside_the_others() -> None:
+    history = long_first(AUDITED, SECOND_AT + S)
+    assert found(with_row(history, EVERY, SECOND_AT, origin="TRIGGER")) == []
