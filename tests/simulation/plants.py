@@ -332,6 +332,21 @@ def _stop_after_blip(simulation: Simulation, node: NodeProcess) -> None:
     node.membership.disconnect = cautious_disconnect  # type: ignore[method-assign]
 
 
+def _overlap_by_own_memory(simulation: Simulation, node: NodeProcess) -> None:
+    """What an earlier owner left open does not count when the next time is due."""
+    assert node.engine is not None
+    attempts = node.engine.attempts
+    absorb = attempts.absorb
+
+    def forgetful_absorb(row: Any, **at: Any) -> Any:
+        attempt = absorb(row, **at)
+        if attempt is not None:
+            attempts.lines.drop(row.ref)
+        return attempt
+
+    attempts.absorb = forgetful_absorb  # type: ignore[method-assign]
+
+
 def _put(store: NodeStore, **units: Unit) -> None:
     for name, unit in units.items():
         setattr(store, name, unit)
@@ -368,6 +383,13 @@ BUGS = (
         _on_engine(_accept_old_attempts),
         frozenset({"I2", "I6"}),
         Wanted((PlannedFault("freeze_executor", from_s=5.5, for_s=4.0),), slow=0.9),
+        seeds=80,
+    ),
+    PlantedBug(
+        "overlap_by_own_memory",
+        _on_engine(_overlap_by_own_memory),
+        frozenset({"I11"}),
+        Wanted((PlannedFault("stop_node", from_s=6.0, for_s=1.0),), slow=0.9),
         seeds=80,
     ),
     PlantedBug("stopped_after_blip", _on_engine(_stop_after_blip), frozenset({"I1", "I4"}), Wanted((BLIP,))),
