@@ -199,6 +199,7 @@ def run_seed(
             try:
                 history = await simulation.run()
                 log.counts.update(_counts(simulation))
+                simulation.around.bugs += simulation.witness.wrong_steps()
                 return history, simulation.trace.digest, Counter(log.counts)
             finally:
                 bugs = list(log.bugs)

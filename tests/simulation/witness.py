@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mainspring.server.core.model import ExecutionState
+from mainspring.server.core.life_cycle import is_allowed
+from mainspring.server.core.model import ExecutionOrigin, ExecutionState
 from mainspring.testing.history import (
     AuditTrail,
     LedgerRow,
@@ -63,6 +64,19 @@ CREATE TEMP TRIGGER updated_stale AFTER UPDATE ON main.executions BEGIN
       AND (OLD.epoch, OLD.attempt) IS NOT (NEW.epoch, NEW.attempt)));
 END;
 """
+_STEPS = """
+CREATE TEMP TABLE steps (state_before, state_after, has_deadline, partition_id, scheduled_at, task_key);
+CREATE TEMP TRIGGER made AFTER INSERT ON main.executions BEGIN
+  INSERT INTO steps
+  VALUES (NULL, NEW.state, NEW.wake_at IS NOT NULL, NEW.partition_id, NEW.scheduled_at, NEW.task_key);
+END;
+CREATE TEMP TRIGGER stepped AFTER UPDATE ON main.executions BEGIN
+  INSERT INTO steps
+  VALUES (OLD.state, NEW.state, NEW.wake_at IS NOT NULL, NEW.partition_id, NEW.scheduled_at, NEW.task_key);
+END;
+"""
+_READ_STEPS = """SELECT DISTINCT s.state_before, s.state_after, s.has_deadline, t.task_id, s.scheduled_at
+FROM steps s JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key"""
 _READ_STALE = """SELECT s.statement, s.partition_id, t.namespace, t.task_id, s.scheduled_at, s.attempt, s.epoch, s.node_id,
   s.owner_epoch, s.owner_id, s.at, s.writer
 FROM stale_writes s JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key ORDER BY s.rowid"""
@@ -86,7 +100,7 @@ class Witness:
         self._now = now
         connection.create_function("sim_now", 0, now)
         connection.create_function("sim_writer", 0, writer)
-        connection.executescript(_WATCH + _AUDIT)
+        connection.executescript(_WATCH + _AUDIT + _STEPS)
         self._installed_at = now()
         self._initial = self._partitions()
 
@@ -104,6 +118,17 @@ class Witness:
 
     def _partitions(self) -> tuple[PartitionState, ...]:
         return tuple(PartitionState(*row) for row in self.connection.execute(_READ_PARTITIONS))
+
+    def wrong_steps(self) -> list[str]:
+        """Writes that lead to a state that must not follow, or leave an open row without a deadline, or a final one with one."""
+        wrong: list[str] = []
+        for before, after, has_deadline, task_id, scheduled_at in self.connection.execute(_READ_STEPS):
+            old, new = None if before is None else ExecutionState(before), ExecutionState(after)
+            if not is_allowed(old, new) or bool(has_deadline) == new.is_final:
+                deadline = "with" if has_deadline else "without"
+                name = "nothing" if old is None else old.name
+                wrong.append(f"{task_id} at {scheduled_at}: from {name} to {new.name} {deadline} a deadline")
+        return wrong
 
     def is_unfinished(self, until_at: int) -> bool:
         """Whether anything that is due before this instant waits or is open."""

@@ -1,54 +1,43 @@
-"""What calls make of tasks: pausing, resuming, cancelling. PURE.
-
-Each function answers the task as it is to be stored, or None when there is nothing to change. The store applies them
-under the lock of the task's row, so they decide about the task as it is.
-
-    ACTIVE <──pause / resume──> PAUSED          both ──cancel──> CANCELLED          COMPLETED and CANCELLED are final
-"""
+"""Which state of an execution may follow which, as docs/design.md draws it; tests compare both with what happens. PURE."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from enum import IntEnum
+from itertools import product
+from typing import Final
 
-from mainspring.server.core.due_time import due_at
-from mainspring.server.core.model import Task, TaskState
-from mainspring.server.core.schedule_text import decode
+from mainspring.server.core.model import ExecutionState
+
+Transition = tuple[ExecutionState | None, ExecutionState]
+"""From and to; None: there was no row."""
+
+_WAITING, _DISPATCHED, _RUNNING = ExecutionState.WAITING, ExecutionState.DISPATCHED, ExecutionState.RUNNING
+_AT_EXECUTOR = (_DISPATCHED, _RUNNING)
+
+TRANSITIONS: Final[frozenset[Transition]] = frozenset(
+    {
+        (None, _DISPATCHED),
+        (None, _WAITING),
+        (None, ExecutionState.SKIPPED),
+        (_WAITING, _DISPATCHED),
+        (_DISPATCHED, _RUNNING),
+        (_WAITING, ExecutionState.CANCELLED),
+        (_WAITING, ExecutionState.EXPIRED),
+        (_DISPATCHED, ExecutionState.EXPIRED),
+        *product(_AT_EXECUTOR, (_DISPATCHED, _WAITING)),
+        *product(
+            _AT_EXECUTOR,
+            (
+                ExecutionState.SUCCEEDED,
+                ExecutionState.FAILED,
+                ExecutionState.CANCELLED,
+                ExecutionState.LOST,
+            ),
+        ),
+    }
+)
+"""All there are, those from DISPATCHED to DISPATCHED with the next attempt. A final state has none: it never changes."""
 
 
-class StateChange(IntEnum):
-    """A change of a task's state by a call. The numbers are those of the proto's TaskChange."""
-
-    PAUSE = 1
-    RESUME = 2
-    CANCEL = 3
-
-
-def with_state_changed(
-    task: Task, change: StateChange, *, now: int, note: str = "", changed_by: str = ""
-) -> Task | None:
-    """The task after a change of its state.
-
-    A paused task keeps its next scheduled time and is not due; resumed, it is due at that time, or now when it has passed.
-    Pausing a paused task puts the new note in place of the old one. A final state does not change.
-
-    Args:
-        now: cluster time.
-        note: why, for people.
-        changed_by: who, for people.
-    """
-    if task.state not in (TaskState.ACTIVE, TaskState.PAUSED):
-        return None
-    changed = replace(
-        task, version=task.version + 1, updated_at=max(now, task.updated_at), note=note, changed_by=changed_by
-    )
-    if change is StateChange.CANCEL:
-        return replace(changed, state=TaskState.CANCELLED, scheduled_at=None, due_at=None)
-    if change is StateChange.PAUSE:
-        if task.state is TaskState.PAUSED and (task.note, task.changed_by) == (note, changed_by):
-            return None
-        return replace(changed, state=TaskState.PAUSED, due_at=None)
-    if task.state is TaskState.ACTIVE or task.scheduled_at is None:
-        return None
-    due = due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at)
-    return replace(changed, state=TaskState.ACTIVE, due_at=max(due, now))
+def is_allowed(before: ExecutionState | None, after: ExecutionState) -> bool:
+    """Whether a row may go from one state to the other; one that stays in an open state may change otherwise."""
+    return (before, after) in TRANSITIONS or (before is after and not after.is_final)
