@@ -8,15 +8,19 @@ from dataclasses import asdict
 
 from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.json_values import JsonObject, bytes_json, duration_json, instant_json
+from mainspring.cli.policy_json import policies_json
 from mainspring.cli.schedule_json import fire_json, schedule_json
 from mainspring.client import (
+    ChangedTasks,
     Cluster,
-    CreatedTask,
     Execution,
+    Explanation,
     Handover,
     MainspringError,
     Partition,
+    ScheduledTask,
     Task,
+    TaskCount,
 )
 from mainspring.client.errors import InvalidArgument
 
@@ -30,6 +34,8 @@ def task_json(task: Task) -> JsonObject:
         "payload": bytes_json(task.payload),
         "schedule": schedule_json(task.schedule),
         "delivery": f"DELIVERY_MODE_{task.delivery.name}",
+        "labels": dict(task.labels),
+        **policies_json(task),
         "state": f"TASK_STATE_{task.state.name}",
         "version": task.version,
         "create_time": instant_json(task.create_time),
@@ -38,11 +44,14 @@ def task_json(task: Task) -> JsonObject:
         "last_scheduled_time": instant_json(task.last_scheduled_time),
         "partition_id": task.partition_id,
         "execution_count": task.execution_count,
+        "etag": task.etag,
+        "note": task.note,
+        "changed_by": task.changed_by,
     }
 
 
-def created_task_json(task: CreatedTask) -> JsonObject:
-    """The created task as `mainspring.v1.CreateTaskResponse`."""
+def scheduled_task_json(task: ScheduledTask) -> JsonObject:
+    """The task as `mainspring.v1.CreateTaskResponse`, which is also the form of `UpdateTaskResponse`."""
     return {
         "task": task_json(task),
         "meaning": task.meaning,
@@ -77,7 +86,48 @@ def execution_json(execution: Execution) -> JsonObject:
         "finish_time": instant_json(execution.finish_time),
         "save_time": instant_json(execution.save_time),
         "gap": gap,
+        "origin": f"EXECUTION_ORIGIN_{execution.origin.name}",
+        "failure_count": execution.failure_count,
+        "error_kind": execution.error_kind,
+        "retry_time": instant_json(execution.retry_time),
+        "progress": bytes_json(execution.progress),
+        "progress_time": instant_json(execution.progress_time),
     }
+
+
+def explanation_json(explanation: Explanation) -> JsonObject:
+    """The explanation as `mainspring.v1.ExplainExecutionResponse`."""
+    execution = explanation.execution
+    return {
+        "execution": None if execution is None else execution_json(execution),
+        "summary": explanation.summary,
+        "stages": [
+            {
+                "name": stage.name,
+                "time": instant_json(stage.time),
+                "duration": duration_json(stage.duration),
+            }
+            for stage in explanation.stages
+        ],
+        "lateness_objective": duration_json(explanation.lateness_objective),
+        "lateness": duration_json(explanation.lateness),
+        "broken_stage": explanation.broken_stage,
+    }
+
+
+def task_count_json(count: TaskCount) -> JsonObject:
+    """The count as `mainspring.v1.CountTasksResponse`."""
+    return {
+        "count": count.count,
+        "by_state": [
+            {"state": f"TASK_STATE_{state.name}", "count": number} for state, number in count.by_state.items()
+        ],
+    }
+
+
+def changed_tasks_json(changed: ChangedTasks) -> JsonObject:
+    """What became of a change of many tasks, as `mainspring.v1.ChangeTasksResponse`."""
+    return asdict(changed)
 
 
 def cluster_json(cluster: Cluster) -> JsonObject:

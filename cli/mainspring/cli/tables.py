@@ -5,19 +5,29 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from mainspring.cli.durations import format_duration
 from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.instants import format_instant
+from mainspring.cli.policy_words import (
+    labels_words,
+    misfire_words,
+    overlap_words,
+    retry_words,
+    timeouts_words,
+)
 from mainspring.cli.schedule_words import schedule_words, timing_words
 from mainspring.cli.visible import visible
 from mainspring.client import (
     At,
     ConnectedExecutor,
-    CreatedTask,
     Delay,
     Execution,
+    ExecutionStage,
+    Explanation,
     Handover,
     Node,
     Partition,
+    ScheduledTask,
     Task,
 )
 
@@ -27,6 +37,8 @@ SHOWN_BYTES: Final = 1_000
 
 TASK_COLUMNS: Final = ("ID", "HANDLER", "SCHEDULE", "STATE", "NEXT", "LAST")
 EXECUTION_COLUMNS: Final = ("TASK", "SCHEDULED", "STATE", "ATTEMPT", "LATENESS", "EXECUTOR", "REASON")
+STAGE_COLUMNS: Final = ("STAGE", "TIME", "TOOK")
+COUNT_COLUMNS: Final = ("STATE", "TASKS")
 NODE_COLUMNS: Final = ("NODE", "ADDRESS", "VERSION", "READY", "WHY NOT", "PARTITIONS", "")
 EXECUTOR_COLUMNS: Final = ("EXECUTOR", "HANDLERS", "CAPACITY", "CREDIT", "OPEN", "DRAINING", "CONNECTED")
 PARTITION_COLUMNS: Final = ("PARTITION", "EPOCH", "OWNER", "ADDRESS")
@@ -52,9 +64,21 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("id", visible(task.task_id)),
         ("namespace", visible(task.namespace)),
         ("state", task.state.name),
+        ("note", visible(task.note) or NOTHING),
+        ("changed by", visible(task.changed_by) or NOTHING),
         ("handler", visible(task.handler)),
         ("schedule", schedule_words(task.schedule, utc=utc)),
         ("delivery", task.delivery.name.lower().replace("_", " ")),
+        ("labels", labels_words(task.labels) or NOTHING),
+        ("misfire", misfire_words(task.misfire) or NOTHING),
+        ("overlap", overlap_words(task.overlap) or NOTHING),
+        ("retry", retry_words(task.retry) or NOTHING),
+        ("timeouts", timeouts_words(task.timeouts) or NOTHING),
+        (
+            "objective",
+            NOTHING if task.lateness_objective is None else format_duration(task.lateness_objective),
+        ),
+        ("keep", NOTHING if task.keep_executions is None else f"{task.keep_executions:,} executions"),
         ("next", instant_words(task.next_scheduled_time, utc=utc)),
         ("last", instant_words(task.last_scheduled_time, utc=utc)),
         ("executions", f"{task.execution_count:,}"),
@@ -62,11 +86,12 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("created", instant_words(task.create_time, utc=utc)),
         ("updated", instant_words(task.update_time, utc=utc)),
         ("version", str(task.version)),
+        ("etag", visible(task.etag) or NOTHING),
         ("partition", str(task.partition_id)),
     ]
 
 
-def created_task_details(task: CreatedTask, *, utc: bool) -> list[tuple[str, str]]:
+def scheduled_task_details(task: ScheduledTask, *, utc: bool) -> list[tuple[str, str]]:
     """Everything about a task that was just created; after its schedule, what that means."""
     details = task_details(task, utc=utc)
     position = [label for label, _ in details].index("schedule") + 1
@@ -99,8 +124,12 @@ def execution_details(execution: Execution, *, utc: bool) -> list[tuple[str, str
         ("due", instant_words(execution.due_time, utc=utc)),
         ("state", execution.state.name),
         ("reason", visible(execution.reason) or NOTHING),
+        ("origin", execution.origin.name.lower().replace("_", " ")),
         ("lateness", lateness_words(execution)),
         ("attempt", str(execution.attempt)),
+        ("failures", f"{execution.failure_count:,}"),
+        ("error kind", visible(execution.error_kind) or NOTHING),
+        ("retry at", instant_words(execution.retry_time, utc=utc)),
         ("executor", visible(execution.executor_id) or NOTHING),
         ("node", visible(execution.node_id) or NOTHING),
         ("epoch", str(execution.epoch)),
@@ -108,6 +137,8 @@ def execution_details(execution: Execution, *, utc: bool) -> list[tuple[str, str
         ("claimed", instant_words(execution.claim_time, utc=utc)),
         ("dispatched", instant_words(execution.dispatch_time, utc=utc)),
         ("picked up", instant_words(execution.pick_up_time, utc=utc)),
+        ("progress", bytes_words(execution.progress)),
+        ("progress at", instant_words(execution.progress_time, utc=utc)),
         ("finished", instant_words(execution.finish_time, utc=utc)),
         ("saved", instant_words(execution.save_time, utc=utc)),
         ("result", bytes_words(execution.result)),
@@ -116,6 +147,37 @@ def execution_details(execution: Execution, *, utc: bool) -> list[tuple[str, str
         until = instant_words(execution.gap.last_scheduled_time, utc=utc)
         details.append(("stands for", f"{execution.gap.count} scheduled times, the last at {until}"))
     return details
+
+
+def watch_line(execution: Execution, *, utc: bool) -> str:
+    """One execution that changed, as one line: the cells of `EXECUTION_COLUMNS`, two blanks apart."""
+    return "  ".join(execution_row(execution, utc=utc))
+
+
+def explanation_details(explanation: Explanation, *, utc: bool) -> list[tuple[str, str]]:
+    """The answer, and what it rests on, without the stages."""
+    execution, lateness, objective = (
+        explanation.execution,
+        explanation.lateness,
+        explanation.lateness_objective,
+    )
+    return [
+        ("answer", visible(explanation.summary) or NOTHING),
+        ("scheduled", instant_words(execution.scheduled_time if execution else None, utc=utc)),
+        ("state", NOTHING if execution is None else execution.state.name),
+        ("lateness", NOTHING if lateness is None else _milliseconds(lateness)),
+        ("objective", NOTHING if objective is None else format_duration(objective)),
+        ("broken by", visible(explanation.broken_stage) or NOTHING),
+    ]
+
+
+def stage_row(stage: ExecutionStage, *, utc: bool) -> tuple[str, ...]:
+    """The cells of `STAGE_COLUMNS`."""
+    return (
+        visible(stage.name),
+        instant_words(stage.time, utc=utc),
+        NOTHING if stage.duration is None else _milliseconds(stage.duration),
+    )
 
 
 def node_row(node: Node) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mainspring.cli.calls import run_calls
-from mainspring.cli.json_form import created_task_json, task_json
+from mainspring.cli.json_form import scheduled_task_json, task_json
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
@@ -30,7 +30,7 @@ from mainspring.cli.schedule_json import preview_json
 from mainspring.cli.schedule_options import ScheduleOptions, takes_schedule
 from mainspring.cli.schedule_reading import read_schedule
 from mainspring.cli.schedule_words import fires_table, schedule_words
-from mainspring.cli.tables import TASK_COLUMNS, created_task_details, task_details, task_row
+from mainspring.cli.tables import TASK_COLUMNS, scheduled_task_details, task_details, task_row
 from mainspring.cli.visible import visible
 from mainspring.client import Delivery, FireTime, MainspringClient, Task
 from mainspring.client.task import DEFAULT_NAMESPACE
@@ -96,9 +96,9 @@ def create(
             delivery=Delivery[delivery.name],
         )
         if as_json:
-            output.document(created_task_json(task))
+            output.document(scheduled_task_json(task))
             return
-        output.details(created_task_details(task, utc=utc))
+        output.details(scheduled_task_details(task, utc=utc))
         if task.next_fires:
             print()
             _show_fires(task.next_fires, output)

@@ -30,7 +30,16 @@ from mainspring.client.errors import (
     Unavailable,
     Unimplemented,
 )
-from mainspring.client.execution import Execution, ExecutionState, Gap
+from mainspring.client.execution import (
+    Execution,
+    ExecutionOrigin,
+    ExecutionStage,
+    ExecutionState,
+    Explanation,
+    Gap,
+)
+from mainspring.client.filters import ChangedTasks, TaskChange, TaskCount, TaskFilter
+from mainspring.client.policies import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
 from mainspring.client.preview import ClockChangeEffect, ClockChangeNote, FireTime, Preview
 from mainspring.client.schedules import (
     At,
@@ -46,20 +55,22 @@ from mainspring.client.schedules import (
     Schedule,
     Weekday,
 )
-from mainspring.client.task import CreatedTask, Delivery, NewTask, Task, TaskState
+from mainspring.client.task import Delivery, NewTask, ScheduledTask, Task, TaskState
+from mainspring.client.task_update import UNCHANGED, TaskUpdate
 
 __all__ = [
+    "UNCHANGED",
     "Aborted",
     "AlreadyExists",
     "At",
     "Backoff",
     "CalendarInterval",
     "CalendarUnit",
+    "ChangedTasks",
     "ClockChangeEffect",
     "ClockChangeNote",
     "Cluster",
     "ConnectedExecutor",
-    "CreatedTask",
     "Cron",
     "DeadlineExceeded",
     "Delay",
@@ -67,7 +78,10 @@ __all__ = [
     "Every",
     "Exclusions",
     "Execution",
+    "ExecutionOrigin",
+    "ExecutionStage",
     "ExecutionState",
+    "Explanation",
     "FailedPrecondition",
     "FieldViolation",
     "FireTime",
@@ -79,17 +93,27 @@ __all__ = [
     "InvalidArgument",
     "MainspringClient",
     "MainspringError",
+    "MisfireMode",
+    "MisfirePolicy",
     "NewTask",
     "Node",
     "NotFound",
+    "OverlapPolicy",
     "Partition",
     "Preview",
     "Recurring",
     "RepeatPolicy",
     "ResourceExhausted",
+    "RetryPolicy",
     "Schedule",
+    "ScheduledTask",
     "Task",
+    "TaskChange",
+    "TaskCount",
+    "TaskFilter",
     "TaskState",
+    "TaskUpdate",
+    "Timeouts",
     "Unavailable",
     "Unimplemented",
     "Weekday",

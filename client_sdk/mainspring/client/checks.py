@@ -1,6 +1,6 @@
 """What value types check of their arguments, so that a mistake shows where it is made. PURE."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -33,3 +33,27 @@ def tuple_of(name: str, values: object, kind: type) -> tuple[Any, ...]:
     for position, value in enumerate(values):
         require(f"{name}[{position}]", value, kind)
     return tuple(values)
+
+
+def text_map(name: str, values: object) -> dict[str, str]:
+    """Return the texts of a mapping as a dict of its own.
+
+    Raises:
+        TypeError: It is no mapping, or a key or a value is no string.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a mapping of str to str; got {type(values).__name__} {values!r}")
+    for key, value in values.items():
+        require(f"a key of {name}", key, str)
+        require(f"{name}[{key!r}]", value, str)
+    return dict(values)
+
+
+def require_at_least_1(name: str, count: float) -> None:
+    """Refuse a number below 1, where 0 would say to the server that its default is meant.
+
+    Raises:
+        ValueError: It is below 1, or not a number.
+    """
+    if not count >= 1:
+        raise ValueError(f"{name} must be at least 1; got {count}")

@@ -18,7 +18,7 @@ from mainspring.client.execution import Execution
 from mainspring.client.instants import to_timestamp
 from mainspring.client.preview import Preview
 from mainspring.client.schedules import Schedule
-from mainspring.client.task import DEFAULT_NAMESPACE, CreatedTask, Delivery, NewTask, Task
+from mainspring.client.task import DEFAULT_NAMESPACE, Delivery, NewTask, ScheduledTask, Task
 from mainspring.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -90,7 +90,7 @@ class MainspringClient:
         task_id: str | None = None,
         delivery: Delivery = Delivery.AT_LEAST_ONCE,
         timeout_s: float | None = None,
-    ) -> CreatedTask:
+    ) -> ScheduledTask:
         """Register a task; once this returns, it is durable. The answer also tells what the schedule means.
 
         Args:
@@ -114,7 +114,7 @@ class MainspringClient:
             task_service_pb2.CreateTaskResponse,
             timeout_s=self._timeout_s(timeout_s),
         )
-        return convert.created_task_from_proto(response)
+        return convert.scheduled_task_from_proto(response)
 
     async def preview_schedule(
         self,

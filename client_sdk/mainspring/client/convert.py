@@ -1,11 +1,12 @@
-"""Protobuf messages <-> the client's value types. Both meet here and in `schedule_convert` only."""
+"""Protobuf messages <-> the client's value types. Both meet here, in `schedule_convert` and in
+`policy_convert` only."""
 
 import uuid
 from dataclasses import fields
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeVar
 
-from google.protobuf import timestamp_pb2
+from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from mainspring.client.cluster import (
     Cluster,
@@ -15,12 +16,36 @@ from mainspring.client.cluster import (
     Node,
     Partition,
 )
-from mainspring.client.enum_numbers import from_number
-from mainspring.client.execution import Execution, ExecutionState, Gap
-from mainspring.client.instants import from_duration, from_timestamp
+from mainspring.client.enum_numbers import from_number, to_number
+from mainspring.client.execution import (
+    Execution,
+    ExecutionOrigin,
+    ExecutionStage,
+    ExecutionState,
+    Explanation,
+    Gap,
+)
+from mainspring.client.filters import TaskCount, TaskFilter
+from mainspring.client.instants import from_duration, from_timestamp, put_timestamp
+from mainspring.client.policy_convert import (
+    misfire_from_proto,
+    overlap_from_proto,
+    put_policies,
+    retry_from_proto,
+    timeouts_from_proto,
+)
 from mainspring.client.schedule_convert import fire_from_proto, schedule_from_proto, schedule_to_proto
-from mainspring.client.task import CreatedTask, Delivery, NewTask, Task, TaskState
-from mainspring.v1 import admin_service_pb2, execution_pb2, task_pb2, task_service_pb2
+from mainspring.client.task import Delivery, NewTask, ScheduledTask, Task, TaskState
+from mainspring.client.task_update import UNCHANGED, TaskUpdate, Unchanged
+from mainspring.v1 import (
+    admin_service_pb2,
+    execution_pb2,
+    execution_service_pb2,
+    task_pb2,
+    task_service_pb2,
+)
+
+Value = TypeVar("Value")
 
 
 class _HasField(Protocol):
@@ -29,15 +54,75 @@ class _HasField(Protocol):
 
 def new_task_to_proto(task: NewTask) -> task_pb2.Task:
     """Return the task as a message, with an id made here when it has none."""
-    payload = task.payload.encode() if isinstance(task.payload, str) else task.payload
-    return task_pb2.Task(
+    message = task_pb2.Task(
         namespace=task.namespace,
         id=uuid.uuid4().hex if task.task_id is None else task.task_id,
         handler=task.handler,
-        payload=payload,
+        payload=payload_bytes(task.payload),
         schedule=schedule_to_proto(task.schedule),
         delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        labels=task.labels,
     )
+    put_policies(
+        message,
+        misfire=task.misfire,
+        overlap=task.overlap,
+        retry=task.retry,
+        timeouts=task.timeouts,
+        lateness_objective=task.lateness_objective,
+        keep_executions=task.keep_executions,
+    )
+    return message
+
+
+def update_to_proto(namespace: str, task_id: str, update: TaskUpdate) -> task_service_pb2.UpdateTaskRequest:
+    """Return the request that changes these fields of a task, the others left out of its mask.
+
+    Raises:
+        TypeError: The schedule is none of the kinds of schedule.
+        ValueError: It holds something that a newer server has answered and this client does not know.
+    """
+    message = task_pb2.Task(namespace=namespace, id=task_id)
+    if update.handler is not UNCHANGED:
+        message.handler = update.handler
+    if update.payload is not UNCHANGED:
+        message.payload = payload_bytes(update.payload)
+    if update.schedule is not UNCHANGED:
+        message.schedule.CopyFrom(schedule_to_proto(update.schedule))
+    if update.delivery is not UNCHANGED:
+        message.delivery = to_number("delivery", update.delivery)
+    if update.labels is not UNCHANGED:
+        message.labels.update(update.labels)
+    put_policies(
+        message,
+        misfire=_said(update.misfire),
+        overlap=_said(update.overlap),
+        retry=_said(update.retry),
+        timeouts=_said(update.timeouts),
+        lateness_objective=_said(update.lateness_objective),
+        keep_executions=_said(update.keep_executions),
+    )
+    mask = field_mask_pb2.FieldMask(paths=update.changed())
+    return task_service_pb2.UpdateTaskRequest(task=message, update_mask=mask)
+
+
+def filter_to_proto(chosen: TaskFilter | None) -> task_service_pb2.TaskFilter | None:
+    """Return the filter as a message; none for none."""
+    if chosen is None:
+        return None
+    message = task_service_pb2.TaskFilter(
+        states=[to_number("states", state) for state in chosen.states],
+        handler=chosen.handler,
+        labels=chosen.labels,
+    )
+    put_timestamp(message.next_from_time, "next_from", chosen.next_from)
+    put_timestamp(message.next_until_time, "next_until", chosen.next_until)
+    return message
+
+
+def payload_bytes(payload: bytes | str) -> bytes:
+    """Return the payload as bytes; a string is encoded in UTF-8."""
+    return payload.encode() if isinstance(payload, str) else payload
 
 
 def task_from_proto(task: task_pb2.Task) -> Task:
@@ -57,13 +142,25 @@ def task_from_proto(task: task_pb2.Task) -> Task:
         partition_id=task.partition_id,
         delivery=from_number(Delivery, task.delivery),
         execution_count=task.execution_count,
+        labels=dict(task.labels),
+        misfire=misfire_from_proto(task),
+        overlap=overlap_from_proto(task),
+        retry=retry_from_proto(task),
+        timeouts=timeouts_from_proto(task),
+        lateness_objective=_duration(task, "lateness_objective", task.lateness_objective),
+        keep_executions=task.keep_executions or None,
+        etag=task.etag,
+        note=task.note,
+        changed_by=task.changed_by,
     )
 
 
-def created_task_from_proto(response: task_service_pb2.CreateTaskResponse) -> CreatedTask:
-    """Return the task as registered, with what its schedule means."""
+def scheduled_task_from_proto(
+    response: task_service_pb2.CreateTaskResponse | task_service_pb2.UpdateTaskResponse,
+) -> ScheduledTask:
+    """Return the task as registered or updated, with what its schedule means."""
     task = task_from_proto(response.task)
-    return CreatedTask(
+    return ScheduledTask(
         **{field.name: getattr(task, field.name) for field in fields(task)},
         meaning=response.meaning,
         next_fires=tuple(map(fire_from_proto, response.next_fires)),
@@ -94,7 +191,41 @@ def execution_from_proto(execution: execution_pb2.Execution) -> Execution:
         finish_time=_instant(execution, "finish_time", execution.finish_time),
         save_time=_instant(execution, "save_time", execution.save_time),
         gap=gap,
+        origin=from_number(ExecutionOrigin, execution.origin),
+        failure_count=execution.failure_count,
+        error_kind=execution.error_kind,
+        retry_time=_instant(execution, "retry_time", execution.retry_time),
+        progress=execution.progress,
+        progress_time=_instant(execution, "progress_time", execution.progress_time),
     )
+
+
+def explanation_from_proto(response: execution_service_pb2.ExplainExecutionResponse) -> Explanation:
+    """Return why an execution went as it did."""
+    return Explanation(
+        execution=execution_from_proto(response.execution) if response.HasField("execution") else None,
+        summary=response.summary,
+        stages=tuple(
+            ExecutionStage(
+                stage.name,
+                _instant(stage, "time", stage.time),
+                _duration(stage, "duration", stage.duration),
+            )
+            for stage in response.stages
+        ),
+        lateness_objective=_duration(response, "lateness_objective", response.lateness_objective),
+        lateness=_duration(response, "lateness", response.lateness),
+        broken_stage=response.broken_stage,
+    )
+
+
+def task_count_from_proto(response: task_service_pb2.CountTasksResponse) -> TaskCount:
+    """Return how many tasks there are; states that this client does not know count as one."""
+    by_state: dict[TaskState, int] = {}
+    for each in response.by_state:
+        state = from_number(TaskState, each.state)
+        by_state[state] = by_state.get(state, 0) + each.count
+    return TaskCount(response.count, by_state)
 
 
 def cluster_from_proto(response: admin_service_pb2.ListNodesResponse) -> Cluster:
@@ -149,11 +280,19 @@ def handover_from_proto(handover: admin_service_pb2.Handover) -> Handover:
         release_time=_instant(handover, "release_time", handover.release_time),
         notice_time=_instant(handover, "notice_time", handover.notice_time),
         fire_time=_instant(handover, "fire_time", handover.fire_time),
-        gap=from_duration(handover.gap) if handover.HasField("gap") else None,
+        gap=_duration(handover, "gap", handover.gap),
         late_execution_count=handover.late_execution_count,
         max_lateness=from_duration(handover.max_lateness),
     )
 
 
+def _said(value: Value | Literal[Unchanged.UNCHANGED] | None) -> Value | None:
+    return None if value is UNCHANGED else value
+
+
 def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:
     return from_timestamp(value) if message.HasField(field) else None
+
+
+def _duration(message: _HasField, field: str, value: duration_pb2.Duration) -> timedelta | None:
+    return from_duration(value) if message.HasField(field) else None

@@ -1,7 +1,7 @@
 """Executions as the client sees them: rows of the ledger."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 
@@ -33,6 +33,21 @@ class ExecutionState(Enum):
     def is_final(self) -> bool:
         """Whether the state never changes any more."""
         return self.value >= ExecutionState.SUCCEEDED.value
+
+
+class ExecutionOrigin(Enum):
+    """Why there is an execution."""
+
+    UNSPECIFIED = 0
+    """An origin that this client does not know, or a server too old to tell."""
+    SCHEDULE = 1
+    """Its schedule."""
+    CATCH_UP = 2
+    """Its schedule, made up for after it was missed."""
+    TRIGGER = 3
+    """`trigger_task`."""
+    BACKFILL = 4
+    """`backfill_task`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,12 @@ class Execution:
         finish_time: When the owner received the result.
         save_time: When the final state was written.
         gap: Set when this row stands for a stretch of skipped times.
+        origin: Why there is this execution.
+        failure_count: How many of its attempts failed: what a retry policy counts.
+        error_kind: The kind of the latest failure, such as the exception's class name.
+        retry_time: Set while it waits for its next attempt: not before this.
+        progress: The latest progress that the handler reported, as it gave it.
+        progress_time: When the owner heard of that progress.
     """
 
     namespace: str
@@ -91,3 +112,45 @@ class Execution:
     finish_time: datetime | None
     save_time: datetime | None
     gap: Gap | None
+    origin: ExecutionOrigin = ExecutionOrigin.UNSPECIFIED
+    failure_count: int = 0
+    error_kind: str = ""
+    retry_time: datetime | None = None
+    progress: bytes = b""
+    progress_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStage:
+    """One stage of an execution's life.
+
+    Attributes:
+        name: "registered", "due", "claimed", "dispatched", "picked up", "finished" or "saved".
+        time: When it was reached, in UTC, on cluster time.
+        duration: How long after the stage before; None for the first.
+    """
+
+    name: str
+    time: datetime | None
+    duration: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an execution went as it did, or why there is none.
+
+    Attributes:
+        execution: None when there is none for that scheduled time. A gap row when it lies in one.
+        summary: The answer in words.
+        stages: Those that it went through, in order.
+        lateness_objective: Of the task.
+        lateness: Pick-up minus due time; None before the pick-up.
+        broken_stage: The stage that took most of a lateness beyond the objective; empty when it was kept.
+    """
+
+    execution: Execution | None
+    summary: str
+    stages: tuple[ExecutionStage, ...]
+    lateness_objective: timedelta | None
+    lateness: timedelta | None
+    broken_stage: str

@@ -47,6 +47,23 @@ def to_duration(duration: timedelta) -> duration_pb2.Duration:
     return duration_pb2.Duration(seconds=sign * seconds, nanos=sign * rest * 1_000)
 
 
+def put_timestamp(message: timestamp_pb2.Timestamp, name: str, instant: datetime | None) -> None:
+    """Set a field of a message to the instant; None leaves it unset, for to read a field does not set it.
+
+    Raises:
+        TypeError: It is no datetime.
+        ValueError: It is naive.
+    """
+    if instant is not None:
+        message.CopyFrom(to_timestamp(name, instant))
+
+
+def put_duration(message: duration_pb2.Duration, duration: timedelta | None) -> None:
+    """Set a field of a message to the duration; None leaves it unset, for to read a field does not set it."""
+    if duration is not None:
+        message.CopyFrom(to_duration(duration))
+
+
 def from_duration(duration: duration_pb2.Duration) -> timedelta:
     """Return the duration; what is finer than a microsecond is cut off."""
     return timedelta(seconds=duration.seconds, microseconds=int(duration.nanos / 1_000))

@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 
-from mainspring.client.checks import require, tuple_of
+from mainspring.client.checks import require, require_at_least_1, tuple_of
 from mainspring.client.instants import require_aware
 
 
@@ -166,7 +166,7 @@ class Recurring:
                 require_aware(name, instant)
         require("max_executions", self.max_executions, int, type(None))
         if self.max_executions is not None:
-            _require_at_least_1("max_executions", self.max_executions)
+            require_at_least_1("max_executions", self.max_executions)
         require("jitter", self.jitter, timedelta)
         require("exclusions", self.exclusions, Exclusions)
 
@@ -269,7 +269,7 @@ class CalendarInterval(Recurring):
                     f"times must be whole seconds without a time zone, such as time(9, 30); got {each!r}"
                 )
         require("every", self.every, int)
-        _require_at_least_1("every", self.every)
+        require_at_least_1("every", self.every)
         object.__setattr__(self, "weekdays", tuple_of("weekdays", self.weekdays, Weekday))
         object.__setattr__(self, "days_of_month", tuple_of("days_of_month", self.days_of_month, int))
         require("time_zone", self.time_zone, str)
@@ -279,8 +279,3 @@ class CalendarInterval(Recurring):
 
 
 Schedule = At | Delay | Cron | Every | CalendarInterval
-
-
-def _require_at_least_1(name: str, count: int) -> None:
-    if count < 1:  # to the server 0 would be its default
-        raise ValueError(f"{name} must be at least 1; got {count}")

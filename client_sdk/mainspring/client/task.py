@@ -1,9 +1,12 @@
 """Tasks as the client sees them."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 
+from mainspring.client.checks import text_map
+from mainspring.client.policies import MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts, require_policies
 from mainspring.client.preview import FireTime
 from mainspring.client.schedules import Schedule
 
@@ -47,6 +50,17 @@ class NewTask:
         namespace: The namespace.
         task_id: Unique within the namespace. None: the client makes one, once, so that retries are safe.
         delivery: What becomes of an execution when its executor fails.
+        labels: For people and filters: at most 32, keys of 1 to 63 and values of up to 63 characters.
+        misfire: What becomes of missed times. None: the latest one runs.
+        overlap: What becomes of a scheduled time while an execution is open. None: recurring tasks skip it.
+        retry: Whether and when a failed attempt is followed by another. None: it is not.
+        timeouts: How long the stages of an execution may take. None: any time.
+        lateness_objective: The lateness that the task is meant to keep. None: 10 s.
+        keep_executions: How many final executions are kept at most, the newest. None: as many as its namespace keeps.
+
+    Raises:
+        TypeError: The labels, a policy or one of the last two are of another type.
+        ValueError: keep_executions is below 1.
     """
 
     handler: str
@@ -55,6 +69,17 @@ class NewTask:
     namespace: str = DEFAULT_NAMESPACE
     task_id: str | None = None
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    misfire: MisfirePolicy | None = None
+    overlap: OverlapPolicy | None = None
+    retry: RetryPolicy | None = None
+    timeouts: Timeouts | None = None
+    lateness_objective: timedelta | None = None
+    keep_executions: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", text_map("labels", self.labels))
+        require_policies(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,12 @@ class Task:
         partition_id: The partition that it hashes to.
         delivery: What becomes of an execution when its executor fails.
         execution_count: How many scheduled times the ledger holds, run or skipped: what `max_executions` limits.
+        labels, misfire, overlap, retry, timeouts, lateness_objective, keep_executions: As in `NewTask`, with the
+            defaults of the server filled in; None is "none".
+        etag: Changes with each change of the task; handed to `update_task` and the like it makes them apply to this state
+            of the task only.
+        note: What was noted with the latest change of the state by a call, such as why it is paused.
+        changed_by: Who made that change, as the call said.
     """
 
     namespace: str
@@ -92,13 +123,23 @@ class Task:
     partition_id: int
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     execution_count: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    misfire: MisfirePolicy | None = None
+    overlap: OverlapPolicy | None = None
+    retry: RetryPolicy | None = None
+    timeouts: Timeouts | None = None
+    lateness_objective: timedelta | None = None
+    keep_executions: int | None = None
+    etag: str = ""
+    note: str = ""
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class CreatedTask(Task):
-    """What `create_task` answers: the task, and what its schedule means.
+class ScheduledTask(Task):
+    """What `create_task` and `update_task` answer: the task, and what its schedule means.
 
-    A type of its own because only that call tells: on every `Task` an empty `next_fires` would look as if nothing
+    A type of its own because only these calls tell: on every `Task` an empty `next_fires` would look as if nothing
     were left to fire.
 
     Attributes:

@@ -12,15 +12,23 @@ from mainspring.client import (
     Every,
     Exclusions,
     Execution,
+    ExecutionOrigin,
+    ExecutionStage,
     ExecutionState,
+    Explanation,
     FireTime,
     Gap,
     GapPolicy,
     Handover,
     HandoverReason,
+    MisfireMode,
+    MisfirePolicy,
+    OverlapPolicy,
     RepeatPolicy,
+    RetryPolicy,
     Task,
     TaskState,
+    Timeouts,
     Weekday,
 )
 
@@ -46,6 +54,16 @@ TASK = Task(
     partition_id=17,
     delivery=Delivery.AT_MOST_ONCE,
     execution_count=1_234,
+    labels={"team": "billing", "tier": "1"},
+    misfire=MisfirePolicy(MisfireMode.ALL, timedelta(hours=6), 1_000),
+    overlap=OverlapPolicy.BUFFER_ONE,
+    retry=RetryPolicy(5, timedelta(seconds=10), timedelta(minutes=5), 1.5, 0.25, ["ValueError", "KeyError"]),
+    timeouts=Timeouts(timedelta(minutes=1), timedelta(hours=2), timedelta(seconds=30)),
+    lateness_objective=timedelta(milliseconds=2500),
+    keep_executions=1_000,
+    etag="v3",
+    note="moving house",
+    changed_by="ada",
 )
 
 BOUNDED = Every(
@@ -105,6 +123,24 @@ EXECUTION = Execution(
     finish_time=instant(5),
     save_time=instant(6),
     gap=Gap(instant(7), 12),
+    origin=ExecutionOrigin.CATCH_UP,
+    failure_count=2,
+    error_kind="ValueError",
+    retry_time=instant(8),
+    progress=b"page 3",
+    progress_time=instant(4.75),
+)
+
+EXPLANATION = Explanation(
+    execution=EXECUTION,
+    summary="It failed twice.",
+    stages=(
+        ExecutionStage("due", instant(1), None),
+        ExecutionStage("claimed", instant(2), timedelta(milliseconds=1)),
+    ),
+    lateness_objective=timedelta(seconds=10),
+    lateness=timedelta(milliseconds=3.5),
+    broken_stage="claimed",
 )
 
 HANDOVER = Handover(

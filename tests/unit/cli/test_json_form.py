@@ -8,16 +8,26 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from hypothesis import given
-from unit.cli.samples import BOUNDED, CALENDAR_INTERVAL, CRON, EXECUTION, FIRE, HANDOVER, NOON, TASK
+from unit.cli.samples import (
+    BOUNDED,
+    CALENDAR_INTERVAL,
+    CRON,
+    EXECUTION,
+    EXPLANATION,
+    FIRE,
+    HANDOVER,
+    NOON,
+    TASK,
+)
 from unit.client.schedule_strategies import SCHEDULES
 
 from mainspring.cli.json_form import (
     cluster_json,
-    created_task_json,
     error_json,
     execution_json,
     handover_json,
     partition_json,
+    scheduled_task_json,
     task_json,
 )
 from mainspring.cli.schedule_json import preview_json, schedule_json
@@ -25,7 +35,6 @@ from mainspring.client import (
     At,
     Cluster,
     ConnectedExecutor,
-    CreatedTask,
     FieldViolation,
     InvalidArgument,
     Node,
@@ -33,17 +42,24 @@ from mainspring.client import (
     Partition,
     Preview,
     Schedule,
+    ScheduledTask,
 )
 from mainspring.client.convert import (
     cluster_from_proto,
-    created_task_from_proto,
     execution_from_proto,
     handover_from_proto,
     partition_from_proto,
+    scheduled_task_from_proto,
     task_from_proto,
 )
 from mainspring.client.schedule_convert import preview_from_proto, schedule_from_proto
-from mainspring.v1 import admin_service_pb2, execution_pb2, schedule_pb2, task_pb2, task_service_pb2
+from mainspring.v1 import (
+    admin_service_pb2,
+    execution_pb2,
+    schedule_pb2,
+    task_pb2,
+    task_service_pb2,
+)
 
 
 def parsed(document: dict[str, Any], message: Message) -> Any:
@@ -98,14 +114,14 @@ def test_schedules_have_every_name_of_the_message_and_of_its_parts() -> None:
 
 
 def test_a_created_task_has_every_name_of_the_message_and_reads_back() -> None:
-    created = CreatedTask(
+    created = ScheduledTask(
         **{field.name: getattr(TASK, field.name) for field in fields(TASK)},
         meaning="Hourly.",
         next_fires=(FIRE,),
     )
-    document = created_task_json(created)
+    document = scheduled_task_json(created)
     assert list(document) == names(task_service_pb2.CreateTaskResponse)
-    read = created_task_from_proto(parsed(document, task_service_pb2.CreateTaskResponse()))
+    read = scheduled_task_from_proto(parsed(document, task_service_pb2.CreateTaskResponse()))
     assert read == created
     assert read.next_fires[0].local_time.utcoffset() == FIRE.local_time.utcoffset()
 
@@ -151,7 +167,7 @@ def test_handover_has_every_name_of_the_message_and_reads_back() -> None:
 
 
 def test_the_samples_leave_nothing_at_its_default() -> None:
-    for sample in (TASK, EXECUTION, replace(HANDOVER, release_time=NOON)):
+    for sample in (TASK, EXECUTION, EXPLANATION, replace(HANDOVER, release_time=NOON)):
         assert all(getattr(sample, field.name) for field in fields(sample))
 
 

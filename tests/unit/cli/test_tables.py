@@ -4,23 +4,26 @@ from dataclasses import fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.cli.samples import BOUNDED, CRON, EXECUTION, NOON, TASK
+from unit.cli.samples import BOUNDED, CRON, EXECUTION, EXPLANATION, NOON, TASK
 
 from mainspring.cli.tables import (
     EXECUTION_COLUMNS,
     NOTHING,
+    STAGE_COLUMNS,
     TASK_COLUMNS,
     bytes_words,
-    created_task_details,
     execution_details,
     execution_row,
+    explanation_details,
     lateness_words,
+    scheduled_task_details,
+    stage_row,
     task_details,
     task_row,
     time_zone_databases,
 )
 from mainspring.cli.visible import visible
-from mainspring.client import At, CreatedTask, Node
+from mainspring.client import At, Node, ScheduledTask
 
 
 def test_rows_fit_their_columns() -> None:
@@ -48,13 +51,59 @@ def test_details_tell_everything() -> None:
     assert execution["saved"] == "2030-06-01T12:00:00.006Z"
     assert execution["result"] == "out"
     assert execution["stands for"] == "12 scheduled times, the last at 2030-06-01T12:00:00.007Z"
+    assert execution["origin"] == "catch up"
+    assert (execution["failures"], execution["error kind"]) == ("2", "ValueError")
+    assert execution["retry at"] == "2030-06-01T12:00:00.008Z"
+    assert (execution["progress"], execution["progress at"]) == ("page 3", "2030-06-01T12:00:00.004750Z")
     task = dict(task_details(TASK, utc=True))
+    assert (task["note"], task["changed by"], task["etag"]) == ("moving house", "ada", "v3")
+    assert (task["labels"], task["overlap"]) == ("team=billing, tier=1", "buffer one")
+    assert task["misfire"] == "all of the last 6h, at most 1,000"
+    assert task["retry"].startswith("up to 5 attempts, 10s apart")
+    assert task["timeouts"] == "start 1m, run 2h, heartbeat 30s"
+    assert (task["objective"], task["keep"]) == ("2s500ms", "1,000 executions")
     assert task["partition"] == "17"
     assert task["executions"] == "1,234"
     assert task["delivery"] == "at most once"
     assert task["schedule"] == "every 1h30m from 2030-06-01T12:00:00Z"
     assert task["next"] == "2030-06-01T12:00:00.003Z"
     assert task["payload"] == "5 bytes, not text: 00 ff 70 61 79"
+
+
+def test_what_a_task_does_not_have_is_a_dash() -> None:
+    bare = replace(
+        TASK,
+        labels={},
+        misfire=None,
+        overlap=None,
+        retry=None,
+        timeouts=None,
+        lateness_objective=None,
+        note="",
+    )
+    details = dict(task_details(replace(bare, keep_executions=None, changed_by="", etag=""), utc=True))
+    dashes = {label for label, words in details.items() if words == NOTHING}
+    assert dashes == {"labels", "misfire", "overlap", "retry", "timeouts", "objective", "keep"} | {
+        *("note", "changed by", "etag"),
+    }
+
+
+def test_an_explanation_tells_the_answer_and_each_stage() -> None:
+    assert explanation_details(EXPLANATION, utc=True) == [
+        ("answer", "It failed twice."),
+        ("scheduled", "2030-06-01T12:00:00Z"),
+        ("state", "FAILED"),
+        ("lateness", "3.5 ms"),
+        ("objective", "10s"),
+        ("broken by", "claimed"),
+    ]
+    rows = [dict(zip(STAGE_COLUMNS, stage_row(stage, utc=True), strict=True)) for stage in EXPLANATION.stages]
+    assert rows == [
+        {"STAGE": "due", "TIME": "2030-06-01T12:00:00.001Z", "TOOK": NOTHING},
+        {"STAGE": "claimed", "TIME": "2030-06-01T12:00:00.002Z", "TOOK": "1.0 ms"},
+    ]
+    none = replace(EXPLANATION, execution=None, lateness=None, lateness_objective=None, broken_stage="")
+    assert [words for _, words in explanation_details(none, utc=True)] == ["It failed twice.", *[NOTHING] * 5]
 
 
 def test_a_row_tells_the_kind_of_schedule_without_its_bounds() -> None:
@@ -71,10 +120,10 @@ def test_a_row_tells_the_kind_of_schedule_without_its_bounds() -> None:
 
 
 def test_a_created_task_tells_what_its_schedule_means() -> None:
-    created = CreatedTask(
+    created = ScheduledTask(
         **{field.name: getattr(TASK, field.name) for field in fields(TASK)}, meaning="Odd\x1b."
     )
-    details = created_task_details(created, utc=True)
+    details = scheduled_task_details(created, utc=True)
     assert [label for label, _ in details].index("meaning") == [label for label, _ in details].index(
         "schedule"
     ) + 1

@@ -12,9 +12,9 @@ from mainspring.client import Cron, Delivery, ExecutionState, NewTask, Task, Tas
 from mainspring.client.addresses import parse_addresses
 from mainspring.client.convert import (
     cluster_from_proto,
-    created_task_from_proto,
     execution_from_proto,
     new_task_to_proto,
+    scheduled_task_from_proto,
     task_from_proto,
 )
 from mainspring.client.instants import from_duration, from_timestamp, to_duration, to_timestamp
@@ -73,7 +73,7 @@ def test_what_a_newer_server_says_does_not_break_this_client() -> None:
 
 def test_a_created_task_is_the_task_with_what_its_schedule_means() -> None:
     task = task_pb2.Task(id="daily", version=3, execution_count=12)
-    created = created_task_from_proto(
+    created = scheduled_task_from_proto(
         task_service_pb2.CreateTaskResponse(
             task=task,
             meaning="At noon.",
