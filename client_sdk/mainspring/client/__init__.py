@@ -57,6 +57,7 @@ from mainspring.client.schedules import (
 )
 from mainspring.client.task import Delivery, NewTask, ScheduledTask, Task, TaskState
 from mainspring.client.task_update import UNCHANGED, TaskUpdate
+from mainspring.client.watch import ExecutionWatch
 
 __all__ = [
     "UNCHANGED",
@@ -81,6 +82,7 @@ __all__ = [
     "ExecutionOrigin",
     "ExecutionStage",
     "ExecutionState",
+    "ExecutionWatch",
     "Explanation",
     "FailedPrecondition",
     "FieldViolation",

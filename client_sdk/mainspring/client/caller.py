@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -10,7 +10,7 @@ import grpc.aio
 
 from mainspring.client.backoff import Backoff
 from mainspring.client.channel import open_channel
-from mainspring.client.errors import DeadlineExceeded, Unavailable
+from mainspring.client.errors import DeadlineExceeded, MainspringError, Unavailable
 from mainspring.client.status import from_rpc_error
 
 Response = TypeVar("Response")
@@ -20,7 +20,7 @@ MIN_TRY_S = 0.005
 
 
 class Caller:
-    """Sends unary calls to one of several nodes and sticks to one that works.
+    """Sends calls to one of several nodes and sticks to one that works.
 
     UNAVAILABLE, and only that, is tried again: on the next address at once, and after a jittered wait when
     every address has failed in a row. Safe for many calls at the same time on one event loop.
@@ -49,6 +49,7 @@ class Caller:
         response_type: type[Response],
         *,
         timeout_s: float,
+        is_repeatable: bool = True,
     ) -> Response:
         """Return the response.
 
@@ -58,6 +59,8 @@ class Caller:
             request: The message to send, the same on each try.
             response_type: The message answered.
             timeout_s: Deadline over all tries, in seconds.
+            is_repeatable: Whether it may take effect twice. If not there is one try: an answer that was lost cannot be
+                told from a call that never arrived.
 
         Raises:
             MainspringError: What the node answered; `Unavailable` when no try succeeded in time.
@@ -81,12 +84,8 @@ class Caller:
                     raise mapped from error
                 heard = mapped
                 failures += 1
-                if self._current == index:  # else another call has moved on already
-                    self._current = (index + 1) % len(self._addresses)
-                wait_s = 0.0
-                if failures % len(self._addresses) == 0:
-                    wait_s = self._backoff.delay_s(failures // len(self._addresses), self._random)
-                if loop.time() + wait_s + MIN_TRY_S > deadline:
+                wait_s = self._move_on(index, failures)
+                if not is_repeatable or loop.time() + wait_s + MIN_TRY_S > deadline:
                     raise mapped from error
                 await asyncio.sleep(wait_s)
             else:
@@ -94,11 +93,77 @@ class Caller:
                     raise TypeError(f"{method} answered {type(response).__name__}")
                 return response
 
+    async def stream(
+        self,
+        stub: Callable[[grpc.aio.Channel], Any],
+        method: str,
+        request: Callable[[], object],
+        response_type: type[Response],
+        *,
+        silence_s: float,
+        timeout_s: float,
+    ) -> AsyncGenerator[Response, None]:
+        """Yield the responses of a stream without end, which is opened again, there or elsewhere, when it ends.
+
+        Args:
+            stub: The class of the service's stub.
+            method: The name of the method.
+            request: Makes the message to send, for each stream anew.
+            response_type: The messages answered.
+            silence_s: A stream that says nothing for this long, in seconds, counts as broken.
+            timeout_s: How long streams may break one after the other without a word in between, in seconds.
+
+        Raises:
+            MainspringError: What a node answered; `Unavailable` when no stream could be had in time.
+        """
+        loop = asyncio.get_running_loop()
+        failures = 0
+        deadline = loop.time() + timeout_s
+        while True:
+            index = self._current
+            call = getattr(self._stub(index, stub), method)(request())
+            broken: MainspringError = Unavailable("the node has ended the stream")
+            try:
+                while True:
+                    async with asyncio.timeout(silence_s):
+                        response = await call.read()
+                    if response is grpc.aio.EOF:
+                        break
+                    if not isinstance(response, response_type):
+                        raise TypeError(f"{method} answered {type(response).__name__}")
+                    failures = 0
+                    yield response
+            except TimeoutError:
+                broken = Unavailable(f"the node has said nothing for {silence_s:g} s")
+            except grpc.aio.AioRpcError as error:
+                broken = from_rpc_error(error)
+                # A node that stops cancels its streams.
+                if not isinstance(broken, Unavailable) and error.code() is not grpc.StatusCode.CANCELLED:
+                    raise broken from error
+            finally:
+                call.cancel()
+            if not failures:
+                deadline = loop.time() + timeout_s
+            failures += 1
+            # Never at once: nodes that each end the stream after a word would be asked without a pause.
+            wait_s = self._move_on(index, failures) or self._backoff.delay_s(1, self._random)
+            if loop.time() + wait_s + MIN_TRY_S > deadline:
+                raise broken
+            await asyncio.sleep(wait_s)
+
     async def close(self) -> None:
         """Close every channel; calls still open end as cancelled. Safe to call twice."""
         channels, self._channels, self._stubs = list(self._channels.values()), {}, {}
         for channel in channels:
             await channel.close()
+
+    def _move_on(self, index: int, failures: int) -> float:
+        """Turn from the address that has failed to the next; return how long to wait first, in seconds."""
+        if self._current == index:  # else another call has moved on already
+            self._current = (index + 1) % len(self._addresses)
+        if failures % len(self._addresses):
+            return 0.0
+        return self._backoff.delay_s(failures // len(self._addresses), self._random)
 
     def _stub(self, index: int, kind: Callable[[grpc.aio.Channel], Any]) -> Any:
         stub = self._stubs.get((index, kind))
