@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from integration.cli.conftest import Mainspring, MemoryNode, environment_of_command, run_command
+from integration.cli.conftest import Mainspring, environment_of_command, run_command
+from integration.memory_node import MemoryNode
 
 from mainspring.v1 import admin_service_pb2, execution_pb2
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from integration.cli.conftest import MEANING, Mainspring, MemoryNode
+from integration.cli.conftest import Mainspring
+from integration.memory import MEANING
+from integration.memory_node import MemoryNode
 
 from mainspring.client import (
     At,
