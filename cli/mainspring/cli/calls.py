@@ -10,7 +10,7 @@ import typer
 from mainspring.cli.durations import format_duration
 from mainspring.cli.options import EXIT_REFUSED, EXIT_UNREACHABLE, addresses_of
 from mainspring.cli.output import Output, note
-from mainspring.client import DeadlineExceeded, MainspringClient, MainspringError, Unavailable
+from mainspring.client import Aborted, DeadlineExceeded, MainspringClient, MainspringError, Unavailable
 
 PATIENCE_S = 1.0
 """A person is told what is being waited for after this long, in seconds."""
@@ -21,6 +21,8 @@ def run_calls(
     timeout: timedelta,
     output: Output,
     calls: Callable[[MainspringClient], Awaitable[None]],
+    *,
+    is_endless: bool = False,
 ) -> None:
     """Run `calls` with a client, in an event loop of its own.
 
@@ -29,6 +31,7 @@ def run_calls(
         timeout: Deadline of each call, over all its tries.
         output: Where errors go.
         calls: Talks to the server and prints.
+        is_endless: Whether waiting is what it is for, so that nobody needs to be told of it.
 
     Raises:
         typer.Exit: With 1 when the server said no, 3 when no answer came.
@@ -40,7 +43,9 @@ def run_calls(
 
     async def session() -> None:
         patience = None
-        if sys.stderr.isatty():  # a call goes on trying for its whole timeout, which looks like hanging
+        if (
+            sys.stderr.isatty() and not is_endless
+        ):  # a call goes on trying for its whole timeout, which looks like hanging
             waiting = f"waiting for {', '.join(targets)}, up to {format_duration(timeout)} for a call"
             patience = asyncio.get_running_loop().call_later(PATIENCE_S, note, waiting)
         try:
@@ -63,4 +68,6 @@ def _hint(error: MainspringError, targets: Sequence[str]) -> str:
         return f"No node answered at {', '.join(targets)}. --address or MAINSPRING_ADDRESS names another."
     if isinstance(error, DeadlineExceeded):
         return "Whether the call took effect is unknown. It is safe to repeat where the task has an --id."
+    if isinstance(error, Aborted):
+        return "Another change came first. Look at the task again, then repeat."
     return ""

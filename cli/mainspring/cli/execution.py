@@ -1,12 +1,17 @@
-"""`mainspring execution`: read the ledger."""
+"""`mainspring execution`: read the ledger, and see it grow."""
 
-from datetime import datetime
+import json
+from contextlib import aclosing
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from mainspring.cli import execution_change
+from mainspring.cli.answers import show_execution
 from mainspring.cli.calls import run_calls
-from mainspring.cli.json_form import execution_json
+from mainspring.cli.filter_options import ExecutionStateChoice
+from mainspring.cli.json_form import execution_json, explanation_json, watched_json
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
@@ -18,16 +23,26 @@ from mainspring.cli.options import (
     Namespace,
     TaskId,
     Timeout,
+    duration,
     instant,
     page_size,
 )
 from mainspring.cli.output import Output, first
-from mainspring.cli.tables import EXECUTION_COLUMNS, execution_details, execution_row
-from mainspring.client import MainspringClient
+from mainspring.cli.policy_reading import read_labels
+from mainspring.cli.tables import (
+    EXECUTION_COLUMNS,
+    STAGE_COLUMNS,
+    execution_row,
+    explanation_details,
+    stage_row,
+    watch_line,
+)
+from mainspring.client import ExecutionState, MainspringClient
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 execution_app = typer.Typer(
-    no_args_is_help=True, help="Read the ledger: what ran, when and where, and what did not and why."
+    no_args_is_help=True,
+    help="Read the ledger: what ran, when and where, and what did not and why. Change single executions.",
 )
 
 
@@ -47,6 +62,22 @@ def list_(
         datetime | None,
         typer.Option(parser=instant, metavar="TIME", help="Only scheduled times before this."),
     ] = None,
+    state: Annotated[
+        list[ExecutionStateChoice] | None,
+        typer.Option(
+            metavar="STATE",
+            help="In this state, such as running, succeeded, failed, skipped or lost. Repeat it for any of several.",
+        ),
+    ] = None,
+    handler: Annotated[
+        str, typer.Option(metavar="HANDLER", help="Of this handler.", show_default=False)
+    ] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Of tasks with this label. Repeat it for those with all of several."
+        ),
+    ] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     limit: Limit = DEFAULT_LIMIT,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
@@ -58,21 +89,34 @@ def list_(
 
     \b
     Examples:
-      $ mainspring execution list daily
+      $ mainspring execution list --state failed --state lost
       $ mainspring execution list daily --start 2030-01-31T00:00:00Z --limit 0
       $ mainspring execution list --json | jq 'group_by(.state) | map(length)'
     """
+    states = [ExecutionState[choice.name] for choice in state or ()]
+    labels = read_labels(label or ())
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
         executions = client.list_executions(
-            task_id, start=start, end=end, namespace=namespace, page_size=page_size(limit)
+            task_id,
+            start=start,
+            end=end,
+            states=states,
+            handler=handler,
+            labels=labels,
+            namespace=namespace,
+            page_size=page_size(limit),
         )
         if as_json:
             await output.array(first(executions, limit, execution_json))
             return
         rows = [row async for row in first(executions, limit, lambda item: execution_row(item, utc=utc))]
-        output.table(EXECUTION_COLUMNS, rows, empty="no execution yet")
+        output.table(
+            EXECUTION_COLUMNS,
+            rows,
+            empty="no such execution" if states or handler or labels else "no execution yet",
+        )
 
     run_calls(address, timeout, output, calls)
 
@@ -103,9 +147,105 @@ def get(
 
     async def calls(client: MainspringClient) -> None:
         execution = await client.get_execution(task_id, scheduled_time, namespace=namespace)
-        if as_json:
-            output.document(execution_json(execution))
-        else:
-            output.details(execution_details(execution, utc=utc))
+        show_execution(execution, output)
 
     run_calls(address, timeout, output, calls)
+
+
+@execution_app.command("explain")
+def explain(
+    task_id: TaskId,
+    scheduled_time: Annotated[
+        datetime | None,
+        typer.Argument(parser=instant, metavar="[SCHEDULED_TIME]", help="Left out: the latest."),
+    ] = None,
+    namespace: Namespace = DEFAULT_NAMESPACE,
+    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+    utc: InUtc = False,
+) -> None:
+    """Tell why an execution went as it did, stage by stage, or why there is none for a scheduled time.
+
+    \b
+    Examples:
+      $ mainspring execution explain daily
+      $ mainspring execution explain daily 2030-01-31T02:00:00+01:00
+    """
+    output = Output(as_json, utc)
+
+    async def calls(client: MainspringClient) -> None:
+        found = await client.explain_execution(task_id, scheduled_time, namespace=namespace)
+        if as_json:
+            output.document(explanation_json(found))
+            return
+        output.details(explanation_details(found, utc=utc))
+        if found.stages:
+            print()
+            output.table(STAGE_COLUMNS, [stage_row(stage, utc=utc) for stage in found.stages], empty="")
+
+    run_calls(address, timeout, output, calls)
+
+
+@execution_app.command("watch")
+def watch(
+    task_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[TASK_ID]", help="Only this task's. Left out: the whole namespace."),
+    ] = None,
+    resume_token: Annotated[
+        str,
+        typer.Option(
+            metavar="TOKEN",
+            help="Go on behind what another watch has shown: the last resume_token of its --json.",
+            show_default="from now on",
+        ),
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="COUNT", help="End after this many; 0 for never.")
+    ] = 0,
+    namespace: Namespace = DEFAULT_NAMESPACE,
+    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
+    timeout: Annotated[
+        timedelta,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            show_default="10s",
+            help="Give up when no node answers for this long.",
+        ),
+    ] = DEFAULT_TIMEOUT,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print a JSON document on each line; bytes are in base64, times in UTC."),
+    ] = False,
+    utc: InUtc = False,
+) -> None:
+    """Show executions as they change, one on each line, until Ctrl-C. Goes on by itself when a node leaves.
+
+    \b
+    Examples:
+      $ mainspring execution watch daily
+      $ mainspring execution watch --json | jq -c '.executions[]'
+    """
+    output = Output(as_json, utc)
+
+    async def calls(client: MainspringClient) -> None:
+        watched = client.watch_executions(task_id, resume_token=resume_token, namespace=namespace)
+        count = 0
+        async with aclosing(watched):
+            async for execution in watched:
+                if as_json:
+                    output.line(json.dumps(watched_json(execution, watched.resume_token)))
+                else:
+                    output.line(watch_line(execution, utc=utc))
+                count += 1
+                if count == limit:
+                    return
+
+    run_calls(address, timeout, output, calls, is_endless=True)
+
+
+execution_app.command("cancel")(execution_change.cancel)
+execution_app.command("retry")(execution_change.retry)
+execution_app.command("adjust")(execution_change.adjust)

@@ -95,6 +95,11 @@ def execution_json(execution: Execution) -> JsonObject:
     }
 
 
+def watched_json(execution: Execution, resume_token: str) -> JsonObject:
+    """An execution that has changed, alone as `mainspring.v1.WatchExecutionsResponse`."""
+    return {"executions": [execution_json(execution)], "resume_token": resume_token}
+
+
 def explanation_json(explanation: Explanation) -> JsonObject:
     """The explanation as `mainspring.v1.ExplainExecutionResponse`."""
     execution = explanation.execution

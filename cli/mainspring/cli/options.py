@@ -1,5 +1,6 @@
 """Options that several commands share, and the reading of their values."""
 
+import getpass
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -105,6 +106,14 @@ def page_size(limit: int) -> int:
     return min(limit + 1, MAX_PAGE) if limit else MAX_PAGE
 
 
+def login_name() -> str:
+    """Return the name of the user who runs the command; empty when the machine knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
+
+
 TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The id of the task.")]
 Addresses = Annotated[
     list[str],
@@ -139,6 +148,32 @@ Namespace = Annotated[
 ]
 Limit = Annotated[
     int, typer.Option("--limit", min=0, metavar="COUNT", help="Show at most this many; 0 for all there are.")
+]
+Etag = Annotated[
+    str,
+    typer.Option(
+        metavar="ETAG",
+        help="Only if the task is still in the state in which `task get` showed this etag.",
+        show_default=False,
+    ),
+]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="Why, for people.", show_default=False)]
+ChangedBy = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        envvar="MAINSPRING_USER",
+        default_factory=login_name,
+        help="Who, for people.",
+        show_default="your login name",
+    ),
+]
+ScheduledTime = Annotated[
+    datetime,
+    typer.Argument(
+        parser=instant, metavar="SCHEDULED_TIME", help="To the microsecond: RFC 3339 with a zone."
+    ),
 ]
 MySqlUrl = Annotated[
     str | None,

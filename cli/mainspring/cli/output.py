@@ -53,6 +53,11 @@ class Output:
             separator = ",\n"
         _write("[]\n" if separator == "[\n" else "\n]\n")
 
+    def line(self, text: str) -> None:
+        """Print a line of its own at once, for those who read along."""
+        _write(text + "\n")
+        sys.stdout.flush()
+
     def details(self, details: Sequence[tuple[str, str]]) -> None:
         """Print labels and words, one pair on each line."""
         grid = Table.grid(padding=(0, 2))

@@ -1,14 +1,13 @@
 """The options that say when a task runs: one set, for every command that takes a schedule."""
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Final
 
 import typer
 
+from mainspring.cli.option_sets import OptionSet
 from mainspring.cli.options import duration, instant
 
 _WHEN: Final = "When (exactly one)"
@@ -34,7 +33,7 @@ class RepeatChoice(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleOptions:
+class ScheduleOptions(OptionSet):
     """What the command line says about when; None or nothing where it says nothing. Each field is an option."""
 
     at: Annotated[
@@ -208,31 +207,3 @@ class ScheduleOptions:
             rich_help_panel=_BOUNDS,
         ),
     ] = None
-
-
-def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `ScheduleOptions` in place of its parameter `when`, which then holds them."""
-    hints = get_type_hints(ScheduleOptions, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(ScheduleOptions)
-    ]
-
-    def with_options(**given: Any) -> None:
-        said = {option.name: given.pop(option.name) for option in options}
-        command(when=ScheduleOptions(**said), **given)
-
-    signature = inspect.signature(command, eval_str=True)
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        parameters += options if parameter.name == "when" else [parameter]
-    # What Typer reads of a command: its name, its help, and its parameters with their options.
-    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
-    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return with_options

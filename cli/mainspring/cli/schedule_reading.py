@@ -58,11 +58,12 @@ def read_schedule(said: ScheduleOptions) -> Schedule:
     Raises:
         typer.BadParameter: Options do not go together, or one cannot be read.
     """
-    kinds = [name for name in _KINDS if _is_given(said, name)]
+    given = said.said()
+    kinds = [name for name in _KINDS if name in given]
     if len(kinds) != 1:
         raise typer.BadParameter("say when: exactly one of --at, --delay, --cron, --every and --calendar")
     for name, companions in _GOES_WITH.items():
-        if _is_given(said, name) and kinds[0] not in companions:
+        if name in given and kinds[0] not in companions:
             raise typer.BadParameter(f"goes with {_joined(companions)} only", param_hint=_option(name))
     jitter = said.jitter or timedelta()
     if said.at is not None:
@@ -110,10 +111,6 @@ def _calendar_interval(said: ScheduleOptions, **others: Any) -> CalendarInterval
         start_date=start_date,
         **others,
     )
-
-
-def _is_given(said: ScheduleOptions, name: str) -> bool:
-    return getattr(said, name) not in (None, [])
 
 
 def _split(values: Iterable[str] | None) -> list[str]:

@@ -29,6 +29,7 @@ from mainspring.client import (
     Partition,
     ScheduledTask,
     Task,
+    TaskCount,
 )
 
 NOTHING: Final = "-"
@@ -91,8 +92,14 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
     ]
 
 
+def count_rows(count: TaskCount) -> list[tuple[str, str]]:
+    """The rows of `COUNT_COLUMNS`, and the sum below them."""
+    rows = [(state.name, f"{number:,}") for state, number in count.by_state.items()]
+    return [*rows, ("all", f"{count.count:,}")]
+
+
 def scheduled_task_details(task: ScheduledTask, *, utc: bool) -> list[tuple[str, str]]:
-    """Everything about a task that was just created; after its schedule, what that means."""
+    """Everything about a task; after its schedule, what that means."""
     details = task_details(task, utc=utc)
     position = [label for label, _ in details].index("schedule") + 1
     return [*details[:position], ("meaning", visible(task.meaning) or NOTHING), *details[position:]]

@@ -1,15 +1,16 @@
-"""`mainspring task`: register, read and end tasks."""
+"""`mainspring task`: register, read and count tasks."""
 
-import sys
-from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mainspring.cli import task_change, task_life_cycle
+from mainspring.cli.answers import show_fires, show_scheduled_task, show_task
 from mainspring.cli.calls import run_calls
-from mainspring.cli.json_form import scheduled_task_json, task_json
+from mainspring.cli.filter_options import TaskFilterOptions, read_filter
+from mainspring.cli.json_form import task_count_json, task_json
+from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
@@ -26,32 +27,31 @@ from mainspring.cli.options import (
     page_size,
 )
 from mainspring.cli.output import Output, first
+from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
+from mainspring.cli.policy_options import PolicyOptions
+from mainspring.cli.policy_reading import read_policies
 from mainspring.cli.schedule_json import preview_json
-from mainspring.cli.schedule_options import ScheduleOptions, takes_schedule
+from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.schedule_reading import read_schedule
-from mainspring.cli.schedule_words import fires_table, schedule_words
-from mainspring.cli.tables import TASK_COLUMNS, scheduled_task_details, task_details, task_row
+from mainspring.cli.schedule_words import schedule_words
+from mainspring.cli.tables import COUNT_COLUMNS, TASK_COLUMNS, count_rows, task_row
 from mainspring.cli.visible import visible
-from mainspring.client import Delivery, FireTime, MainspringClient, Task
+from mainspring.client import Delivery, MainspringClient
 from mainspring.client.task import DEFAULT_NAMESPACE
 
-task_app = typer.Typer(no_args_is_help=True, help="Register, read and end tasks.")
+task_app = typer.Typer(no_args_is_help=True, help="Register tasks, read them, change and end them.")
 
 
 @task_app.command("create")
-@takes_schedule
+@takes_option_sets
 def create(
     handler: Annotated[
         str, typer.Argument(metavar="HANDLER", help="The name of the code on an executor that runs it.")
     ],
     when: ScheduleOptions,
-    payload: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="For the handler, as UTF-8; - reads standard input.")
-    ] = None,
-    payload_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="For the handler, byte by byte; - reads standard input."),
-    ] = None,
+    policies: PolicyOptions,
+    payload: PayloadText = None,
+    payload_file: PayloadFile = None,
     task_id: Annotated[
         str | None,
         typer.Option(
@@ -79,11 +79,12 @@ def create(
     \b
     Examples:
       $ mainspring task create send-email --delay 2h30m --payload '{"to": "ada"}'
-      $ mainspring task create backup --at 2030-01-31T02:00:00Z
       $ mainspring task create report --id daily --cron '0 9 * * MON-FRI'
+      $ mainspring task create sync --every 1m --overlap skip --retry-attempts 3
     """
     schedule = read_schedule(when)
-    content = _payload(payload, payload_file)
+    content = read_payload(payload, payload_file) or b""
+    asked = read_policies(policies)
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
@@ -94,20 +95,15 @@ def create(
             namespace=namespace,
             task_id=task_id,
             delivery=Delivery[delivery.name],
+            **asked,
         )
-        if as_json:
-            output.document(scheduled_task_json(task))
-            return
-        output.details(scheduled_task_details(task, utc=utc))
-        if task.next_fires:
-            print()
-            _show_fires(task.next_fires, output)
+        show_scheduled_task(task, output)
 
     run_calls(address, timeout, output, calls)
 
 
 @task_app.command("preview")
-@takes_schedule
+@takes_option_sets
 def preview(
     when: ScheduleOptions,
     after: Annotated[
@@ -156,7 +152,7 @@ def preview(
             [("schedule", schedule_words(found.schedule, utc=utc)), ("meaning", visible(found.meaning))]
         )
         print()
-        _show_fires(found.fires, output)
+        show_fires(found.fires, output)
         if found.fires and found.is_complete:
             print()
             print("Nothing comes after these.")
@@ -183,13 +179,15 @@ def get(
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
-        _show(await client.get_task(task_id, namespace=namespace), output)
+        show_task(await client.get_task(task_id, namespace=namespace), output)
 
     run_calls(address, timeout, output, calls)
 
 
 @task_app.command("list")
+@takes_option_sets
 def list_(
+    which: TaskFilterOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
     limit: Limit = DEFAULT_LIMIT,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
@@ -202,65 +200,61 @@ def list_(
     \b
     Examples:
       $ mainspring task list
+      $ mainspring task list --state paused --label team=billing
       $ mainspring task list --limit 0 --json | jq -r '.[].id'
     """
+    chosen = read_filter(which)
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
-        tasks = client.list_tasks(namespace=namespace, page_size=page_size(limit), omit_payload=True)
+        tasks = client.list_tasks(
+            filter=chosen, namespace=namespace, page_size=page_size(limit), omit_payload=True
+        )
         if as_json:
             await output.array(first(tasks, limit, task_json))
             return
         rows = [row async for row in first(tasks, limit, lambda task: task_row(task, utc=utc))]
-        output.table(TASK_COLUMNS, rows, empty=f"no task in namespace {namespace!r}")
+        output.table(
+            TASK_COLUMNS, rows, empty=f"no {'such ' if chosen else ''}task in namespace {namespace!r}"
+        )
 
     run_calls(address, timeout, output, calls)
 
 
-@task_app.command("cancel")
-def cancel(
-    task_id: TaskId,
+@task_app.command("count")
+@takes_option_sets
+def count(
+    which: TaskFilterOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
-    """End a task: nothing of it fires any more; what runs already goes on.
+    """Count the tasks of a namespace, by state.
 
     \b
-    Example:
-      $ mainspring task cancel daily
+    Examples:
+      $ mainspring task count
+      $ mainspring task count --label team=billing --json | jq .count
     """
-    output = Output(as_json, utc)
+    chosen = read_filter(which)
+    output = Output(as_json)
 
     async def calls(client: MainspringClient) -> None:
-        _show(await client.cancel_task(task_id, namespace=namespace), output)
+        found = await client.count_tasks(filter=chosen, namespace=namespace)
+        if as_json:
+            output.document(task_count_json(found))
+        else:
+            output.table(COUNT_COLUMNS, count_rows(found), empty="")
 
     run_calls(address, timeout, output, calls)
 
 
-def _show(task: Task, output: Output) -> None:
-    if output.as_json:
-        output.document(task_json(task))
-    else:
-        output.details(task_details(task, utc=output.utc))
-
-
-def _show_fires(fires: Sequence[FireTime], output: Output) -> None:
-    columns, rows = fires_table(fires)
-    output.table(columns, rows, empty="nothing is left to fire")
-
-
-def _payload(text: str | None, file: Path | None) -> bytes:
-    if text is not None and file is not None:
-        raise typer.BadParameter("only one of --payload and --payload-file can be given")
-    if text == "-" or (file is not None and str(file) == "-"):
-        return sys.stdin.buffer.read()
-    if file is not None:
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--payload-file") from None
-    # Bytes on a command line that are no UTF-8 go through as they came.
-    return (text or "").encode(errors="surrogateescape")
+task_app.command("update")(task_life_cycle.update)
+task_app.command("pause")(task_life_cycle.pause)
+task_app.command("resume")(task_life_cycle.resume)
+task_app.command("cancel")(task_life_cycle.cancel)
+task_app.command("delete")(task_life_cycle.delete)
+task_app.command("trigger")(task_life_cycle.trigger)
+task_app.command("backfill")(task_life_cycle.backfill)
+task_app.command("change")(task_change.change)

@@ -19,8 +19,9 @@ COMMANDS = [
     ["server"],
     ["executor"],
     ["migrate"],
-    *(["task", name] for name in ("create", "preview", "get", "list", "cancel")),
-    *(["execution", name] for name in ("list", "get")),
+    *(["task", name] for name in ("create", "preview", "get", "list", "count", "update", "pause", "resume")),
+    *(["task", name] for name in ("cancel", "delete", "trigger", "backfill", "change")),
+    *(["execution", name] for name in ("list", "get", "explain", "watch", "cancel", "retry", "adjust")),
     *(["cluster", name] for name in ("nodes", "partitions", "handovers", "drain", "undrain")),
 ]
 
