@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mainspring.server.core.life_cycle import is_allowed
+from mainspring.server.core.execution_life import is_allowed
 from mainspring.server.core.model import ExecutionOrigin, ExecutionState
 from mainspring.testing.history import (
     AuditTrail,

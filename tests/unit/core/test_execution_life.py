@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mainspring.server.core.life_cycle import TRANSITIONS, is_allowed
+from mainspring.server.core.execution_life import TRANSITIONS, is_allowed
 from mainspring.server.core.model import ExecutionState
 
 DESIGN = Path(__file__).parents[3] / "docs" / "design.md"
