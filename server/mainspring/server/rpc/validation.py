@@ -7,8 +7,10 @@ import uuid
 from dataclasses import dataclass
 
 from mainspring.server.core.due_time import due_at
+from mainspring.server.core.life_cycle import Definition
 from mainspring.server.core.model import Delivery, NewTask, TaskRef
 from mainspring.server.core.next_fire import first_fire
+from mainspring.server.core.schedule import Schedule
 from mainspring.server.errors import InvalidField, InvalidRequest
 from mainspring.server.rpc.labels import checked_labels
 from mainspring.server.rpc.policy_requests import RequestedPolicies, checked_policies
@@ -54,12 +56,62 @@ def page_size(value: int) -> int:
     return value or DEFAULT_PAGE
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedTask:
+    """A task of a caller, checked.
+
+    Attributes:
+        schedule: its schedule, resolved; `definition` has it as text.
+        first_at: its first scheduled time, when that was asked for.
+    """
+
+    ref: TaskRef
+    namespace: str
+    task_id: str
+    schedule: Schedule
+    definition: Definition
+    first_at: int | None
+
+
 def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int, limits: Limits) -> NewTask:
     """Checks a registration and computes its first time.
 
     Args:
         prefix: the path of the task in the request, for complaints.
         now: cluster time, microseconds UTC.
+
+    Raises:
+        InvalidRequest: names every field at fault.
+    """
+    checked = checked_task(task, prefix=prefix, now=now, partition_count=partition_count, limits=limits)
+    assert checked.first_at is not None
+    definition = checked.definition
+    return NewTask(
+        ref=checked.ref,
+        namespace=checked.namespace,
+        task_id=checked.task_id,
+        handler=definition.handler,
+        payload=definition.payload,
+        schedule=definition.schedule,
+        definition_hash=definition.definition_hash,
+        scheduled_at=checked.first_at,
+        due_at=max(due_at(checked.schedule, checked.ref.task_key, checked.first_at), now),
+        created_at=now,
+        delivery=definition.delivery,
+        policies=definition.policies,
+        labels=definition.labels,
+    )
+
+
+def checked_task(
+    task: task_pb2.Task, *, prefix: str, now: int | None, partition_count: int, limits: Limits
+) -> CheckedTask:
+    """Checks what a caller says of a task.
+
+    Args:
+        prefix: the path of the task in the request, for complaints.
+        now: cluster time, microseconds UTC, at which the schedule begins; None: it is a stored one, which has begun, and has
+            no first time.
 
     Raises:
         InvalidRequest: names every field at fault.
@@ -89,17 +141,17 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
         violations.append(violation)
     ref = task_ref(namespace, task_id, partition_count)
     requested: RequestedSchedule | None = None
-    scheduled_at = now
+    first_at: int | None = None
     try:
         if task.HasField("schedule"):
-            requested = checked_schedule(task.schedule, now=now, task_key=ref.task_key)
+            requested = checked_schedule(task.schedule, now=now or 0, task_key=ref.task_key)
         else:
             violations.append(InvalidField("schedule", "is required"))
     except InvalidField as violation:
         violations.append(violation.within("schedule"))
-    if requested is not None:
+    if requested is not None and now is not None:
         try:
-            scheduled_at = first_fire(requested.schedule, now)
+            first_at = first_fire(requested.schedule, now)
         except InvalidField as violation:
             violations.append(violation)
     labels = ""
@@ -115,21 +167,16 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
     if violations or requested is None or policies is None:
         raise InvalidRequest(violation.within(prefix) for violation in violations)
     words = requested.words + _delivery_words(delivery) + policies.words + _label_words(labels)
-    return NewTask(
-        ref=ref,
-        namespace=namespace,
-        task_id=task_id,
-        handler=handler,
-        payload=task.payload,
-        schedule=requested.text,
-        definition_hash=_definition_hash(handler, task.payload, words),
-        scheduled_at=scheduled_at,
-        due_at=max(due_at(requested.schedule, ref.task_key, scheduled_at), now),
-        created_at=now,
-        delivery=delivery,
-        policies=policies.text,
-        labels=labels,
+    definition = Definition(
+        handler,
+        task.payload,
+        requested.text,
+        _definition_hash(handler, task.payload, words),
+        delivery,
+        policies.text,
+        labels,
     )
+    return CheckedTask(ref, namespace, task_id, requested.schedule, definition, first_at)
 
 
 def _delivery(number: int) -> Delivery:

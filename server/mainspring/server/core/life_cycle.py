@@ -1,0 +1,105 @@
+"""What calls make of tasks: pausing, resuming, cancelling, updating. PURE.
+
+Each function answers the task as it is to be stored, or None when there is nothing to change. The store applies them
+under the lock of the task's row, so they decide about the task as it is.
+
+    ACTIVE <──pause / resume──> PAUSED          both ──cancel──> CANCELLED          COMPLETED and CANCELLED are final
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from mainspring.server.core.due_time import due_at
+from mainspring.server.core.model import Delivery, Task, TaskState
+from mainspring.server.core.schedule_text import decode
+
+
+class StateChange(IntEnum):
+    """A change of a task's state by a call. The numbers are those of the proto's TaskChange."""
+
+    PAUSE = 1
+    RESUME = 2
+    CANCEL = 3
+
+
+def with_state_changed(
+    task: Task, change: StateChange, *, now: int, note: str = "", changed_by: str = ""
+) -> Task | None:
+    """The task after a change of its state.
+
+    A paused task keeps its next scheduled time and is not due; resumed, it is due at that time, or now when it has passed.
+    Pausing a paused task puts the new note in place of the old one. A final state does not change.
+
+    Args:
+        now: cluster time.
+        note: why, for people.
+        changed_by: who, for people.
+    """
+    if task.state not in (TaskState.ACTIVE, TaskState.PAUSED):
+        return None
+    changed = replace(
+        task, version=task.version + 1, updated_at=max(now, task.updated_at), note=note, changed_by=changed_by
+    )
+    if change is StateChange.CANCEL:
+        return replace(changed, state=TaskState.CANCELLED, scheduled_at=None, due_at=None)
+    if change is StateChange.PAUSE:
+        if task.state is TaskState.PAUSED and (task.note, task.changed_by) == (note, changed_by):
+            return None
+        return replace(changed, state=TaskState.PAUSED, due_at=None)
+    if task.state is TaskState.ACTIVE or task.scheduled_at is None:
+        return None
+    due = due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at)
+    return replace(changed, state=TaskState.ACTIVE, due_at=max(due, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a caller says of a task, as stored; the fields are those of `Task`."""
+
+    handler: str
+    payload: bytes
+    schedule: str
+    definition_hash: bytes
+    delivery: Delivery
+    policies: str
+    labels: str
+
+
+def with_definition_changed(
+    task: Task, definition: Definition, *, first_at: int | None, now: int
+) -> Task | None:
+    """The task with another definition. None: it has it already, or has ended.
+
+    With another schedule its next scheduled time is `first_at`; but one that has passed already stays, for the claim to
+    decide about.
+
+    Args:
+        first_at: the first time of the schedule behind `now`; needed when the schedule is another one.
+        now: cluster time.
+    """
+    if task.state not in (TaskState.ACTIVE, TaskState.PAUSED):
+        return None
+    changed = replace(
+        task,
+        handler=definition.handler,
+        payload=definition.payload,
+        schedule=definition.schedule,
+        delivery=definition.delivery,
+        policies=definition.policies,
+        labels=definition.labels,
+    )
+    if changed == task:
+        return None
+    changed = replace(
+        changed,
+        definition_hash=definition.definition_hash,
+        version=task.version + 1,
+        updated_at=max(now, task.updated_at),
+    )
+    has_passed = task.scheduled_at is not None and task.scheduled_at <= now
+    if definition.schedule == task.schedule or has_passed or first_at is None:
+        return changed
+    due = max(due_at(decode(definition.schedule), task.ref.task_key, first_at), now)
+    return replace(changed, scheduled_at=first_at, due_at=due if task.state is TaskState.ACTIVE else None)
