@@ -1,4 +1,5 @@
 from mainspring.v1 import executor_service_pb2 as _executor_service_pb2
+from mainspring.v1 import task_service_pb2 as _task_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -42,6 +43,52 @@ class HintResponse(_message.Message):
     NOT_MINE_FIELD_NUMBER: _ClassVar[int]
     not_mine: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, not_mine: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class TakeNoteRequest(_message.Message):
+    __slots__ = ("tasks",)
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskNote]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskNote, _Mapping]]] = ...) -> None: ...
+
+class TaskNote(_message.Message):
+    __slots__ = ("partition_id", "task_key", "version", "is_stopped", "next")
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    IS_STOPPED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    partition_id: int
+    task_key: bytes
+    version: int
+    is_stopped: bool
+    next: TaskHint
+    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., version: _Optional[int] = ..., is_stopped: _Optional[bool] = ..., next: _Optional[_Union[TaskHint, _Mapping]] = ...) -> None: ...
+
+class TakeNoteResponse(_message.Message):
+    __slots__ = ("unconfirmed",)
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    unconfirmed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, unconfirmed: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ForwardCallRequest(_message.Message):
+    __slots__ = ("partition_id", "method", "request")
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    partition_id: int
+    method: str
+    request: bytes
+    def __init__(self, partition_id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class ForwardCallResponse(_message.Message):
+    __slots__ = ("response", "error", "is_not_mine")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    IS_NOT_MINE_FIELD_NUMBER: _ClassVar[int]
+    response: bytes
+    error: _task_service_pb2.ItemError
+    is_not_mine: bool
+    def __init__(self, response: _Optional[bytes] = ..., error: _Optional[_Union[_task_service_pb2.ItemError, _Mapping]] = ..., is_not_mine: _Optional[bool] = ...) -> None: ...
 
 class ForwardResultsRequest(_message.Message):
     __slots__ = ("results", "executor_id")

@@ -46,10 +46,15 @@ class NodeServiceStub:
                 request_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardResultsRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardResultsResponse.FromString,
                 _registered_method=True)
-        self.ForwardProgress = channel.unary_unary(
-                '/mainspring.v1.NodeService/ForwardProgress',
-                request_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.SerializeToString,
-                response_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.FromString,
+        self.TakeNote = channel.unary_unary(
+                '/mainspring.v1.NodeService/TakeNote',
+                request_serializer=mainspring_dot_v1_dot_node__service__pb2.TakeNoteRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_node__service__pb2.TakeNoteResponse.FromString,
+                _registered_method=True)
+        self.ForwardCall = channel.unary_unary(
+                '/mainspring.v1.NodeService/ForwardCall',
+                request_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.FromString,
                 _registered_method=True)
         self.AnnounceRelease = channel.unary_unary(
                 '/mainspring.v1.NodeService/AnnounceRelease',
@@ -82,8 +87,16 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ForwardProgress(self, request, context):
-        """Hands signs of progress that reached another node to the owner.
+    def TakeNote(self, request, context):
+        """Tells the owner of tasks that calls changed. Answers once nothing older of them will be sent, and what was sent before has
+        begun to run where that could be waited for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForwardCall(self, request, context):
+        """Carries a call to the owner of its task, for what only the owner may write.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,10 +129,15 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     request_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardResultsRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardResultsResponse.SerializeToString,
             ),
-            'ForwardProgress': grpc.unary_unary_rpc_method_handler(
-                    servicer.ForwardProgress,
-                    request_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.FromString,
-                    response_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.SerializeToString,
+            'TakeNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeNote,
+                    request_deserializer=mainspring_dot_v1_dot_node__service__pb2.TakeNoteRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_node__service__pb2.TakeNoteResponse.SerializeToString,
+            ),
+            'ForwardCall': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForwardCall,
+                    request_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.SerializeToString,
             ),
             'AnnounceRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.AnnounceRelease,
@@ -199,7 +217,7 @@ class NodeService:
             _registered_method=True)
 
     @staticmethod
-    def ForwardProgress(request,
+    def TakeNote(request,
             target,
             options=(),
             channel_credentials=None,
@@ -212,9 +230,36 @@ class NodeService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/mainspring.v1.NodeService/ForwardProgress',
-            mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.SerializeToString,
-            mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.FromString,
+            '/mainspring.v1.NodeService/TakeNote',
+            mainspring_dot_v1_dot_node__service__pb2.TakeNoteRequest.SerializeToString,
+            mainspring_dot_v1_dot_node__service__pb2.TakeNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForwardCall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.NodeService/ForwardCall',
+            mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.SerializeToString,
+            mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.FromString,
             options,
             channel_credentials,
             insecure,
