@@ -189,6 +189,7 @@ def assignment(sent: Dispatchable, executor_id: str, *, epoch: int | None = None
         epoch=sent.epoch if epoch is None else epoch,
         expected_attempt=sent.attempt,
         executor_id=executor_id,
+        task_version=sent.task_version,
     )
 
 

@@ -87,7 +87,7 @@ async def _claim(store: MySQLStore) -> list[Dispatchable]:
 
 
 async def _assign(store: MySQLStore, sent: Dispatchable) -> bool:
-    outcome = await store.assign("me", [Assignment(sent.ref, 1, 1, "y")], now=T0, wake_at=T0 + 9)
+    outcome = await store.assign("me", [Assignment(sent.ref, 1, 1, "y", 1)], now=T0, wake_at=T0 + 9)
     return len(outcome.dispatchable) == 1
 
 

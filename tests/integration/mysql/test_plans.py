@@ -193,7 +193,7 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     assert not await store.retry("me", failed)
     keep("retry")
     assigned = await store.assign(
-        "me", [Assignment(s.ref, 1, 1, "executor-2") for s in outcome.claimed], now=T0, wake_at=T0 + 9
+        "me", [Assignment(s.ref, 1, 1, "executor-2", 1) for s in outcome.claimed], now=T0, wake_at=T0 + 9
     )
     assert len(assigned.dispatchable) == BATCH
     keep("assign")

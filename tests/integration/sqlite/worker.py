@@ -56,7 +56,10 @@ class Worker:
         )
         say("adopted", *(name(row.ref) for row in rows))
         items = [
-            Assignment(row.ref, self._epochs[row.ref.partition_id], row.attempt, "executor-2") for row in rows
+            Assignment(
+                row.ref, self._epochs[row.ref.partition_id], row.attempt, "executor-2", row.task_version
+            )
+            for row in rows
         ]
         outcome = await self._store.assign(self._owner_id, items, now=T0, wake_at=T0 + SECOND)
         await self._complete(outcome.dispatchable)

@@ -1,11 +1,12 @@
 """Work that its stream could not carry at once goes out only under an epoch that still rules."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
-from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState
+from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
@@ -13,7 +14,8 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.late_work import LateWork
-from mainspring.server.engine.open_attempts import Decision, OpenAttempts
+from mainspring.server.engine.mishaps import Mishaps
+from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import StoreUnavailable
 from mainspring.server.observability.metrics import Metrics
@@ -23,6 +25,9 @@ from mainspring.shard_manager.lease import PartitionLease, PartitionRow
 class HandClock:
     def __init__(self) -> None:
         self.now_s = 100.0
+
+    def now(self) -> int:
+        return int(self.now_s * 1_000_000)
 
     def monotonic(self) -> float:
         return self.now_s
@@ -39,6 +44,10 @@ class Rows:
         self.rows = {p: PartitionRow(p, 5, "me") for p in range(4)}
         self.reads = self.failures = 0
         self.slow_reads = 0
+        self.versions: dict[TaskRef, int] = {}
+
+    async def read_versions(self, refs: Sequence[TaskRef]) -> dict[TaskRef, int]:
+        return {ref: self.versions.get(ref, 1) for ref in refs}
 
     async def read_partitions(self) -> list[PartitionRow]:
         self.reads += 1
@@ -68,18 +77,21 @@ class Bench:
         self.session = ExecutorSession("e", ["h"], 10, version="1", connected_at=0, heard_at_s=100.0)
         executors.connect(self.session)
         self.attempts = OpenAttempts(0)
-        self.late_work = LateWork(self.context, executors, self.attempts, FenceCheck(self.context))
+        self.decided: list[OpenAttempt] = []
+        self.context.signals.decided = self.decided.extend
+        mishaps = Mishaps(self.context, self.attempts)
+        self.late_work = LateWork(self.context, executors, self.attempts, mishaps, FenceCheck(self.context))
 
     def _fenced(self, leases: Any) -> None:
         self.fenced += leases
         for lease in leases:
             self.held.drop(lease)
 
-    def item(self, partition: int, *, epoch: int = 5, age_s: float = 0.0) -> WorkItem:
+    def item(self, partition: int, *, epoch: int = 5, age_s: float = 0.0, attempt: int = 1) -> WorkItem:
         ref = ExecutionRef(partition, 1, bytes(16))
-        recorded = Dispatchable(ref, epoch, 1, "e", "n", "t", "h", b"", 0, 1, 0)
+        recorded = Dispatchable(ref, epoch, attempt, "e", "n", "t", "h", b"", 0, 1, 0)
         self.attempts.add(recorded, dispatched_at=0, wake_at=1_000_000)
-        return WorkItem(AttemptId(ref, 1), epoch, "n", "t", "h", b"", 0, self.clock.now_s - age_s)
+        return WorkItem(AttemptId(ref, attempt), epoch, "n", "t", "h", b"", 0, self.clock.now_s - age_s, 1)
 
     async def sent_later(self) -> list[WorkItem]:
         for _ in range(40):
@@ -144,3 +156,28 @@ async def test_nothing_goes_out_while_the_database_does_not_tell(bench: Bench) -
     assert bench.late_work.sift(bench.session, [bench.item(0, age_s=9)]) == []
     assert await bench.sent_later() == []
     await bench.late_work.stop()
+
+
+def _ends(bench: Bench) -> list[tuple[int, ExecutionState]]:
+    return [(a.ref.partition_id, a.decision.state) for a in bench.decided if a.decision is not None]
+
+
+async def test_what_a_call_has_changed_since_it_was_recorded_is_not_written(bench: Bench) -> None:
+    first, again, other = bench.item(0), bench.item(1, attempt=2), bench.item(2)
+    for partition in (0, 1):
+        ref = TaskRef(partition, bytes(16))
+        bench.context.notes.add(ref, 2, is_stopped=False, now_s=bench.clock.now_s)
+    assert bench.late_work.sift(bench.session, [first, again, other]) == [other]
+    assert _ends(bench) == [(0, ExecutionState.CANCELLED)]
+    ran_before = bench.attempts.get(again.ref)
+    assert ran_before is not None
+    assert ran_before.place is Place.QUEUED  # goes on with the task as it is now
+    assert bench.session.credit == 2
+
+
+async def test_a_change_that_nobody_told_of_is_found_before_late_work_goes_out(bench: Bench) -> None:
+    items = [bench.item(partition, age_s=2.1) for partition in range(3)]
+    bench.store.versions[TaskRef(1, bytes(16))] = 2
+    assert bench.late_work.sift(bench.session, items) == []
+    assert [item.ref.partition_id for item in await bench.sent_later()] == [0, 2]
+    assert _ends(bench) == [(1, ExecutionState.CANCELLED)]

@@ -3,8 +3,8 @@
 from mainspring.server.core.model import Delivery, DueTask, Task, TaskRef, TaskState
 from mainspring.server.core.schedule import Interval, Schedule
 from mainspring.server.core.schedule_text import encode
-from mainspring.server.engine.engine import due_task_of
 from mainspring.server.engine.peers import Hint
+from mainspring.server.engine.planning import due_task_of
 from mainspring.server.rpc.convert import hint_from_proto, hint_to_proto, task_to_proto
 
 TASK = Task(

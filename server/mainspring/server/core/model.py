@@ -266,6 +266,8 @@ class OpenExecution:
     """How many of its attempts failed."""
     stop_reason: str = ""
     """Why its latest attempt is to be stopped, when a call asked for that."""
+    task_version: int = 0
+    """Of the task, when its latest attempt was recorded, or it itself when there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,8 @@ class Assignment:
     expected_attempt: int
     """The attempt that the row must show now; the new one is this plus 1."""
     executor_id: str
+    task_version: int
+    """That the row shows. When nothing was sent yet and the task is at another one, the execution ends as CANCELLED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +289,7 @@ class AssignOutcome:
 
     dispatchable: list[Dispatchable]
     cancelled: list[ExecutionRef]
-    """Their task was cancelled meanwhile: they ended as CANCELLED instead."""
+    """Their task was paused, cancelled or changed meanwhile: they ended as CANCELLED instead."""
     refused: frozenset[int]
 
 

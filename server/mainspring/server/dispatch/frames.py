@@ -44,7 +44,13 @@ class WorkItem(NamedTuple):
     payload: bytes
     due_at: int
     as_of_s: float
-    """Monotonic seconds: the epoch is known to have ruled at this instant."""
+    """Monotonic seconds: the epoch and the version are known to have ruled at this instant."""
+    task_version: int = 0
+
+    @property
+    def ref(self) -> ExecutionRef:
+        """The execution."""
+        return self.attempt_id.ref
 
 
 class AttemptResult(NamedTuple):

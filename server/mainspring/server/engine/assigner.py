@@ -71,19 +71,36 @@ class Assigner:
         reserved: Reservations = {}
         most = self._context.settings.assign_batch
         for handler in self._attempts.queued_handlers():
-            limit = min(self._executors.free_credit(handler), most - len(batch))
-            if limit > 0:
-                batch += self._reserve(self._attempts.begin_assigning(handler, limit), reserved)
-        if batch:
-            return batch, reserved
-        # What is made up for comes when nothing else can be given away, a handler at a time: what it takes counts then.
-        for handler in self._attempts.background_handlers():
-            limit = min(self._lane.room(handler), most)
-            if limit > 0:
-                taken = self._attempts.begin_assigning(handler, limit, is_background=True)
-                batch = self._reserve(taken, reserved)
-                if batch:
-                    break
+            limit = min(
+                self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
+            )
+            if limit <= 0:
+                continue
+            for attempt in self._attempts.begin_assigning(handler, limit):
+                epoch = self._context.held.epoch_of(attempt.ref.partition_id)
+                if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
+                    self._attempts.end(attempt.ref)  # the next owner finds the row
+                    continue
+                if attempt.is_too_late_to_start(now):
+                    self._mishaps.expire([attempt])
+                    continue
+                sessions = self._executors.reserve(handler, 1)
+                if not sessions:
+                    self._attempts.queue(attempt)
+                    continue
+                reserved[attempt.ref] = sessions[0]
+                batch.append(
+                    (
+                        attempt,
+                        Assignment(
+                            attempt.ref,
+                            epoch,
+                            attempt.attempt,
+                            sessions[0].executor_id,
+                            attempt.task_version,
+                        ),
+                    )
+                )
         return batch, reserved
 
     def _reserve(
@@ -146,6 +163,6 @@ class Assigner:
         for attempt, _ in batch:
             if attempt.ref not in recorded and self._attempts.get(attempt.ref) is attempt:
                 self._attempts.end(attempt.ref)
-        still_held = await self._fence_check.still_held(epochs, begun_at_s)
+        still_held = await self._fence_check.still_held(epochs, begun_at_s, outcome.dispatchable)
         sendable = [d for d in outcome.dispatchable if d.ref.partition_id in still_held.partitions]
         self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)

@@ -278,7 +278,7 @@ class Claimer:
         self._driver.inserted()
         if outcome.dropped:
             self._context.signals.slipped()
-        still_held = await self._fence_check.still_held(epochs, begun_at_s)
+        still_held = await self._fence_check.still_held(epochs, begun_at_s, outcome.claimed)
         sendable = [c for c in outcome.claimed if c.ref.partition_id in still_held.partitions]
         self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)
         replaced = [ref for item in outcome.moved for ref in item.replaced]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.model import ExecutionRef
+from mainspring.server.engine.change_notes import ChangeNotes
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.open_attempts import OpenAttempt
 from mainspring.server.engine.settings import EngineSettings
@@ -47,6 +47,7 @@ class OwnerContext:
     settings: EngineSettings
     metrics: Metrics
     signals: Signals = field(default_factory=Signals)
+    notes: ChangeNotes = field(default_factory=ChangeNotes)
 
     def refused(self, partition_ids: Iterable[int], epochs: Mapping[int, int]) -> None:
         """Passes on which partitions a write was refused for, with the epochs under which it was tried."""

@@ -85,9 +85,17 @@ class DueWindow:
             self._wheel.insert(ref, task.due_at)
         return unknown
 
-    def forget(self, ref: TaskRef) -> None:
-        """Drops a task that must not fire (cancelled, changed); one under claim is left to the transaction."""
-        if ref not in self._claiming and self._known.pop(ref, None) is not None:
+    def forget(self, ref: TaskRef, before_version: int | None = None) -> None:
+        """Drops a task that must not fire (cancelled, changed); one under claim is left to the transaction.
+
+        Args:
+            before_version: only if it is known with an older version than this.
+        """
+        known = self._known.get(ref)
+        if known is None or ref in self._claiming:
+            return
+        if before_version is None or known.version < before_version:
+            del self._known[ref]
             self._wheel.cancel(ref)
 
     def forget_from(self, at: int) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution, Task, TaskState
+from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution, Task
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
+from mainspring.server.engine.announcer import Announcer
 from mainspring.server.engine.assigner import Assigner
 from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.claimer import Claimer
@@ -22,10 +23,12 @@ from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.handover_log import HandoverLog
 from mainspring.server.engine.late_work import LateWork
 from mainspring.server.engine.mishaps import Mishaps
+from mainspring.server.engine.note_taker import NoteTaker
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.owner_router import OwnerRouter
 from mainspring.server.engine.partition_host import EnginePartitionHost
 from mainspring.server.engine.peers import Hint, PeerClient
+from mainspring.server.engine.planning import due_task_of
 from mainspring.server.engine.post import Post
 from mainspring.server.engine.reaper import Reaper
 from mainspring.server.engine.registrar import Registrar
@@ -71,7 +74,7 @@ class Engine:
         mishaps = Mishaps(context, self.attempts)
         sender = Sender(context, self.attempts, mishaps)
         fence_check = FenceCheck(context)
-        self.late_work = LateWork(context, executors, self.attempts, fence_check)
+        self.late_work = LateWork(context, executors, self.attempts, mishaps, fence_check)
         self._driver = TimerDriver(clock, self.window, self._on_due)
         self._claimer = Claimer(
             context, self.window, self._driver, executors, self.attempts, sender, fence_check
@@ -82,6 +85,9 @@ class Engine:
         self._reaper = Reaper(context, executors, self.attempts, mishaps, lane)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
+        notes = NoteTaker(context, self.window, self._loader, executors, self.attempts, mishaps)
+        self.take_notes = notes.take
+        self.announce = Announcer(context, router, peers, notes, self._post).announce
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
         self._retention = Retention(context)
@@ -290,20 +296,3 @@ class Engine:
         """Returns when every result and hint accepted so far is written, sent or given up."""
         await self._completer.flush()
         await self._post.flush()
-
-
-def due_task_of(task: Task) -> DueTask | None:
-    """What the window remembers of a stored task; None when it is not to fire."""
-    if task.state is not TaskState.ACTIVE or task.due_at is None or task.scheduled_at is None:
-        return None
-    return DueTask(
-        task.due_at,
-        task.ref.partition_id,
-        task.ref.task_key,
-        task.scheduled_at,
-        task.version,
-        task.handler,
-        task.schedule,
-        task.execution_count,
-        task.policies,
-    )

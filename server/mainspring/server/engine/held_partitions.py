@@ -20,11 +20,17 @@ class HeldPartitions:
         self._epochs: dict[int, int] = {}
         self._firing: set[int] = set()
         self._closing: set[int] = set()
+        self._unsettled: dict[int, float] = {}
         self._under_way: Counter[int] = Counter()
 
-    def hold(self, lease: PartitionLease) -> None:
-        """Adds a partition, not firing yet."""
+    def hold(self, lease: PartitionLease, *, settled_at_s: float = 0.0) -> None:
+        """Adds a partition, not firing yet.
+
+        Args:
+            settled_at_s: until when its last owner may be sending what it recorded, monotonic seconds: it did not let go.
+        """
         self._epochs[lease.partition_id] = lease.epoch
+        self._unsettled[lease.partition_id] = settled_at_s
         self._firing.discard(lease.partition_id)
         self._closing.discard(lease.partition_id)
 
@@ -46,6 +52,7 @@ class HeldPartitions:
         if held is None or held > lease.epoch:
             return False
         del self._epochs[lease.partition_id]
+        self._unsettled.pop(lease.partition_id, None)
         self._firing.discard(lease.partition_id)
         self._closing.discard(lease.partition_id)
         return True
@@ -53,6 +60,10 @@ class HeldPartitions:
     def epoch_of(self, partition_id: int) -> int | None:
         """The epoch under which a partition is held; None when it is not."""
         return self._epochs.get(partition_id)
+
+    def is_settled(self, partition_id: int, now_s: float) -> bool:
+        """Whether a partition is held and its last owner sends nothing any more."""
+        return self._unsettled.get(partition_id, now_s + 1) <= now_s
 
     def is_firing(self, partition_id: int) -> bool:
         """Whether new claims of this partition may begin."""

@@ -12,6 +12,7 @@ from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAt
 
 FREE_REFUSALS = 3
 REFUSAL_PAUSE_US = 1_000_000
+CHANGED = "the task was changed before this was sent"
 
 
 class Mishaps:
@@ -60,6 +61,21 @@ class Mishaps:
             (attempt, Decision(ExecutionState.EXPIRED, expired_reason(attempt.policies.timeouts)))
             for attempt in late
         )
+
+    def outdated(self, unsent: Iterable[OpenAttempt]) -> None:
+        """Takes attempts back that were not sent, for a call has changed their task since they were recorded.
+
+        What was never sent ends as CANCELLED, and so does all of a task that does not run any more; else what ran before
+        goes on with the task as it is now.
+        """
+        ending: list[tuple[OpenAttempt, Decision]] = []
+        for attempt in unsent:
+            attempt.dispatched_at = None
+            if attempt.attempt <= 1 or self._context.notes.is_stopped(attempt.ref):
+                ending.append((attempt, Decision(ExecutionState.CANCELLED, CHANGED)))
+            else:
+                self.strike([attempt], Mishap.NEVER_SENT)
+        self.decide(ending)
 
     def decide(self, ending: Iterable[tuple[OpenAttempt, Decision]]) -> None:
         """Ends attempts by the owner's decision: out of every queue, and on their way to the ledger."""

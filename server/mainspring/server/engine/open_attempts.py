@@ -43,6 +43,10 @@ class Place(Enum):
     """The owner ended this attempt: lost, expired, cancelled, or failed for its slowness. Waits for that to be written."""
 
 
+WAITING_PLACES = frozenset({Place.QUEUED, Place.PAUSED})
+"""Where an execution is that no executor has and that nothing is being done with."""
+
+
 class Decision(NamedTuple):
     """An end that the owner decides, without a result that tells of it."""
 
@@ -72,11 +76,25 @@ class OpenAttempt:
     loss: str = ""
     """Why it is lost; set when LOSING."""
     policies: Policies = DEFAULT
-    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
-    was_held: bool = False
-    """Whether it had to wait for others of its task: its lateness is its policy's."""
-    begin_at: int = 0
-    """When the lane of what is made up for lets it begin; 0 before its wake time has come."""
+    failure_count: int = 0
+    """How many attempts failed."""
+    is_waiting: bool = False
+    """Whether its row is WAITING: no attempt was recorded yet, or the latest one failed and can bring no result any more."""
+    may_have_started: bool = False
+    """Whether any attempt began to run, or may have, for all that is known."""
+    heard_at: int = 0
+    """When the handler last reported progress, or since when this node listens."""
+    progress: bytes = b""
+    progress_at: int | None = None
+    is_progress_written: bool = True
+    stop_reason: str = ""
+    """Why it is to be stopped, when a call asked for that."""
+    decision: Decision | None = None
+    """Set when ENDING."""
+    task_version: int = 0
+    """Of the task, when its latest attempt was recorded, or it itself when there is none yet."""
+    look_at: int = 0
+    """When to look at it in any case; its deadline may come before."""
 
     @property
     def is_background(self) -> bool:
@@ -99,6 +117,7 @@ class OpenAttempts:
 
     def __init__(self, start_at: int) -> None:
         self._open: dict[ExecutionRef, OpenAttempt] = {}
+        self._by_task: dict[TaskRef, dict[ExecutionRef, None]] = {}
         self._by_executor: dict[str, dict[ExecutionRef, None]] = {}
         self._queued: dict[str, dict[ExecutionRef, None]] = {}
         self._background: dict[str, dict[ExecutionRef, None]] = {}
@@ -138,7 +157,9 @@ class OpenAttempts:
             Place.AT_EXECUTOR if is_sent else Place.PAUSED if is_paused else Place.QUEUED,
             delivery=item.delivery,
             policies=_policies(item.policies),
-            origin=item.origin,
+            is_waiting=not is_sent,
+            heard_at=dispatched_at,
+            task_version=item.task_version,
         )
         if known is not None:
             attempt.origin = known.origin
@@ -196,35 +217,28 @@ class OpenAttempts:
             is_confirmed=is_waiting,
             delivery=row.delivery,
             policies=_policies(row.policies),
-            origin=row.origin,
+            failure_count=row.failure_count,
+            is_waiting=is_waiting,
+            may_have_started=row.attempt > 1 or row.picked_up_at is not None or row.failure_count > 0,
+            heard_at=now,
+            stop_reason=row.stop_reason,
+            task_version=row.task_version,
         )
         self._link(attempt, row.wake_at if is_paused else wake_at)
         return attempt
 
     def _link(self, attempt: OpenAttempt, wake_at: int) -> None:
         self._open[attempt.ref] = attempt
-        self._wheel.insert(attempt.ref, wake_at)
-        self._place(attempt, attempt.place)
-
-    def _place(self, attempt: OpenAttempt, place: Place) -> None:
-        """Puts an execution that is in no index into that of its place; one that has turns is queued in its own only."""
-        ref = attempt.ref
-        is_waiting = attempt.has_not_begun and place in (Place.QUEUED, Place.PAUSED, Place.HELD)
-        self.lines.put(ref, is_waiting=is_waiting, is_background=attempt.is_background)
-        if place is Place.QUEUED and attempt.has_turns and self.lines.next_of(_task_of(ref)) != ref:
-            place = Place.HELD
-        attempt.place = place
-        if place is Place.QUEUED:
-            queues = self._background if attempt.is_background else self._queued
-            queues.setdefault(attempt.handler, {})[ref] = None
-        elif place is Place.PAUSED:
-            self._paused.add(ref)
-        elif place is Place.HELD:
-            self._held.add(ref)
-            attempt.was_held = True
-        elif place is Place.AT_EXECUTOR and attempt.executor_id is not None:
-            self._by_executor.setdefault(attempt.executor_id, {})[ref] = None
-            self._background_at[attempt.executor_id] += attempt.is_background
+        self._by_task.setdefault(_task_of(attempt.ref), {})[attempt.ref] = None
+        self.wake_later(attempt, wake_at)
+        if attempt.policies.timeouts != DEFAULT.timeouts:
+            self._timed.add(attempt.ref)
+        if attempt.place is Place.QUEUED:
+            self._queued.setdefault(attempt.handler, {})[attempt.ref] = None
+        elif attempt.place is Place.PAUSED:
+            self._paused.add(attempt.ref)
+        elif attempt.executor_id is not None:
+            self._by_executor.setdefault(attempt.executor_id, {})[attempt.ref] = None
 
     def _unlink(self, attempt: OpenAttempt) -> None:
         self._paused.discard(attempt.ref)
@@ -247,6 +261,10 @@ class OpenAttempts:
         attempt = self._open.pop(ref, None)
         if attempt is not None:
             self._unlink(attempt)
+            siblings = self._by_task[_task_of(ref)]
+            del siblings[ref]
+            if not siblings:
+                del self._by_task[_task_of(ref)]
             self._timed.discard(ref)
             self._wheel.cancel(ref)
             self.lines.drop(ref)
@@ -308,6 +326,14 @@ class OpenAttempts:
             and attempt.picked_up_at is None
             and self._open.get(attempt.ref) is attempt
         )
+
+    def of_task(self, ref: TaskRef) -> list[OpenAttempt]:
+        """What is open of a task."""
+        return [self._open[execution] for execution in self._by_task.get(ref, ())]
+
+    def claiming_tasks(self) -> set[TaskRef]:
+        """The tasks that claims are under way for."""
+        return {_task_of(ref) for ref in self._claiming}
 
     def of_partitions(self, partition_ids: Collection[int]) -> list[OpenAttempt]:
         """What is open in these partitions."""

@@ -16,7 +16,7 @@ from mainspring.server.engine.handover_log import HandoverLog
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
 from mainspring.server.errors import StoreError
-from mainspring.shard_manager.handover import OwnerChange
+from mainspring.shard_manager.handover import ChangeReason, OwnerChange
 from mainspring.shard_manager.lease import PartitionLease
 
 log = structlog.get_logger(__name__)
@@ -70,9 +70,10 @@ class EnginePartitionHost:
 
     def adopt(self, leases: Sequence[PartitionLease], changes: Sequence[OwnerChange] = ()) -> None:
         """Takes partitions over. They fire once their open executions and due tasks are loaded under the new epoch."""
+        let_go = {change.lease for change in changes if _has_let_go(change)}
+        settled_at_s = self._context.clock.monotonic() + self._context.settings.stale_commit_s
         for lease in leases:
-            self._context.held.hold(lease)
-        self._attempts.begin_loading([lease.partition_id for lease in leases])
+            self._context.held.hold(lease, settled_at_s=0.0 if lease in let_go else settled_at_s)
         adoption = asyncio.create_task(self._adopt(list(leases), changes), name="adopt")
         self._adoptions.add(adoption)
         adoption.add_done_callback(self._adoptions.discard)
@@ -193,3 +194,9 @@ class EnginePartitionHost:
                 session.drop_work(dropped)
             self._claimer.wake()
             self._context.signals.demand_changed()
+
+
+def _has_let_go(change: OwnerChange) -> bool:
+    """Whether the owner before, if it was another one, has said that it sends nothing any more."""
+    own = (ChangeReason.FREE, ChangeReason.RETAKEN, ChangeReason.REASSERTED)
+    return change.released_at is not None or change.reason in own

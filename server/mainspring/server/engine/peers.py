@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
+from mainspring.server.engine.change_notes import TaskNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,13 @@ class PeerClient(Protocol):
 
     async def send_hints(self, address: str, hints: Sequence[Hint]) -> list[Hint]:
         """Tells the owner at this address of tasks; answers those whose partition it does not hold."""
+        ...
+
+    async def take_note(self, address: str, notes: Sequence[TaskNote]) -> list[TaskNote]:
+        """Tells the owner at this address of changed tasks, as `NoteTaker.take`; answers those that it did not confirm.
+
+        Takes as long as that does: its caller bounds it.
+        """
         ...
 
     async def forward_results(

@@ -7,15 +7,7 @@ from collections.abc import Collection, Iterator
 from mainspring.server.core import overlap, policies
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimItem,
-    ClaimRun,
-    DueTask,
-    ExecutionOrigin,
-    ExecutionRef,
-)
-from mainspring.server.core.overlap import OpenOne, OverlapPlan
+from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimRun, DueTask, Task, TaskState
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.settings import EngineSettings
 
@@ -90,4 +82,21 @@ def following(item: ClaimItem) -> DueTask | None:
         due_at=item.next_due_at,
         scheduled_at=item.next_scheduled_at,
         execution_count=item.due.execution_count + skipped + len(item.runs),
+    )
+
+
+def due_task_of(task: Task) -> DueTask | None:
+    """What the window remembers of a stored task; None when it is not to fire."""
+    if task.state is not TaskState.ACTIVE or task.due_at is None or task.scheduled_at is None:
+        return None
+    return DueTask(
+        task.due_at,
+        task.ref.partition_id,
+        task.ref.task_key,
+        task.scheduled_at,
+        task.version,
+        task.handler,
+        task.schedule,
+        task.execution_count,
+        task.policies,
     )

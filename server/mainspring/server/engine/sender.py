@@ -59,6 +59,9 @@ class Sender:
             if attempt.stop_reason:
                 self._mishaps.decide([(attempt, Decision(ExecutionState.CANCELLED, attempt.stop_reason))])
                 continue
+            if self._context.notes.is_outdated(item.ref, item.task_version):
+                self._mishaps.outdated([attempt])
+                continue
             if item.executor_id is None:
                 is_waiting = True
                 continue
@@ -79,6 +82,7 @@ class Sender:
                     item.payload,
                     item.due_at,
                     as_of_s,
+                    item.task_version,
                 )
             )
         for session, work in by_session.items():

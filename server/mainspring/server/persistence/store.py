@@ -270,7 +270,8 @@ class OwnerStore(Protocol):
         """Records the next attempt of open executions, fenced, in one statement, then reads back what was recorded.
 
         A row is changed only while it is open and shows the expected attempt. The attempt runs the task's current
-        definition and records its version. Executions of a CANCELLED task end as CANCELLED instead.
+        definition and records its version. Executions of a task that is PAUSED or CANCELLED end as CANCELLED instead,
+        and so does the first attempt of a task that is at another version than the item says.
         Idempotent under the same arguments: what is recorded already is answered as dispatchable again.
         """
         ...

@@ -20,6 +20,7 @@ from mainspring.server.dispatch.frames import (
     ReconcileReply,
     WorkItem,
 )
+from mainspring.server.engine.change_notes import TaskNote
 from mainspring.server.engine.peers import Hint
 from mainspring.server.rpc.instants import timestamp
 from mainspring.server.rpc.labels import labels_of
@@ -283,3 +284,21 @@ def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
             message.policies,
         ),
     )
+
+
+def note_to_proto(note: TaskNote) -> node_service_pb2.TaskNote:
+    """A task as a call has left it."""
+    return node_service_pb2.TaskNote(
+        partition_id=note.ref.partition_id,
+        task_key=note.ref.task_key,
+        version=note.version,
+        is_stopped=note.is_stopped,
+        next=None if note.next is None else hint_to_proto(Hint(note.ref, note.next)),
+    )
+
+
+def note_from_proto(message: node_service_pb2.TaskNote) -> TaskNote:
+    """A task as a call has left it."""
+    ref = TaskRef(message.partition_id, message.task_key)
+    following = hint_from_proto(message.next).due if message.HasField("next") else None
+    return TaskNote(ref, message.version, message.is_stopped, following)

@@ -39,6 +39,13 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         not_mine = self._engine.accept_hints([convert.hint_from_proto(m) for m in request.tasks])
         return node_service_pb2.HintResponse(not_mine=not_mine)
 
+    async def TakeNote(
+        self, request: node_service_pb2.TakeNoteRequest, context: Context
+    ) -> node_service_pb2.TakeNoteResponse:
+        """See the proto."""
+        unconfirmed = await self._engine.take_notes([convert.note_from_proto(m) for m in request.tasks])
+        return node_service_pb2.TakeNoteResponse(unconfirmed=unconfirmed)
+
     async def ForwardResults(
         self, request: node_service_pb2.ForwardResultsRequest, context: Context
     ) -> node_service_pb2.ForwardResultsResponse:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
+from mainspring.server.engine.change_notes import TaskNote
 from mainspring.server.engine.peers import Hint, PeerUnreachable
 from mainspring.server.errors import FailedPrecondition, NotFound, Unavailable
 from mainspring.server.rpc import convert
@@ -17,6 +18,8 @@ from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
 
 HINT_DEADLINE_S = 1.0
 FORWARD_DEADLINE_S = 2.5
+NOTE_DEADLINE_S = 5.0
+"""Longer than anybody waits: who asks gives up by itself."""
 DRAIN_DEADLINE_S = 2.5
 
 
@@ -43,6 +46,15 @@ class GrpcPeers:
         except grpc.aio.AioRpcError as error:
             raise PeerUnreachable(error.details() or error.code().name) from None
         return [hints[position] for position in response.not_mine if 0 <= position < len(hints)]
+
+    async def take_note(self, address: str, notes: Sequence[TaskNote]) -> list[TaskNote]:
+        """See `PeerClient.take_note`."""
+        request = node_service_pb2.TakeNoteRequest(tasks=[convert.note_to_proto(note) for note in notes])
+        try:
+            response = await self._stub(address).TakeNote(request, timeout=NOTE_DEADLINE_S)
+        except grpc.aio.AioRpcError as error:
+            raise PeerUnreachable(error.details() or error.code().name) from None
+        return [notes[position] for position in response.unconfirmed if 0 <= position < len(notes)]
 
     async def forward_results(
         self, address: str, executor_id: str, results: Sequence[AttemptResult]

@@ -43,21 +43,28 @@ _FENCED_EXECUTIONS = """STRAIGHT_JOIN partitions p FORCE INDEX (PRIMARY)
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
   ON e.partition_id = k.partition_id AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key"""
 
-_ASSIGNED = f"""(SELECT {_KEY_FIELDS}, j.executor_id
-  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, executor_id VARCHAR(200) PATH '$[5]')) j) k"""
+_ASSIGNED = f"""(SELECT {_KEY_FIELDS}, j.executor_id, j.task_version
+  FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS ({_KEY_COLUMNS}, executor_id VARCHAR(200) PATH '$[5]',
+    task_version BIGINT UNSIGNED PATH '$[6]')) j) k"""
+
+# A task that does not run any more ends what is open of it; one that was changed, what was never sent. Nothing that is set
+# is read here: in which order a server sets columns is its own affair.
+_IS_OVER = "t.state IN (2, 4) OR (k.attempt = 0 AND k.task_version < t.version)"
+_WHY_OVER = """CASE t.state WHEN 4 THEN 'the task was cancelled' WHEN 2 THEN 'the task was paused'
+    ELSE 'the task was changed before this was sent' END"""
 
 ASSIGN = f"""UPDATE {_ASSIGNED}
 {_FENCED_EXECUTIONS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
-SET e.state = IF(t.state = 4, 6, 2),
-  e.attempt = IF(t.state = 4, k.attempt, k.attempt + 1),
-  e.executor_id = IF(t.state = 4, e.executor_id, k.executor_id),
-  e.node_id = IF(t.state = 4, e.node_id, %(owner_id)s), e.epoch = IF(t.state = 4, e.epoch, k.epoch),
-  e.task_version = IF(t.state = 4, e.task_version, t.version),
-  e.wake_at = IF(t.state = 4, NULL, %(wake_at)s),
-  e.reason = IF(t.state = 4, 'the task was cancelled', ''),
-  e.dispatched_at = IF(t.state = 4, e.dispatched_at, NULL), e.picked_up_at = IF(t.state = 4, e.picked_up_at, NULL),
-  e.finished_at = IF(t.state = 4, %(now)s, NULL), e.saved_at = IF(t.state = 4, %(now)s, NULL)
+SET e.state = IF({_IS_OVER}, 6, 2),
+  e.attempt = IF({_IS_OVER}, k.attempt, k.attempt + 1),
+  e.executor_id = IF({_IS_OVER}, e.executor_id, k.executor_id),
+  e.node_id = IF({_IS_OVER}, e.node_id, %(owner_id)s), e.epoch = IF({_IS_OVER}, e.epoch, k.epoch),
+  e.task_version = IF({_IS_OVER}, e.task_version, t.version),
+  e.wake_at = IF({_IS_OVER}, NULL, %(wake_at)s),
+  e.reason = IF({_IS_OVER}, {_WHY_OVER}, ''),
+  e.dispatched_at = IF({_IS_OVER}, e.dispatched_at, NULL), e.picked_up_at = IF({_IS_OVER}, e.picked_up_at, NULL),
+  e.finished_at = IF({_IS_OVER}, %(now)s, NULL), e.saved_at = IF({_IS_OVER}, %(now)s, NULL)
 WHERE e.state < 4 AND e.attempt = k.attempt"""
 
 READ_ASSIGNED = f"""SELECT e.partition_id, e.scheduled_at, e.task_key, e.epoch, e.attempt, e.executor_id, t.namespace,
@@ -143,7 +150,9 @@ class AttemptUnits(Units):
         cancelled: list[ExecutionRef] = []
 
         async def write(part: Sequence[Assignment]) -> int:
-            rows: list[_Row] = [[*_key(i.ref), i.epoch, i.expected_attempt, i.executor_id] for i in part]
+            rows: list[_Row] = [
+                [*_key(i.ref), i.epoch, i.expected_attempt, i.executor_id, i.task_version] for i in part
+            ]
             values = {
                 "items": document(rows),
                 "owner_id": text(owner_id),

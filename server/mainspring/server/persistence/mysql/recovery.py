@@ -12,7 +12,6 @@ from mainspring.server.core.model import (
     Delivery,
     Dispatchable,
     ExecutionRef,
-    TaskState,
 )
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.claim_plan import refs_of
@@ -114,13 +113,13 @@ def _dispatchable(
 ) -> Dispatchable | None:
     """The answer for a row of READ_CLAIMED; None for what is skipped, has gone on since, or is not to be sent.
 
-    The last is what a cancel that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
+    The last is what a change that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
     """
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
     if run is None or (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, _, task_state, namespace, task_id, handler, payload, delivery, policies = task
-    if task_state == TaskState.CANCELLED:
+    _, _, version, _, namespace, task_id, handler, payload, delivery, policies = task
+    if version != task_version:
         return None
     return Dispatchable(
         ref=ExecutionRef(partition_id, scheduled_at, task_key),

@@ -26,7 +26,7 @@ ORDER BY partition_id, due_at, task_key LIMIT %(limit)s"""
 
 LOAD_OPEN_EXECUTIONS = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.state, e.attempt, e.epoch, e.executor_id,
   t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery,
-  t.policies, e.origin, e.failure_count, IF(e.state = 1, '', e.reason)
+  t.policies, e.origin, e.failure_count, IF(e.state = 1, '', e.reason), e.task_version
 FROM executions e FORCE INDEX (wake)
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE %(ranges)s
@@ -105,6 +105,7 @@ class WindowUnits(Units):
                 origin=ExecutionOrigin(row[15]),
                 failure_count=row[16],
                 stop_reason=row[17],
+                task_version=row[18],
             )
             for row in await self._db.read(self._db.load, sql)
         ]

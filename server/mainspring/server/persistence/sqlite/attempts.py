@@ -32,6 +32,8 @@ _UNWRITABLE = "the database refused the reason or the result"
 _LATEST_ATTEMPT = """WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
   AND state < 4 AND attempt = :attempt"""
 
+_WHY_STOPPED = {2: "the task was paused", 4: "the task was cancelled"}
+
 READ_TASK = "SELECT state, version FROM tasks WHERE partition_id = ? AND task_key = ?"
 
 ASSIGN = f"""UPDATE executions
@@ -40,7 +42,7 @@ SET state = 2, attempt = :attempt + 1, executor_id = :executor_id, node_id = :ow
 {_LATEST_ATTEMPT}"""
 
 CANCEL = f"""UPDATE executions
-SET state = 6, wake_at = NULL, reason = 'the task was cancelled', finished_at = :now, saved_at = :now
+SET state = 6, wake_at = NULL, reason = :reason, finished_at = :now, saved_at = :now
 {_LATEST_ATTEMPT}"""
 
 # What this owner recorded now or, when it asks again, before. A cancelled one goes on telling of its last attempt.
@@ -98,7 +100,7 @@ class AttemptUnits(Units):
                     "executor_id": item.executor_id,
                 }
                 try:
-                    _assign(connection, item.ref, values, outcome)
+                    _assign(connection, item.ref, item.task_version, values, outcome)
                 except REFUSED_VALUES as error:
                     _log.error("store.row_refused", ref=str(item.ref), error=str(error))
             return outcome
@@ -203,13 +205,21 @@ def _fenced(
 
 
 def _assign(
-    connection: sqlite3.Connection, ref: ExecutionRef, values: dict[str, object], outcome: AssignOutcome
+    connection: sqlite3.Connection,
+    ref: ExecutionRef,
+    task_version: int,
+    values: dict[str, object],
+    outcome: AssignOutcome,
 ) -> None:
     task = connection.execute(READ_TASK, (ref.partition_id, ref.task_key)).fetchone()
     if task is None:
         return
     state, version = task
-    connection.execute(CANCEL if state == 4 else ASSIGN, {**values, "version": version})
+    why_over = _WHY_STOPPED.get(state)
+    if why_over is None and values["attempt"] == 0 and task_version < version:
+        why_over = "the task was changed before this was sent"
+    statement = ASSIGN if why_over is None else CANCEL
+    connection.execute(statement, {**values, "version": version, "reason": why_over})
     row = connection.execute(READ_ASSIGNED, values).fetchone()
     if row is None:
         return

@@ -29,7 +29,8 @@ ORDER BY due_at, task_key LIMIT ?"""
 
 LOAD_OPEN_EXECUTIONS = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.state, e.attempt, e.epoch, e.executor_id,
   t.handler, e.due_at, e.wake_at, e.claimed_at, e.dispatched_at, e.picked_up_at, t.delivery,
-  t.policies, e.origin, e.failure_count, CASE WHEN e.state = 1 THEN '' ELSE e.reason END
+  t.policies, e.origin, e.failure_count, CASE WHEN e.state = 1 THEN '' ELSE e.reason END,
+  e.task_version
 FROM executions e INDEXED BY wake
 CROSS JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id = ? AND (e.wake_at, e.task_key) >= (?, ?) AND e.wake_at < ?
@@ -85,7 +86,7 @@ class WindowUnits(Units):
                         Delivery(row[13]),
                         row[14],
                         ExecutionOrigin(row[15]),
-                        *row[16:18],
+                        *row[16:19],
                     ]
                     found.append(OpenExecution(ref, state, *fields))
             return found
