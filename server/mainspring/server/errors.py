@@ -6,6 +6,7 @@
     ├── NotFound                 no such task, execution, ...
     ├── AlreadyExists            the id is taken by another definition
     ├── FailedPrecondition       right message, wrong moment
+    ├── StaleEtag                the resource is not as the caller believes
     ├── ResourceExhausted        a bound is reached; try again later
     ├── Unavailable              this node cannot serve now; another one, or a later try, may
     ├── StaleEpoch               the partition has (or may have) another owner by now
@@ -132,6 +133,25 @@ class FailedPrecondition(MainspringError):
     """The resource is not in a state that allows this call."""
 
     reason: ClassVar[str] = "FAILED_PRECONDITION"
+
+
+class StaleEtag(MainspringError):
+    """The resource has changed since the caller read it; nothing was done: read it again, and decide anew.
+
+    Args:
+        resource_type: "task", ...
+        name: the name the caller gave.
+        given: the etag of the call.
+        current: the resource's etag.
+    """
+
+    reason: ClassVar[str] = "STALE_ETAG"
+
+    def __init__(self, resource_type: str, name: str, given: str, current: str) -> None:
+        super().__init__(
+            f"{resource_type} {name!r} has changed: its etag is {current!r} and not {given!r} any more",
+            metadata={"resource_type": resource_type, "name": name, "etag": current},
+        )
 
 
 class ResourceExhausted(MainspringError):

@@ -260,7 +260,7 @@ class EngineBench:
             [ref], lambda task: with_state_changed(task, StateChange.CANCEL, now=now)
         )
         assert cancelled is not None
-        self.engine.task_changed(cancelled.task)
+        await self.engine.announce([cancelled.task])
         return cancelled.task
 
     async def ledger(self, ref: TaskRef | None = None) -> list[Execution]:

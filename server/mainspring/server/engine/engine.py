@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution, Task
+from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
@@ -215,14 +215,6 @@ class Engine:
             elif due.due_at < self._context.clock.now() + int(self._context.settings.window_s * 1_000_000):
                 self._post.hint(task.ref, due)
         self._loader.accept(own)
-
-    def task_changed(self, task: Task) -> None:
-        """Tells the owner of a task that a call changed it."""
-        due = due_task_of(task)
-        if self._context.held.epoch_of(task.ref.partition_id) is None:
-            self._post.hint(task.ref, due)
-        else:
-            self.accept_hints([Hint(task.ref, due)])
 
     def accept_hints(self, hints: Sequence[Hint]) -> list[int]:
         """Takes hints in, from other nodes or this one; answers the positions of those whose partition is not held.

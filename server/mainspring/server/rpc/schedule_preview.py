@@ -84,8 +84,10 @@ async def preview_schedule(
     return response
 
 
-def put_meaning(task: Task, response: task_service_pb2.CreateTaskResponse) -> None:
-    """Fills in what CreateTask tells about the schedule of a stored task: its meaning and its next times."""
+def put_meaning(
+    task: Task, response: task_service_pb2.CreateTaskResponse | task_service_pb2.UpdateTaskResponse
+) -> None:
+    """Fills in what CreateTask and UpdateTask tell about the schedule of a stored task: its meaning and its next times."""
     schedule = decode(task.schedule)
     is_shared = isinstance(schedule.timing, Cron | CalendarInterval)
     response.meaning = _shared_meaning(task.schedule) if is_shared else meaning(schedule)

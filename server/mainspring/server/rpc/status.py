@@ -17,6 +17,7 @@ _CODES: tuple[tuple[type[errors.MainspringError], int], ...] = (
     (errors.FailedPrecondition, code_pb2.FAILED_PRECONDITION),
     (errors.ResourceExhausted, code_pb2.RESOURCE_EXHAUSTED),
     (errors.StaleEpoch, code_pb2.ABORTED),
+    (errors.StaleEtag, code_pb2.ABORTED),
     (errors.Unavailable, code_pb2.UNAVAILABLE),
     (errors.StoreError, code_pb2.UNAVAILABLE),
 )

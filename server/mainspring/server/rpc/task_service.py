@@ -8,12 +8,11 @@ from typing import Any
 import grpc
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.life_cycle import StateChange, with_state_changed
-from mainspring.server.core.model import NewTask, TaskRef, TaskState
+from mainspring.server.core.life_cycle import StateChange
+from mainspring.server.core.model import NewTask, TaskRef
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import (
     AlreadyExists,
-    FailedPrecondition,
     InvalidField,
     InvalidRequest,
     MainspringError,
@@ -25,6 +24,8 @@ from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.schedule_preview import preview_schedule, put_meaning
 from mainspring.server.rpc.status import status_of
+from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges
+from mainspring.server.rpc.task_filters import checked_filter
 from mainspring.server.rpc.validation import Limits
 from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
@@ -44,6 +45,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._store = store
         self._engine = engine
         self._limits = limits
+        self._changes = TaskChanges(clock, store, engine, limits)
 
     def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
         return validation.new_task(
@@ -115,10 +117,13 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """See the proto."""
         namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
         limit = validation.page_size(request.page_size)
-        scope = f"tasks/{namespace}"
+        only = checked_filter(request.filter)
+        scope = f"tasks/{namespace}" if only.is_empty else f"tasks/{namespace}/{only}"
         position = decode_token(scope, request.page_token)
         after = TaskRef(position[0], position[2]) if position is not None else None
-        tasks = await self._store.list_tasks(namespace, after, limit, with_payload=not request.omit_payload)
+        tasks = await self._store.list_tasks(
+            namespace, after, limit, with_payload=not request.omit_payload, only=only
+        )
         response = task_service_pb2.ListTasksResponse()
         size = 0
         for task in tasks:
@@ -131,23 +136,94 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             response.next_page_token = encode_token(scope, last.partition_id, 0, last.task_key)
         return response
 
+    async def CountTasks(
+        self, request: task_service_pb2.CountTasksRequest, context: Context
+    ) -> task_service_pb2.CountTasksResponse:
+        """See the proto."""
+        namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        counts = await self._store.count_tasks(namespace, checked_filter(request.filter))
+        return task_service_pb2.CountTasksResponse(
+            count=sum(counts.values()),
+            by_state=[
+                task_service_pb2.TaskStateCount(state=state.value, count=counts[state])  # type: ignore[arg-type]
+                for state in sorted(counts)
+            ],
+        )
+
+    # --- calls that change tasks ---------------------------------------------------------------------------------
+
+    def _named(self, namespace: str, task_id: str, etag: str = "", field: str = "id") -> NamedTask:
+        namespace = validation.name(namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        task_id = validation.name(task_id, field)
+        ref = validation.task_ref(namespace, task_id, self._store.partition_count)
+        return NamedTask(ref, f"{namespace}/{task_id}", etag=etag)
+
     async def CancelTask(
         self, request: task_service_pb2.CancelTaskRequest, context: Context
     ) -> task_service_pb2.CancelTaskResponse:
         """See the proto."""
-        name = f"{request.namespace or validation.DEFAULT_NAMESPACE}/{request.id}"
-        now = self._clock.now()
-        (cancelled,) = await self._store.change_tasks(
-            [self._ref(request.namespace, request.id)],
-            lambda task: with_state_changed(task, StateChange.CANCEL, now=now),
-        )
-        if cancelled is None:
-            raise NotFound("task", name)
-        if not cancelled.is_changed and cancelled.task.state is TaskState.COMPLETED:
-            raise FailedPrecondition(f"task {name!r} has completed: nothing is left to cancel")
-        if cancelled.is_changed:
-            self._engine.task_changed(cancelled.task)
-        return task_service_pb2.CancelTaskResponse(task=task_to_proto(cancelled.task))
+        named = self._named(request.namespace, request.id)
+        task = await self._changes.change_state(named, StateChange.CANCEL, Reason())
+        return task_service_pb2.CancelTaskResponse(task=task_to_proto(task))
+
+    async def PauseTask(
+        self, request: task_service_pb2.PauseTaskRequest, context: Context
+    ) -> task_service_pb2.PauseTaskResponse:
+        """See the proto."""
+        named = self._named(request.namespace, request.id, request.etag)
+        why = Reason(request.note, request.changed_by).checked()
+        task = await self._changes.change_state(named, StateChange.PAUSE, why)
+        return task_service_pb2.PauseTaskResponse(task=task_to_proto(task))
+
+    async def ResumeTask(
+        self, request: task_service_pb2.ResumeTaskRequest, context: Context
+    ) -> task_service_pb2.ResumeTaskResponse:
+        """See the proto."""
+        named = self._named(request.namespace, request.id, request.etag)
+        why = Reason(request.note, request.changed_by).checked()
+        task = await self._changes.change_state(named, StateChange.RESUME, why)
+        return task_service_pb2.ResumeTaskResponse(task=task_to_proto(task))
+
+    async def UpdateTask(
+        self, request: task_service_pb2.UpdateTaskRequest, context: Context
+    ) -> task_service_pb2.UpdateTaskResponse:
+        """See the proto."""
+        if not request.HasField("task"):
+            raise InvalidField("task", "is required")
+        try:
+            named = self._named(request.task.namespace, request.task.id, request.etag)
+        except InvalidField as violation:
+            raise violation.within("task") from None
+        task = await self._changes.update(named, request.task, request.update_mask.paths)
+        response = task_service_pb2.UpdateTaskResponse(task=task_to_proto(task))
+        put_meaning(task, response)
+        return response
+
+    async def ChangeTasks(
+        self, request: task_service_pb2.ChangeTasksRequest, context: Context
+    ) -> task_service_pb2.ChangeTasksResponse:
+        """See the proto."""
+        namespace = validation.name(request.namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+        only = checked_filter(request.filter)
+        if only.is_empty:
+            raise InvalidField(
+                "filter", "is required: it names the tasks to change by at least one restriction"
+            )
+        why = Reason(request.note, request.changed_by).checked()
+        change = _state_change(request.change)
+        if request.dry_run:
+            matched = sum((await self._store.count_tasks(namespace, only)).values())
+            return task_service_pb2.ChangeTasksResponse(matched_count=matched)
+        matched, changed = await self._changes.change_many(namespace, only, change, why)
+        return task_service_pb2.ChangeTasksResponse(matched_count=matched, changed_count=changed)
+
+
+def _state_change(number: int) -> StateChange:
+    try:
+        return StateChange(number)
+    except ValueError:
+        known = ", ".join(f"{change.value} {change.name}" for change in StateChange)
+        raise InvalidField("change", f"is {number}; this server knows {known}") from None
 
 
 def _task_or_conflict(created: Created) -> task_pb2.Task:
