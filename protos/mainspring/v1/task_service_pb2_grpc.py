@@ -118,7 +118,9 @@ class TaskServiceServicer:
     def CreateTask(self, request, context):
         """Registers a task. Once it answers, the task is durable.
 
-        The same id with the same definition answers as the first call did, so the call can be repeated safely.
+        The same id with the same definition answers the task as it is by then, so the call can be repeated safely, also when the
+        task has ended meanwhile: then nothing runs again. An id is in use until its task is removed, by DeleteTask or by the
+        retention of its namespace after its end; then a call with it registers a new task.
         INVALID_ARGUMENT: a field is wrong. ALREADY_EXISTS: the id is in use with another definition. UNAVAILABLE: the
         database cannot be reached, or did not answer in time; call again.
         """

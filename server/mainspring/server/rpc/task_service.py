@@ -22,6 +22,7 @@ from mainspring.server.persistence.store import Created, Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.repeated_calls import registered_before, task_of_request
 from mainspring.server.rpc.schedule_preview import preview_schedule, put_meaning
 from mainspring.server.rpc.status import status_of
 from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges
@@ -64,9 +65,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: task_service_pb2.CreateTaskRequest, context: Context
     ) -> task_service_pb2.CreateTaskResponse:
         """See the proto."""
-        if not request.HasField("task"):
-            raise InvalidField("task", "is required")
-        (created,) = await self._engine.registrar.create([self._new_task(request.task, "task")])
+        task = task_of_request(request)
+        try:
+            (created,) = await self._engine.registrar.create([self._new_task(task, "task")])
+        except InvalidRequest:
+            stored = await registered_before(task, self._store, self._limits)
+            if stored is None:
+                raise
+            created = Created(stored, is_conflict=False)
         response = task_service_pb2.CreateTaskResponse(task=_task_or_conflict(created))
         put_meaning(created.task, response)
         return response
@@ -93,7 +99,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             try:
                 valid.append((result, self._new_task(task, f"tasks[{number}]")))
             except InvalidRequest as error:
-                _put_error(result, error)
+                stored = await registered_before(task, self._store, self._limits)
+                if stored is None:
+                    _put_error(result, error)
+                else:
+                    result.task.CopyFrom(task_to_proto(stored))
         created = await self._engine.registrar.create([task for _, task in valid]) if valid else []
         for (result, _), outcome in zip(valid, created, strict=True):
             try:
