@@ -4,12 +4,30 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from mainspring.v1 import execution_pb2 as _execution_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class LatenessCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LATENESS_CAUSE_UNSPECIFIED: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_STEADY: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_HERD: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_HANDOVER: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_FAILOVER: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_NO_EXECUTOR: _ClassVar[LatenessCause]
+    LATENESS_CAUSE_OVERLOAD: _ClassVar[LatenessCause]
+LATENESS_CAUSE_UNSPECIFIED: LatenessCause
+LATENESS_CAUSE_STEADY: LatenessCause
+LATENESS_CAUSE_HERD: LatenessCause
+LATENESS_CAUSE_HANDOVER: LatenessCause
+LATENESS_CAUSE_FAILOVER: LatenessCause
+LATENESS_CAUSE_NO_EXECUTOR: LatenessCause
+LATENESS_CAUSE_OVERLOAD: LatenessCause
 
 class ListExecutionsRequest(_message.Message):
     __slots__ = ("namespace", "task_id", "start_time", "end_time", "page_size", "page_token", "states", "handler", "labels")
@@ -173,3 +191,49 @@ class ExecutionStage(_message.Message):
     time: _timestamp_pb2.Timestamp
     duration: _duration_pb2.Duration
     def __init__(self, name: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GetSloRequest(_message.Message):
+    __slots__ = ("namespace", "start_time", "end_time")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, namespace: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetSloResponse(_message.Message):
+    __slots__ = ("total", "by_cause", "partitions_looked_at", "partition_count", "not_run_count")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BY_CAUSE_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_LOOKED_AT_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NOT_RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    total: SloFigures
+    by_cause: _containers.RepeatedCompositeFieldContainer[SloCause]
+    partitions_looked_at: int
+    partition_count: int
+    not_run_count: int
+    def __init__(self, total: _Optional[_Union[SloFigures, _Mapping]] = ..., by_cause: _Optional[_Iterable[_Union[SloCause, _Mapping]]] = ..., partitions_looked_at: _Optional[int] = ..., partition_count: _Optional[int] = ..., not_run_count: _Optional[int] = ...) -> None: ...
+
+class SloFigures(_message.Message):
+    __slots__ = ("count", "kept_count", "p50", "p99", "max")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P99_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    kept_count: int
+    p50: _duration_pb2.Duration
+    p99: _duration_pb2.Duration
+    max: _duration_pb2.Duration
+    def __init__(self, count: _Optional[int] = ..., kept_count: _Optional[int] = ..., p50: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., p99: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SloCause(_message.Message):
+    __slots__ = ("cause", "figures")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    cause: LatenessCause
+    figures: SloFigures
+    def __init__(self, cause: _Optional[_Union[LatenessCause, str]] = ..., figures: _Optional[_Union[SloFigures, _Mapping]] = ...) -> None: ...

@@ -70,6 +70,11 @@ class ExecutionServiceStub:
                 request_serializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
                 _registered_method=True)
+        self.GetSlo = channel.unary_unary(
+                '/mainspring.v1.ExecutionService/GetSlo',
+                request_serializer=mainspring_dot_v1_dot_execution__service__pb2.GetSloRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_execution__service__pb2.GetSloResponse.FromString,
+                _registered_method=True)
 
 
 class ExecutionServiceServicer:
@@ -133,6 +138,15 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSlo(self, request, context):
+        """Answers how late executions were in a stretch of time, how many kept the objective of their task, and what the lateness
+        came from. Counts executions of schedules and triggers that started; not those that were made up for or backfilled, which
+        wait on purpose, nor those that failed before, whose first start is not recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExecutionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -170,6 +184,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ExplainExecution,
                     request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.SerializeToString,
+            ),
+            'GetSlo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSlo,
+                    request_deserializer=mainspring_dot_v1_dot_execution__service__pb2.GetSloRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_execution__service__pb2.GetSloResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -362,6 +381,33 @@ class ExecutionService:
             '/mainspring.v1.ExecutionService/ExplainExecution',
             mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionRequest.SerializeToString,
             mainspring_dot_v1_dot_execution__service__pb2.ExplainExecutionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSlo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.ExecutionService/GetSlo',
+            mainspring_dot_v1_dot_execution__service__pb2.GetSloRequest.SerializeToString,
+            mainspring_dot_v1_dot_execution__service__pb2.GetSloResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -382,3 +382,7 @@ class Execution:
     progress_at: int | None = None
     retry_at: int | None = None
     """Set while it waits for another attempt after a failed one: not before this."""
+    handler: str = ""
+    """The task's, as it is now."""
+    policies: str = ""
+    """The task's, as `NewTask.policies`."""

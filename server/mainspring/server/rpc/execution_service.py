@@ -17,6 +17,7 @@ from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.slo import get_slo
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -83,6 +84,12 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> execution_service_pb2.ExplainExecutionResponse:
         """See the proto."""
         return await explain_execution(request, self._store, self._clock)
+
+    async def GetSlo(
+        self, request: execution_service_pb2.GetSloRequest, context: Context
+    ) -> execution_service_pb2.GetSloResponse:
+        """See the proto."""
+        return await get_slo(request, self._store, self._clock)
 
 
 def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:

@@ -27,7 +27,7 @@ SCANNED_ROWS_PER_PAGE = 20_000
 EXECUTION_COLUMNS = """e.partition_id, e.scheduled_at, e.task_key, t.namespace, t.task_id, e.due_at, e.state, e.reason,
   e.attempt, e.epoch, e.task_version, e.executor_id, e.node_id, {result}, e.claimed_at, e.dispatched_at, e.picked_up_at,
   e.finished_at, e.saved_at, e.gap_last_scheduled_at, e.gap_count, e.origin, e.failure_count, e.error_kind, e.progress,
-  e.progress_at, IF(e.state = 1 AND e.failure_count > 0, e.wake_at, NULL)"""
+  e.progress_at, IF(e.state = 1 AND e.failure_count > 0, e.wake_at, NULL), t.handler, t.policies"""
 
 READ_EXECUTION = f"""SELECT {EXECUTION_COLUMNS.format(result="e.result")}
 FROM tasks t
@@ -313,4 +313,6 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         progress=row[24] or b"",
         progress_at=row[25],
         retry_at=row[26],
+        handler=row[27],
+        policies=row[28],
     )

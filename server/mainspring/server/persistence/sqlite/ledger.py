@@ -25,7 +25,7 @@ SCANNED_ROWS_PER_PAGE = 20_000
 _COLUMNS = """e.partition_id, e.scheduled_at, e.task_key, t.namespace, t.task_id, e.due_at, e.state, e.reason, e.attempt,
   e.epoch, e.task_version, e.executor_id, e.node_id, {result}, e.claimed_at, e.dispatched_at, e.picked_up_at,
   e.finished_at, e.saved_at, e.gap_last_scheduled_at, e.gap_count, e.origin, e.failure_count, e.error_kind, e.progress,
-  e.progress_at, CASE WHEN e.state = 1 AND e.failure_count > 0 THEN e.wake_at END"""
+  e.progress_at, CASE WHEN e.state = 1 AND e.failure_count > 0 THEN e.wake_at END, t.handler, t.policies"""
 
 READ_EXECUTION = f"""SELECT {_COLUMNS.format(result="e.result")}
 FROM tasks t CROSS JOIN executions e
@@ -225,4 +225,6 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         progress=row[24] or b"",
         progress_at=row[25],
         retry_at=row[26],
+        handler=row[27],
+        policies=row[28],
     )
