@@ -123,8 +123,12 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchExecutions(self, request, context):
-        """Streams executions as they change, each with its latest state, oldest change first, until the call is cancelled. A stream
-        that broke is taken up with the last resume_token: nothing is left out, something may come twice.
+        """Streams the executions of a task as they change, each with its latest state, until the call is cancelled. What passes
+        through several states within half a second comes once. A stream that broke is taken up with the last resume_token, at any
+        node: nothing is left out, something may come twice. NOT_FOUND: there is no such task, or not any more.
+        RESOURCE_EXHAUSTED: the node has 200 watchers.
+
+        For all tasks of a namespace there is no stream: list their executions by time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

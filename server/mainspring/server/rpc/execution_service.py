@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import execution_to_proto
+from mainspring.server.rpc.execution_watch import Watchers
 from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
@@ -29,6 +31,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._watchers = Watchers(store, clock)
 
     async def ListExecutions(
         self, request: execution_service_pb2.ListExecutionsRequest, context: Context
@@ -84,6 +87,13 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> execution_service_pb2.ExplainExecutionResponse:
         """See the proto."""
         return await explain_execution(request, self._store, self._clock)
+
+    async def WatchExecutions(
+        self, request: execution_service_pb2.WatchExecutionsRequest, context: Context
+    ) -> AsyncIterator[execution_service_pb2.WatchExecutionsResponse]:
+        """See the proto."""
+        async for response in self._watchers.watch(request):
+            yield response
 
     async def GetSlo(
         self, request: execution_service_pb2.GetSloRequest, context: Context

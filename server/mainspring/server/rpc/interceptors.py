@@ -1,10 +1,10 @@
-"""What surrounds every unary call: decoding errors, deadlines, error mapping, metrics, the access log."""
+"""What surrounds every call with one request: decoding errors, deadlines, error mapping, metrics, the access log."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -28,7 +28,7 @@ UNBOUNDED = "/mainspring.v1.DevService/"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the unary methods of the project's own services."""
+    """Wraps the methods with one request of the project's own services."""
 
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
@@ -42,7 +42,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Puts the wrapper around a method's handler."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or handler.unary_unary is None or not method.startswith(OWN_SERVICES):
+        if handler is None or not method.startswith(OWN_SERVICES):
+            return handler
+        if handler.unary_stream is not None:
+            return self._streaming(method, handler)
+        if handler.unary_unary is None:
             return handler
         decode = handler.request_deserializer
         assert decode is not None
@@ -52,7 +56,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             begun_s = self._clock.monotonic()
             status: status_pb2.Status | None = None
             try:
-                return await self._call(method, lambda: decode(raw), call, context)
+                return await self._call(method, lambda: _decoded(raw, decode), call, context)
             except MainspringError as error:
                 status = status_of(error)
             except grpc.aio.AbortError:
@@ -73,6 +77,36 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             wrapped, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
+    def _streaming(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The wrapper around a method that answers a stream: no deadline of its own, errors as of other calls."""
+        decode = handler.request_deserializer
+        assert decode is not None
+        call: Any = handler.unary_stream  # its type is that of servers with threads
+
+        async def wrapped(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            try:
+                async for response in call(_decoded(raw, decode), context):
+                    yield response
+                return
+            except MainspringError as error:
+                status = status_of(error)
+            except grpc.aio.AbortError:
+                raise
+            except Exception:
+                log_id = uuid.uuid4().hex[:12]
+                log.exception("call_crashed", method=method, log_id=log_id)
+                status = internal_status(log_id)
+            log.debug(
+                "call_failed", method=method, status=grpc_code_name(status.code), message=status.message
+            )
+            await context.abort_with_status(rpc_status.to_status(status))
+
+        return grpc.unary_stream_rpc_method_handler(
+            wrapped, request_deserializer=None, response_serializer=handler.response_serializer
+        )
+
     async def _call(
         self,
         method: str,
@@ -80,18 +114,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         call: Callable[[Any, Any], Awaitable[Any]],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> Any:
-        try:
-            request = decode()
-        except (DecodeError, UnicodeDecodeError, ValueError) as error:
-            raise InvalidField(
-                "request", f"is not a message of the method's request type: {error}"
-            ) from error
+        request = decode()
         limit_s = None if method.startswith(UNBOUNDED) else time_limit_s(context.time_remaining())
         try:
             async with asyncio.timeout(limit_s):
                 return await call(request, context)
         except TimeoutError:
             raise Unavailable(f"no answer within {limit_s:.1f} s: call again") from None
+
+
+def _decoded(raw: bytes, decode: Callable[[bytes], Any]) -> Any:
+    try:
+        return decode(raw)
+    except (DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidField("request", f"is not a message of the method's request type: {error}") from error
 
 
 def time_limit_s(remaining_s: float | None) -> float:
