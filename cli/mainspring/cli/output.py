@@ -108,6 +108,15 @@ def note(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+def ask(question: str) -> bool:
+    """Ask on stderr and return whether the answer, a line of standard input, is yes; no answer is none."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not sys.stdin.isatty():  # nobody's return key has ended the line
+        print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")
+
+
 def _write(text: str) -> None:
     sys.stdout.write(text)
 

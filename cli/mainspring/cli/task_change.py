@@ -19,7 +19,7 @@ from mainspring.cli.options import (
     Note,
     Timeout,
 )
-from mainspring.cli.output import Output
+from mainspring.cli.output import Output, ask
 from mainspring.cli.output import note as say
 from mainspring.client import ChangedTasks, MainspringClient, TaskChange
 from mainspring.client.task import DEFAULT_NAMESPACE
@@ -88,7 +88,7 @@ def change(
             _show(counted, f"{_tasks(counted.matched_count)} would be {_DONE[kind]}", output)
             return
         question = f"{kind.name.lower()} {_tasks(counted.matched_count)} of namespace {namespace!r}?"
-        if not typer.confirm(question, err=True):
+        if not ask(question):
             say("nothing was changed")
             raise typer.Exit(EXIT_REFUSED)
 

@@ -30,6 +30,62 @@ def test_of_task_create(arguments: list[str], complaint: str) -> None:
     assert complaint in complaint_about(["task", "create", "report", *arguments])
 
 
+@pytest.mark.parametrize(
+    "command", [["task", "create", "report", "--delay", "5s"], ["task", "update", "daily"]]
+)
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--misfire", "some"], "'some' is not one of 'none', 'latest', 'all'"),
+        (["--overlap", "never"], "'never' is not one of 'allow', 'skip', 'buffer-one', 'replace'"),
+        (["--catch-up-limit", "1001"], "--catch-up-limit"),
+        (["--retry-attempts", "0"], "--retry-attempts"),
+        (["--retry-multiplier", "0.5"], "--retry-multiplier"),
+        (["--retry-jitter", "1.5"], "--retry-jitter"),
+        (["--timeout-run", "5"], "5s for seconds or 5m for minutes"),
+        (["--keep", "0"], "--keep"),
+    ],
+)
+def test_of_policies(command: list[str], arguments: list[str], complaint: str) -> None:
+    assert complaint in complaint_about([*command, *arguments])
+
+
+WHEN = "2030-06-01T12:00:00Z"
+ONE_ADJUSTMENT = "exactly one of --skip, --due, --payload, --payload-file and --reset"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["task", "create", "report", "--delay", "5s", "--catch-up-limit", "1"],
+            "goes with --misfire all only",
+        ),
+        (["task", "create", "report", "--delay", "5s", "--label", "x"], "write it like team=billing"),
+        (["task", "update", "daily"], "say what is to change"),
+        (["task", "update", "daily", "--time-zone", "UTC"], "exactly one of --at, --delay"),
+        (["task", "update", "daily", "--clear", "payload"], "'payload' is not one of 'labels', 'misfire'"),
+        (["task", "list", "--state", "open"], "'open' is not one of 'active', 'paused'"),
+        (["task", "count", "--label", "x"], "'x' is not a label"),
+        (["task", "change", "--pause"], "say which tasks: --state, --handler, --label"),
+        (["task", "change", "--state", "paused"], "exactly one of --pause, --resume, --cancel and --delete"),
+        (["task", "change", "--state", "paused", "--resume", "--delete"], "exactly one of"),
+        (["task", "backfill", "daily", "--start", WHEN], "Missing option '--end'"),
+        (["task", "backfill", "daily", "--start", "noon", "--end", WHEN], "not an RFC 3339 time"),
+        (["task", "trigger", "daily", "--payload", "a", "--payload-file", "b"], "only one of"),
+        (["execution", "list", "--state", "done"], "'done' is not one of 'waiting', 'dispatched'"),
+        (["execution", "list", "--label", "x"], "'x' is not a label"),
+        (["execution", "cancel", "daily"], "Missing argument 'SCHEDULED_TIME'"),
+        (["execution", "retry", "daily", "noon"], "not an RFC 3339 time"),
+        (["execution", "adjust", "daily", WHEN], ONE_ADJUSTMENT),
+        (["execution", "adjust", "daily", WHEN, "--skip", "--reset"], ONE_ADJUSTMENT),
+        (["execution", "adjust", "daily", WHEN, "--due", WHEN, "--payload", ""], ONE_ADJUSTMENT),
+    ],
+)
+def test_of_the_life_cycle(arguments: list[str], complaint: str) -> None:
+    assert complaint in complaint_about(arguments)
+
+
 CALENDAR = ["--calendar", "week", "--time", "09:00"]
 RECURRING = "goes with --cron, --every and --calendar only"
 
