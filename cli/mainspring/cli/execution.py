@@ -51,7 +51,8 @@ def list_(
     task_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TASK_ID]", help="Only this task's, newest first. Left out: the whole namespace."
+            metavar="[TASK_ID]",
+            help="Only this task's, newest recorded first. Left out: the whole namespace.",
         ),
     ] = None,
     start: Annotated[

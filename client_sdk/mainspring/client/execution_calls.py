@@ -37,7 +37,7 @@ class ExecutionCalls(ServiceCalls):
         """Iterate over executions, without their results; pages are read as the iteration comes to them.
 
         Args:
-            task_id: Those of this task, newest first. None: those of the whole namespace.
+            task_id: Those of this task, the newest recorded first. None: those of the whole namespace.
             start: Only scheduled times at or after this; timezone-aware.
             end: Only scheduled times before this; timezone-aware.
             states: Only executions in one of these states. Empty: all.
