@@ -1,13 +1,17 @@
 """The life of tasks and executions through the client, against a node in memory, over real gRPC."""
 
+import re
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import indent
 
 import pytest
 from google.protobuf import json_format
 from integration.memory import MEANING
 from integration.memory_node import MemoryNode
 
+import mainspring.client
 from mainspring.client import (
     Aborted,
     ChangedTasks,
@@ -29,8 +33,9 @@ from mainspring.client import (
     Timeouts,
     Unavailable,
 )
-from mainspring.v1 import execution_pb2
+from mainspring.v1 import execution_pb2, task_pb2
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAILY = Cron("0 9 * * *")
@@ -266,3 +271,15 @@ async def test_an_explanation_tells_the_stages(memory_node: MemoryNode) -> None:
         timedelta(milliseconds=12),
         timedelta(seconds=10),
     )
+
+
+async def test_the_program_of_the_features_page(
+    memory_node: MemoryNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names = {**vars(mainspring.client), "timedelta": timedelta}
+    exec(f"async def run(client):\n{indent(program, '    ')}", names)
+    async with MainspringClient(memory_node.address) as client:
+        await names["run"](client)
+    assert memory_node.tasks["default", "nightly"].state == task_pb2.TASK_STATE_PAUSED
+    assert capsys.readouterr().out == "There is none yet.\n"
