@@ -271,6 +271,49 @@ class OpenExecution:
 
 
 @dataclass(frozen=True, slots=True)
+class AddedExecution:
+    """An execution that a call asks for, beside what the schedule of its task brings. It waits until it is assigned."""
+
+    scheduled_at: int
+    due_at: int
+    wake_at: int
+    origin: ExecutionOrigin
+    payload: bytes | None = None
+    """Its own; None: the task's."""
+    payload_of: int | None = None
+    """The scheduled time of an execution of the task whose own payload it gets, if that has one."""
+    is_movable: bool = False
+    """Whether it may have the next free scheduled time when its own is taken."""
+    request_key: bytes = b""
+    """16 bytes that stand for the call; empty: it may be added again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddOutcome:
+    """What became of executions that were to be added."""
+
+    is_refused: bool
+    """The partition's row shows another owner or epoch: nothing was written."""
+    state: TaskState | None
+    """The task's, as it was then; None: there is no such task. Nothing is added to one that is PAUSED or CANCELLED."""
+    added: list[OpenExecution]
+    existing: list[int]
+    """The scheduled times of those that were there already: of the same call, or with the same scheduled time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOutcome:
+    """How far the removal of a task has come."""
+
+    is_refused: bool
+    """The partition's row shows another owner or epoch: nothing was written."""
+    is_done: bool
+    """Nothing of it is left, or there was nothing."""
+    has_open: bool = False
+    """An execution is not final: it was left, and nothing older was removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """Gives an open execution to an executor: its first attempt when it waited, or the next after a lost one."""
 

@@ -20,6 +20,8 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import (
+    AddedExecution,
+    AddOutcome,
     Assignment,
     AssignOutcome,
     ClaimItem,
@@ -33,6 +35,7 @@ from mainspring.server.core.model import (
     FailedAttempt,
     NewTask,
     OpenExecution,
+    RemoveOutcome,
     Task,
     TaskRef,
     TaskState,
@@ -288,6 +291,24 @@ class OwnerStore(Protocol):
         """Writes failures that another attempt follows, fenced: WAITING until it may go on, with one failure more.
 
         Each only while its row is DISPATCHED or RUNNING and shows the attempt; answers refused partitions. Idempotent.
+        """
+        ...
+
+    async def add_executions(
+        self, owner_id: str, epoch: int, ref: TaskRef, items: Sequence[AddedExecution], *, now: int
+    ) -> AddOutcome:
+        """Adds WAITING executions of one task in their places of its history, fenced, in one transaction.
+
+        They are not counted by the task and take nothing of its `max_executions`. `now` becomes `claimed_at`. Of two calls
+        with one request key within a day the second finds what the first added; with request keys the unit is idempotent,
+        and so it is for scheduled times that may not move.
+        """
+        ...
+
+    async def remove_task(self, owner_id: str, epoch: int, ref: TaskRef, *, limit: int) -> RemoveOutcome:
+        """Removes up to `limit` of the newest executions of a CANCELLED task, fenced; with the last one the task itself.
+
+        Idempotent: to be called until nothing is left. Does nothing to a task in another state.
         """
         ...
 

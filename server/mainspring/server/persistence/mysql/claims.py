@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, ExecutionRef
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, ExecutionRef, TaskRef
 from mainspring.server.errors import StoreError, UnknownOutcome
 from mainspring.server.persistence.mysql import fence
-from mainspring.server.persistence.mysql.claim_plan import ClaimCall, plan, refs_of
+from mainspring.server.persistence.mysql.additions import join_history
+from mainspring.server.persistence.mysql.claim_plan import ClaimCall, Planned, plan, refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused
 from mainspring.server.persistence.mysql.literals import binary, document, integers, split, text
@@ -238,10 +239,29 @@ async def _claim(
         INSERT_EXECUTIONS % {"rows": ",\n".join([row.sql for row in part])}
         for part in split(planned, [len(row.sql) for row in planned], max_rows=5000)
     ]
-    results = await transaction.run("; ".join([*parts, MOVE_TASKS % {"items": document(moves)}]))
-    if sum(result.affected for result in results[:-1]) != len(planned):
+    late = await _join_late(transaction, taken, planned)
+    results = await transaction.run("; ".join([*parts, MOVE_TASKS % {"items": document(moves)}, *late]))
+    if sum(result.affected for result in results[: len(parts)]) != len(planned):
         raise _RowsExist
     return ClaimOutcome([row.answer for row in planned if row.answer is not None], moved, dropped, refused)
+
+
+async def _join_late(
+    transaction: Transaction, taken: Sequence[tuple[ClaimItem, tuple[Any, ...]]], planned: Sequence[Planned]
+) -> list[str]:
+    """Statements for tasks of which a call has added an execution later than a time that is claimed now: seldom any."""
+    newest = {
+        item.due.ref: row[1] for item, row in taken if row[1] is not None and row[1] > item.due.scheduled_at
+    }
+    times: dict[TaskRef, list[int]] = {}
+    for new in planned if newest else ():
+        times.setdefault(TaskRef(new.ref.partition_id, new.ref.task_key), []).append(new.ref.scheduled_at)
+    return [
+        statement
+        for task, head_at in newest.items()
+        if task in times
+        for statement in await join_history(transaction, task, head_at, times[task])
+    ]
 
 
 async def _existing(transaction: Transaction, items: Sequence[ClaimItem]) -> frozenset[ExecutionRef]:

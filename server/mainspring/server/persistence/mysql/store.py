@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.server.persistence.mysql.additions import AdditionUnits
 from mainspring.server.persistence.mysql.attempts import AttemptUnits
 from mainspring.server.persistence.mysql.claims import ClaimUnits
 from mainspring.server.persistence.mysql.connection import StoreStats
@@ -27,8 +28,7 @@ class MySQLStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
-    RetentionUnits,
-    NamespaceUnits,
+    AdditionUnits,
     PartitionUnits,
     HandoverUnits,
 ):

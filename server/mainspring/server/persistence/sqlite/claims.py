@@ -21,6 +21,7 @@ from mainspring.server.core.model import (
 )
 from mainspring.server.errors import StoreError
 from mainspring.server.persistence.sqlite import fence
+from mainspring.server.persistence.sqlite.additions import join_history
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
 
@@ -164,17 +165,20 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         return
     last, namespace, task_id, handler, payload, delivery, policies = row
     epoch, now = call.epochs[partition_id], call.now
+    newest_at, new = last, []
     counted = 0
     gap = item.gap
     if gap is not None and _insert_skipped(
         connection, call, due, ClaimRun(gap.from_at, gap.from_at, None, skip_reason=gap.reason), last, gap
     ):
         last = gap.from_at
+        new.append(last)
         counted += gap.count
     for run in item.runs:
         if run.skip_reason:
             if _insert_skipped(connection, call, due, run, last):
                 last = run.scheduled_at
+                new.append(last)
                 counted += 1
             continue
         executor_id = run.executor_id
@@ -196,6 +200,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         if connection.execute(INSERT_EXECUTION, values).rowcount == 0:
             continue
         last = run.scheduled_at
+        new.append(last)
         counted += 1
         outcome.claimed.append(
             Dispatchable(
@@ -221,6 +226,9 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         MOVE_TASK,
         (next_state, item.next_scheduled_at, item.next_due_at, last, counted, partition_id, task_key),
     )
+    if new and newest_at is not None and newest_at > new[0]:
+        # A call has added an execution later than these times.
+        join_history(connection, due.ref, newest_at, new)
     outcome.moved.append(item)
 
 

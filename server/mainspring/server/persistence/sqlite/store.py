@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+from mainspring.server.persistence.sqlite.additions import AdditionUnits
 from mainspring.server.persistence.sqlite.attempts import AttemptUnits
 from mainspring.server.persistence.sqlite.claims import ClaimUnits
 from mainspring.server.persistence.sqlite.database import Database, SQLiteStats, Units
@@ -33,8 +34,7 @@ class SQLiteStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
-    RetentionUnits,
-    NamespaceUnits,
+    AdditionUnits,
     PartitionUnits,
     HandoverUnits,
     VirtualTimeUnits,
