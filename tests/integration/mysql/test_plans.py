@@ -16,20 +16,23 @@ import pymysql
 import pytest
 
 from mainspring.server.core.model import (
+    AddedExecution,
     Assignment,
     ClaimGap,
     ClaimItem,
     ClaimRun,
     Completion,
     DueCursor,
+    ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
     Extension,
     FailedAttempt,
     NewTask,
     TaskRef,
+    TaskState,
 )
-from mainspring.server.core.namespaces import EARLIEST, Cutoffs, Namespace, Span
+from mainspring.server.core.task_filter import TaskFilter
 from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
@@ -224,6 +227,25 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     keep("list_tasks")
     await store.list_tasks("a-namespace-without-tasks", None, BATCH, with_payload=True)
     keep("list_tasks of an empty namespace")
+    only = TaskFilter((TaskState.COMPLETED,), "h", (("a", "b"),), T0, T0)
+    await store.list_tasks("default", page[-1].ref, BATCH, with_payload=False, only=only)
+    await store.count_tasks("default", only)
+    keep("list_tasks and count_tasks with a filter")
+    refs = [task.ref for task in page]
+    await store.change_tasks(refs, lambda task: replace(task, note="changed"), with_payload=False)
+    await store.change_tasks(refs[:1], lambda task: replace(task, payload=b"changed"))
+    await store.read_versions(refs)
+    keep("change_tasks and read_versions")
+    added = [
+        AddedExecution(at, T0, T0, ExecutionOrigin.TRIGGER, b"own", request_key=bytes([number]) * 16)
+        for number, at in enumerate((T0 + 9 * 3600 * SECOND, history[-1].ref.scheduled_at + 1))
+    ]
+    assert len((await store.add_executions("me", 1, ref, added, now=T0)).added) == len(added)
+    keep("add_executions")
+    await store.change_tasks([refs[0]], lambda task: replace(task, state=TaskState.CANCELLED))
+    await store.remove_task("me", 1, refs[0], limit=BATCH)
+    await store.remove_task("me", 1, refs[0], limit=BATCH)
+    keep("remove_task")
     after = ExecutionRef(0, T0, bytes(16))
     await store.list_executions("default", after=after, limit=BATCH)
     keep("list_executions")
@@ -269,6 +291,7 @@ INDEXES = {
     ("e", "PRIMARY"),
     ("e", "wake"),
     ("executions", "PRIMARY"),
+    ("trigger_requests", "PRIMARY"),
     ("p", "PRIMARY"),
     ("partitions", "PRIMARY"),
     ("handovers", "firing"),
@@ -277,6 +300,8 @@ INDEXES = {
     ("namespaces", "PRIMARY"),
 }
 EXPECTED_DUE = {"load_due_tasks", "load_due_tasks, a later page", "sweep that finds nothing"}
+EXPECTED_ALL = {"list_tasks and count_tasks with a filter"}
+"""Look at every task of their namespace: no index serves all that a filter may ask."""
 EXPECTED_WAKE = {"load_open_executions", "load_open_executions, a later page"}
 
 
@@ -333,7 +358,7 @@ async def test_every_statement_finds_its_rows_by_key(filled_url: str, recorded: 
                             complaints.append(f"sorts: {where}")
                 if not statement.startswith("INSERT"):
                     visited = _rows_visited(cursor, statement)
-                    if visited > MAX_ROWS_VISITED:
+                    if visited > MAX_ROWS_VISITED and unit not in EXPECTED_ALL:
                         complaints.append(f"visits {visited} rows: {unit}: {statement[:80]!r}")
     connection.close()
     assert explained >= 25

@@ -50,7 +50,7 @@ ORDER BY t.partition_id, t.task_key LIMIT %(limit)s"""
 COUNT_TASKS = """SELECT t.state, COUNT(*) FROM tasks t FORCE INDEX (PRIMARY)
 WHERE t.namespace = %(namespace)s AND t.partition_id IN (%(partitions)s) AND t.task_key BETWEEN %(low)s AND %(high)s
   %(condition)s
-GROUP BY t.state"""
+GROUP BY t.state ORDER BY NULL"""
 
 
 class TaskUnits(Units):

@@ -8,16 +8,18 @@ from dataclasses import asdict
 
 from mainspring.server.core.model import Task, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
-from mainspring.server.persistence.sqlite.tasks import COLUMNS, READ_TASK, task_from_row
+from mainspring.server.persistence.sqlite.tasks import (
+    READ_TASK,
+    READ_TASK_WITHOUT_PAYLOAD,
+    task_from_row,
+)
 from mainspring.server.persistence.store import Changed
 
-_WITHOUT_PAYLOAD = COLUMNS.format(payload="x''")
-READ_TASK_WITHOUT_PAYLOAD = f"SELECT {_WITHOUT_PAYLOAD} FROM tasks WHERE partition_id = ? AND task_key = ?"
-
-CHANGE_TASK = """UPDATE tasks SET state = :state, version = :version, scheduled_at = :scheduled_at, due_at = :due_at,
+_CHANGE_TASK = """UPDATE tasks SET state = :state, version = :version, scheduled_at = :scheduled_at, due_at = :due_at,
   updated_at = :updated_at, note = :note, changed_by = :changed_by, handler = :handler, schedule = :schedule,
   definition_hash = :definition_hash, delivery = :delivery, policies = :policies, labels = :labels{payload}
 WHERE partition_id = :partition_id AND task_key = :task_key"""
+CHANGE_TASK = _CHANGE_TASK.format(payload="")
 
 READ_VERSION = "SELECT version FROM tasks WHERE partition_id = ? AND task_key = ?"
 
@@ -30,7 +32,7 @@ class LifeCycleUnits(Units):
     ) -> list[Changed | None]:
         """See `TaskStore.change_tasks`."""
         read = READ_TASK if with_payload else READ_TASK_WITHOUT_PAYLOAD
-        write = CHANGE_TASK.format(payload=", payload = :payload" if with_payload else "")
+        write = _CHANGE_TASK.format(payload=", payload = :payload" if with_payload else "")
 
         def body(connection: sqlite3.Connection) -> dict[TaskRef, Changed]:
             outcome: dict[TaskRef, Changed] = {}

@@ -18,7 +18,7 @@ from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_
 PARTITIONS_PER_READ = 16
 """After this many partitions a listing lets the loop go on."""
 
-COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
+_COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
   scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery, policies, labels, note,
   changed_by"""
 
@@ -27,15 +27,20 @@ INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, sche
 VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
-READ_TASK = f"SELECT {COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
+READ_TASK = f"SELECT {_COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
 
-LIST_TASKS = f"""SELECT {COLUMNS} FROM tasks
+_WITHOUT_PAYLOAD = _COLUMNS.format(payload="x''")
+READ_TASK_WITHOUT_PAYLOAD = f"SELECT {_WITHOUT_PAYLOAD} FROM tasks WHERE partition_id = ? AND task_key = ?"
+
+_LIST_TASKS = f"""SELECT {_COLUMNS} FROM tasks
 WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{{condition}}
 ORDER BY task_key LIMIT ?"""
+LIST_TASKS = _LIST_TASKS.format(payload="payload", condition="")
 
-COUNT_TASKS = """SELECT state, COUNT(*) FROM tasks
+_COUNT_TASKS = """SELECT state, COUNT(*) FROM tasks
 WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{condition}
 GROUP BY state"""
+COUNT_TASKS = _COUNT_TASKS.format(condition="")
 
 
 class TaskUnits(Units):
@@ -94,7 +99,7 @@ class TaskUnits(Units):
     ) -> list[Task]:
         """See `TaskStore.list_tasks`: reads one key range a partition, until the page is full."""
         condition, wanted = condition_of(only)
-        sql = LIST_TASKS.format(payload="payload" if with_payload else "x''", condition=condition)
+        sql = _LIST_TASKS.format(payload="payload" if with_payload else "x''", condition=condition)
         low, high = _key_range(namespace)
         begin = after.partition_id if after is not None else 0
         found: list[Task] = []
@@ -120,7 +125,7 @@ class TaskUnits(Units):
     async def count_tasks(self, namespace: str, only: TaskFilter = NO_FILTER) -> dict[TaskState, int]:
         """See `TaskStore.count_tasks`: one partition a step."""
         condition, wanted = condition_of(only)
-        sql = COUNT_TASKS.format(condition=condition)
+        sql = _COUNT_TASKS.format(condition=condition)
         low, high = _key_range(namespace)
         counts: Counter[TaskState] = Counter()
         for partition_id in range(self._db.partition_count):
@@ -137,7 +142,7 @@ class TaskUnits(Units):
 
 
 def task_from_row(row: tuple[Any, ...]) -> Task:
-    """Maps a row of COLUMNS."""
+    """Maps a row of _COLUMNS."""
     return Task(
         ref=TaskRef(row[0], row[1]),
         namespace=row[2],
