@@ -25,9 +25,11 @@ from mainspring.executor.job import Job
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.server.config import NodeConfig
 from mainspring.server.engine.engine import Engine
+from mainspring.server.engine.owner_router import OwnerRouter
 from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.node_service import NodeServicer
+from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.peers import GrpcPeers
 from mainspring.server.rpc.task_service import TaskServicer
 from mainspring.shard_manager.manager import PartitionManager
@@ -123,9 +125,10 @@ class NodeProcess(node_module.Node):
     ) -> None:
         """Keeps what the simulated network calls."""
         self.engine, self.manager = engine, manager
-        self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits)
+        calls = OwnerCalls(self._clock, OwnerRouter(membership, self.node_id), self._peers)
+        self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits, calls)
         drainer = Drainer(self.node_id, manager, membership, self._peers)
-        self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced, drainer)
+        self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced, drainer, calls)
         self._around.listeners[self.address] = (self.name, self.process_context, executor_servicer)
 
     def terminate(self) -> None:

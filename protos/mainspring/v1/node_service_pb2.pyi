@@ -71,14 +71,16 @@ class TakeNoteResponse(_message.Message):
     def __init__(self, unconfirmed: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ForwardCallRequest(_message.Message):
-    __slots__ = ("partition_id", "method", "request")
+    __slots__ = ("partition_id", "method", "request", "call_key")
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CALL_KEY_FIELD_NUMBER: _ClassVar[int]
     partition_id: int
     method: str
     request: bytes
-    def __init__(self, partition_id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ...) -> None: ...
+    call_key: bytes
+    def __init__(self, partition_id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ..., call_key: _Optional[bytes] = ...) -> None: ...
 
 class ForwardCallResponse(_message.Message):
     __slots__ = ("response", "error", "is_not_mine")

@@ -34,6 +34,7 @@ from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.interceptors import CallInterceptor
 from mainspring.server.rpc.namespace_service import NamespaceServicer
 from mainspring.server.rpc.node_service import NodeServicer
+from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.peers import GrpcPeers
 from mainspring.server.rpc.task_service import TaskServicer
 from mainspring.shard_manager.manager import PartitionManager
@@ -222,18 +223,16 @@ class Node:
         """Adds every service to the gRPC server, before it starts. A node of another kind adds its own to these."""
         server, clock, store = self._server, self._clock, self._store
         drainer = Drainer(self.node_id, manager, membership, self._peers)
+        owner_calls = OwnerCalls(clock, OwnerRouter(membership, self.node_id), self._peers)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskServicer(clock, store, engine, self._config.limits), server
+            TaskServicer(clock, store, engine, self._config.limits, owner_calls), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            ExecutionServicer(store, clock), server
-        )
-        namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
-            NamespaceServicer(clock, store), server
+            ExecutionServicer(store, owner_calls), server
         )
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(
-            NodeServicer(clock, engine, manager.on_release_announced, drainer), server
+            NodeServicer(clock, engine, manager.on_release_announced, drainer, owner_calls), server
         )
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
             AdminServicer(clock, store, engine, membership, drainer, self.node_id), server

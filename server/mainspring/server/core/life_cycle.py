@@ -54,6 +54,24 @@ def with_state_changed(
     return replace(changed, state=TaskState.ACTIVE, due_at=max(due, now))
 
 
+def with_removal_begun(task: Task, *, now: int) -> Task | None:
+    """The task as it is while it is removed: cancelled, whatever it was. None: it is cancelled already.
+
+    Args:
+        now: cluster time.
+    """
+    if task.state is TaskState.CANCELLED:
+        return None
+    return replace(
+        task,
+        state=TaskState.CANCELLED,
+        version=task.version + 1,
+        updated_at=max(now, task.updated_at),
+        scheduled_at=None,
+        due_at=None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """What a caller says of a task, as stored; the fields are those of `Task`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from mainspring.server.core.model import DueTask, ExecutionRef, TaskRef
@@ -44,6 +45,15 @@ class ChangeNotes:
         if known is None or known[1] < version:
             self._notes.pop(ref, None)
             self._notes[ref] = (now_s, version, is_stopped)
+
+    def forget(self, ref: TaskRef) -> None:
+        """Drops the note of a task that does not exist any more: another one of its name begins at version 1."""
+        self._notes.pop(ref, None)
+
+    def forget_partitions(self, partition_ids: Collection[int]) -> None:
+        """Drops the notes of partitions that are another node's now: it may be told what this one is not."""
+        for ref in [ref for ref in self._notes if ref.partition_id in partition_ids]:
+            del self._notes[ref]
 
     def is_outdated(self, ref: ExecutionRef, task_version: int) -> bool:
         """Whether work of this version of an execution's task must not be sent."""

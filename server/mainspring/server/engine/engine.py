@@ -19,6 +19,7 @@ from mainspring.server.engine.claimer import Claimer
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
+from mainspring.server.engine.extra_runs import ExtraRuns
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.handover_log import HandoverLog
 from mainspring.server.engine.late_work import LateWork
@@ -87,7 +88,9 @@ class Engine:
         self._post = Post(context, router, peers, self._on_own_hint)
         notes = NoteTaker(context, self.window, self._loader, executors, self.attempts, mishaps)
         self.take_notes = notes.take
-        self.announce = Announcer(context, router, peers, notes, self._post).announce
+        announcer = Announcer(context, router, peers, notes, self._post)
+        self.announce = announcer.announce
+        self.extra_runs = ExtraRuns(context, self.attempts, self._reaper, announcer)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
         self._retention = Retention(context)
@@ -229,6 +232,10 @@ class Engine:
         return [
             position for position, hint in enumerate(hints) if held.epoch_of(hint.ref.partition_id) is None
         ]
+
+    def holds(self, partition_id: int) -> bool:
+        """Whether this node owns a partition, as far as it knows."""
+        return self._context.held.epoch_of(partition_id) is not None
 
     async def cancel_execution(self, ref: ExecutionRef, note: str = "") -> bool:
         """Cancels an open execution of a partition held here: see `Canceller.cancel`."""

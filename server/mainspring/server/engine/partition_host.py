@@ -190,6 +190,7 @@ class EnginePartitionHost:
         if dropped:
             self._window.forget_partitions(dropped)
             self._attempts.forget_partitions(dropped)
+            self._context.notes.forget_partitions(dropped)
             for session in self._executors.sessions():
                 session.drop_work(dropped)
             self._claimer.wake()

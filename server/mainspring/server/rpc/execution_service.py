@@ -1,9 +1,8 @@
-"""ExecutionService: reads the ledger."""
+"""ExecutionService: reads the ledger, ends executions and runs them again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -17,9 +16,9 @@ from mainspring.server.rpc.convert import execution_to_proto
 from mainspring.server.rpc.execution_watch import Watchers
 from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
-from mainspring.server.rpc.labels import checked_labels, labels_of
+from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
-from mainspring.server.rpc.slo import get_slo
+from mainspring.server.rpc.task_changes import Reason, named_task
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -28,10 +27,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, owner_calls: OwnerCalls) -> None:
         self._store = store
-        self._clock = clock
-        self._watchers = Watchers(store, clock)
+        self._owner_calls = owner_calls
 
     async def ListExecutions(
         self, request: execution_service_pb2.ListExecutionsRequest, context: Context
@@ -82,48 +80,36 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             raise NotFound("execution", f"{namespace}/{task_id} {at}")
         return execution_service_pb2.GetExecutionResponse(execution=execution_to_proto(execution))
 
-    async def ExplainExecution(
-        self, request: execution_service_pb2.ExplainExecutionRequest, context: Context
-    ) -> execution_service_pb2.ExplainExecutionResponse:
+    # --- calls that the owner of the task carries out (`TaskOwner`) ----------------------------------------------
+
+    def _partition_of(
+        self,
+        request: execution_service_pb2.CancelExecutionRequest | execution_service_pb2.RetryExecutionRequest,
+    ) -> int:
+        """Of the task of a request that names one execution, which is checked."""
+        named = named_task(request.namespace, request.task_id, self._store.partition_count, field="task_id")
+        if not request.HasField("scheduled_time"):
+            raise InvalidField("scheduled_time", "is required")
+        instant(request.scheduled_time, "scheduled_time")
+        return named.ref.partition_id
+
+    async def CancelExecution(
+        self, request: execution_service_pb2.CancelExecutionRequest, context: Context
+    ) -> execution_service_pb2.CancelExecutionResponse:
         """See the proto."""
-        return await explain_execution(request, self._store, self._clock)
+        partition_id = self._partition_of(request)
+        Reason(request.note).checked()
+        return cast(
+            execution_service_pb2.CancelExecutionResponse,
+            await self._owner_calls.call("CancelExecution", partition_id, request),
+        )
 
-    async def WatchExecutions(
-        self, request: execution_service_pb2.WatchExecutionsRequest, context: Context
-    ) -> AsyncIterator[execution_service_pb2.WatchExecutionsResponse]:
+    async def RetryExecution(
+        self, request: execution_service_pb2.RetryExecutionRequest, context: Context
+    ) -> execution_service_pb2.RetryExecutionResponse:
         """See the proto."""
-        async for response in self._watchers.watch(request):
-            yield response
-
-    async def GetSlo(
-        self, request: execution_service_pb2.GetSloRequest, context: Context
-    ) -> execution_service_pb2.GetSloResponse:
-        """See the proto."""
-        return await get_slo(request, self._store, self._clock)
-
-
-def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:
-    """Which executions a caller asks for.
-
-    Raises:
-        InvalidField: a field is wrong.
-    """
-    start_at = instant(request.start_time, "start_time") if request.HasField("start_time") else None
-    end_at = instant(request.end_time, "end_time") if request.HasField("end_time") else None
-    if start_at is not None and end_at is not None and start_at > end_at:
-        raise InvalidField("end_time", "lies before start_time")
-    states: set[ExecutionState] = set()
-    for number, state in enumerate(request.states):
-        try:
-            states.add(ExecutionState(state))
-        except ValueError:
-            raise InvalidField(
-                f"states[{number}]", f"is {state}, which is no state of an execution"
-            ) from None
-    return ExecutionFilter(
-        start_at=start_at,
-        end_at=end_at,
-        states=tuple(sorted(states)),
-        handler=validation.name(request.handler, "handler") if request.handler else "",
-        labels=tuple(sorted(labels_of(checked_labels(request.labels)).items())),
-    )
+        partition_id = self._partition_of(request)
+        return cast(
+            execution_service_pb2.RetryExecutionResponse,
+            await self._owner_calls.call("RetryExecution", partition_id, request),
+        )

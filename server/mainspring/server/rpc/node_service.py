@@ -13,6 +13,7 @@ from mainspring.server.dispatch.frames import AttemptId
 from mainspring.server.engine.engine import Engine
 from mainspring.server.rpc import convert
 from mainspring.server.rpc.drainer import Drainer
+from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.shard_manager.handover import Release
 from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
 
@@ -25,12 +26,18 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
     """Decodes and hands to the engine or the shard manager."""
 
     def __init__(
-        self, clock: Clock, engine: Engine, on_release: Callable[[Sequence[Release]], None], drainer: Drainer
+        self,
+        clock: Clock,
+        engine: Engine,
+        on_release: Callable[[Sequence[Release]], None],
+        drainer: Drainer,
+        owner_calls: OwnerCalls,
     ) -> None:
         self._clock = clock
         self._engine = engine
         self._on_release = on_release
         self._drainer = drainer
+        self._owner_calls = owner_calls
 
     async def Hint(
         self, request: node_service_pb2.HintRequest, context: Context
@@ -45,6 +52,12 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
         """See the proto."""
         unconfirmed = await self._engine.take_notes([convert.note_from_proto(m) for m in request.tasks])
         return node_service_pb2.TakeNoteResponse(unconfirmed=unconfirmed)
+
+    async def ForwardCall(
+        self, request: node_service_pb2.ForwardCallRequest, context: Context
+    ) -> node_service_pb2.ForwardCallResponse:
+        """See the proto."""
+        return await self._owner_calls.answer(request)
 
     async def ForwardResults(
         self, request: node_service_pb2.ForwardResultsRequest, context: Context

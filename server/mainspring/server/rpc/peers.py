@@ -18,6 +18,8 @@ from mainspring.v1 import node_service_pb2, node_service_pb2_grpc
 
 HINT_DEADLINE_S = 1.0
 FORWARD_DEADLINE_S = 2.5
+CALL_DEADLINE_S = 10.0
+"""Of calls that clients wait for: their own deadline ends them sooner."""
 NOTE_DEADLINE_S = 5.0
 """Longer than anybody waits: who asks gives up by itself."""
 DRAIN_DEADLINE_S = 2.5
@@ -55,6 +57,18 @@ class GrpcPeers:
         except grpc.aio.AioRpcError as error:
             raise PeerUnreachable(error.details() or error.code().name) from None
         return [notes[position] for position in response.unconfirmed if 0 <= position < len(notes)]
+
+    async def forward_call(
+        self, address: str, request: node_service_pb2.ForwardCallRequest
+    ) -> node_service_pb2.ForwardCallResponse:
+        """See `CallForwarder.forward_call`."""
+        try:
+            response: node_service_pb2.ForwardCallResponse = await self._stub(address).ForwardCall(
+                request, timeout=CALL_DEADLINE_S
+            )
+        except grpc.aio.AioRpcError as error:
+            raise PeerUnreachable(error.details() or error.code().name) from None
+        return response
 
     async def forward_results(
         self, address: str, executor_id: str, results: Sequence[AttemptResult]

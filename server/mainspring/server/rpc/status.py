@@ -6,6 +6,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from mainspring.server import errors
+from mainspring.v1 import task_service_pb2
 
 DOMAIN = "mainspring.v1"
 
@@ -24,8 +25,22 @@ _CODES: tuple[tuple[type[errors.MainspringError], int], ...] = (
 _RETRY_S = {code_pb2.UNAVAILABLE: 1, code_pb2.RESOURCE_EXHAUSTED: 2}
 
 
+class Forwarded(errors.MainspringError):
+    """What another node answered, in its words.
+
+    Args:
+        error: the status, as `ItemError`.
+    """
+
+    def __init__(self, error: task_service_pb2.ItemError) -> None:
+        super().__init__(error.message)
+        self.status = status_pb2.Status(code=error.code, message=error.message, details=error.details)
+
+
 def status_of(error: errors.MainspringError) -> status_pb2.Status:
     """The status of a domain error: code, sentence, ErrorInfo, and BadRequest or RetryInfo where they fit."""
+    if isinstance(error, Forwarded):
+        return error.status
     code = next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.INTERNAL)
     details: list[any_pb2.Any] = []
 

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from google.rpc import code_pb2
 
 from mainspring.server.clock import Clock
 from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import Task, TaskRef, TaskState
 from mainspring.server.core.task_filter import TaskFilter
 from mainspring.server.engine.engine import Engine
-from mainspring.server.errors import FailedPrecondition, InvalidField, NotFound, StaleEtag, Unavailable
+from mainspring.server.errors import (
+    FailedPrecondition,
+    InvalidField,
+    MainspringError,
+    NotFound,
+    StaleEtag,
+    Unavailable,
+)
 from mainspring.server.persistence.store import Store
+from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import etag_of
+from mainspring.server.rpc.owner_calls import OwnerCalls
+from mainspring.server.rpc.status import status_of
 from mainspring.server.rpc.task_update import checked_mask, updated
 from mainspring.server.rpc.validation import Limits
-from mainspring.v1 import task_pb2
+from mainspring.v1 import task_pb2, task_service_pb2
 
 NOTE_CHARACTERS = 500
 CHANGED_BY_CHARACTERS = 200
 TASKS_A_STEP = 500
 """Of a change of many: their rows are locked for a few milliseconds at a time."""
+REMOVALS_AT_ONCE = 16
 LONGEST_CHANGE_S = 10.0
 """A change of many that takes longer answers how far it has come; the same call again goes on."""
 
@@ -63,14 +77,35 @@ class NamedTask:
             raise StaleEtag("task", self.name, self.etag, etag_of(task))
 
 
+def named_task(
+    namespace: str, task_id: str, partition_count: int, *, field: str = "id", etag: str = ""
+) -> NamedTask:
+    """The task that a call names.
+
+    Args:
+        field: where the id stands in the request.
+
+    Raises:
+        InvalidField: the name cannot be one.
+    """
+    namespace = validation.name(namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
+    task_id = validation.name(task_id, field)
+    return NamedTask(
+        validation.task_ref(namespace, task_id, partition_count), f"{namespace}/{task_id}", etag=etag
+    )
+
+
 class TaskChanges:
     """Carries the changes out, at any node."""
 
-    def __init__(self, clock: Clock, store: Store, engine: Engine, limits: Limits) -> None:
+    def __init__(
+        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+    ) -> None:
         self._clock = clock
         self._store = store
         self._engine = engine
         self._limits = limits
+        self._owner_calls = owner_calls
 
     async def change_state(self, named: NamedTask, change: StateChange, why: Reason) -> Task:
         """Pauses, resumes or cancels a task; answers it as it is then.
@@ -130,33 +165,57 @@ class TaskChanges:
         return changed.task
 
     async def change_many(
-        self, namespace: str, only: TaskFilter, change: StateChange, why: Reason
+        self, namespace: str, only: TaskFilter, change: StateChange | None, why: Reason
     ) -> tuple[int, int]:
         """Changes the state of all tasks that a filter names; answers how many it named, and how many were changed.
+
+        A task that has ended, or cannot be removed for an execution of it runs, is left as it is.
+
+        Args:
+            change: None: removes them.
 
         Raises:
             Unavailable: it takes too long. Some are changed; the same call again goes on.
         """
         begun_s = self._clock.monotonic()
-        now = self._clock.now()
         matched = changed = 0
         after: TaskRef | None = None
-
-        def change_one(task: Task) -> Task | None:
-            return with_state_changed(task, change, now=now, note=why.note, changed_by=why.changed_by)
-
         while True:
             page = await self._store.list_tasks(namespace, after, TASKS_A_STEP, with_payload=False, only=only)
-            if page:
-                matched += len(page)
-                outcome = await self._store.change_tasks(
-                    [task.ref for task in page], change_one, with_payload=False
-                )
-                done = [answer.task for answer in outcome if answer is not None and answer.is_changed]
-                changed += len(done)
-                await self._engine.announce(done)
-                after = page[-1].ref
+            matched += len(page)
+            if change is None:
+                changed += await self._remove(page)
+            else:
+                changed += await self._change_page(page, change, why)
             if len(page) < TASKS_A_STEP:
                 return matched, changed
+            after = page[-1].ref
             if self._clock.monotonic() - begun_s > LONGEST_CHANGE_S:
                 raise Unavailable(f"{changed} tasks were changed so far: call again for the others")
+
+    async def _change_page(self, page: Sequence[Task], change: StateChange, why: Reason) -> int:
+        now = self._clock.now()
+        outcome = await self._store.change_tasks(
+            [task.ref for task in page],
+            lambda task: with_state_changed(task, change, now=now, note=why.note, changed_by=why.changed_by),
+            with_payload=False,
+        )
+        done = [answer.task for answer in outcome if answer is not None and answer.is_changed]
+        await self._engine.announce(done)
+        return len(done)
+
+    async def _remove(self, page: Sequence[Task]) -> int:
+        removals = asyncio.Semaphore(REMOVALS_AT_ONCE)
+
+        async def remove(task: Task) -> bool:
+            request = task_service_pb2.DeleteTaskRequest(namespace=task.namespace, id=task.task_id)
+            async with removals:
+                try:
+                    await self._owner_calls.call("DeleteTask", task.ref.partition_id, request)
+                except MainspringError as error:
+                    if status_of(error).code in (code_pb2.FAILED_PRECONDITION, code_pb2.NOT_FOUND):
+                        return False
+                    raise
+            return True
+
+        return sum(await asyncio.gather(*(remove(task) for task in page)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -21,12 +21,14 @@ from mainspring.server.errors import (
 from mainspring.server.persistence.store import Created, Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
+from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.repeated_calls import registered_before, task_of_request
 from mainspring.server.rpc.schedule_preview import preview_schedule, put_meaning
 from mainspring.server.rpc.status import status_of
-from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges
+from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges, named_task
 from mainspring.server.rpc.task_filters import checked_filter
+from mainspring.server.rpc.task_owner import TaskOwner, backfill_range
 from mainspring.server.rpc.validation import Limits
 from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
@@ -41,12 +43,16 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, clock: Clock, store: Store, engine: Engine, limits: Limits) -> None:
+    def __init__(
+        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+    ) -> None:
         self._clock = clock
         self._store = store
         self._engine = engine
         self._limits = limits
-        self._changes = TaskChanges(clock, store, engine, limits)
+        self._owner_calls = owner_calls
+        self._changes = TaskChanges(clock, store, engine, limits, owner_calls)
+        TaskOwner(clock, store, engine).register(owner_calls)
 
     def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
         return validation.new_task(
@@ -162,11 +168,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     # --- calls that change tasks ---------------------------------------------------------------------------------
 
-    def _named(self, namespace: str, task_id: str, etag: str = "", field: str = "id") -> NamedTask:
-        namespace = validation.name(namespace, "namespace", default=validation.DEFAULT_NAMESPACE)
-        task_id = validation.name(task_id, field)
-        ref = validation.task_ref(namespace, task_id, self._store.partition_count)
-        return NamedTask(ref, f"{namespace}/{task_id}", etag=etag)
+    def _named(self, namespace: str, task_id: str, etag: str = "") -> NamedTask:
+        return named_task(namespace, task_id, self._store.partition_count, etag=etag)
 
     async def CancelTask(
         self, request: task_service_pb2.CancelTaskRequest, context: Context
@@ -227,13 +230,63 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         matched, changed = await self._changes.change_many(namespace, only, change, why)
         return task_service_pb2.ChangeTasksResponse(matched_count=matched, changed_count=changed)
 
+    # --- calls that the owner of the task carries out (`TaskOwner`) -----------------------------------------------
 
-def _state_change(number: int) -> StateChange:
+    async def DeleteTask(
+        self, request: task_service_pb2.DeleteTaskRequest, context: Context
+    ) -> task_service_pb2.DeleteTaskResponse:
+        """See the proto."""
+        named = self._named(request.namespace, request.id)
+        return cast(
+            task_service_pb2.DeleteTaskResponse,
+            await self._owner_calls.call("DeleteTask", named.ref.partition_id, request),
+        )
+
+    async def TriggerTask(
+        self, request: task_service_pb2.TriggerTaskRequest, context: Context
+    ) -> task_service_pb2.TriggerTaskResponse:
+        """See the proto."""
+        named = self._named(request.namespace, request.id)
+        if len(request.payload) > self._limits.payload_bytes:
+            raise InvalidField(
+                "payload",
+                f"has {len(request.payload)} bytes; at most {self._limits.payload_bytes} are allowed",
+            )
+        if len(request.request_id) > validation.NAME_CHARACTERS:
+            raise InvalidField(
+                "request_id",
+                f"has {len(request.request_id)} characters; at most {validation.NAME_CHARACTERS} are allowed",
+            )
+        return cast(
+            task_service_pb2.TriggerTaskResponse,
+            await self._owner_calls.call("TriggerTask", named.ref.partition_id, request),
+        )
+
+    async def BackfillTask(
+        self, request: task_service_pb2.BackfillTaskRequest, context: Context
+    ) -> task_service_pb2.BackfillTaskResponse:
+        """See the proto."""
+        named = self._named(request.namespace, request.id)
+        start_at, end_at = backfill_range(request)
+        if start_at >= end_at:
+            raise InvalidField("end_time", "must lie behind start_time")
+        if end_at > self._clock.now():
+            raise InvalidField("end_time", "lies in the future: a backfill is for times that have passed")
+        return cast(
+            task_service_pb2.BackfillTaskResponse,
+            await self._owner_calls.call("BackfillTask", named.ref.partition_id, request),
+        )
+
+
+def _state_change(number: int) -> StateChange | None:
+    """None for a removal."""
+    if number == task_service_pb2.TASK_CHANGE_DELETE:
+        return None
     try:
         return StateChange(number)
     except ValueError:
         known = ", ".join(f"{change.value} {change.name}" for change in StateChange)
-        raise InvalidField("change", f"is {number}; this server knows {known}") from None
+        raise InvalidField("change", f"is {number}; this server knows {known}, 4 DELETE") from None
 
 
 def _task_or_conflict(created: Created) -> task_pb2.Task:

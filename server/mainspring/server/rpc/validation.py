@@ -20,6 +20,7 @@ from mainspring.v1 import task_pb2
 
 DEFAULT_NAMESPACE = "default"
 NAME_CHARACTERS = 200
+REQUEST_KEY_BYTES = 16
 LARGEST_PAGE = 1_000
 DEFAULT_PAGE = 100
 
