@@ -49,17 +49,20 @@ async def _add(store: Store, ref: TaskRef, *items: AddedExecution, epoch: int = 
 
 async def _history(store: Store, ref: TaskRef) -> list[int]:
     """Scheduled times, newest first, the same however it is paged."""
-    whole = await store.list_task_executions(ref, start_at=None, end_at=None, before_at=None, limit=1_000)
-    times = [row.ref.scheduled_at for row in whole]
+    times = await _paged(store, ref, 1_000)
     for limit in (1, 2, 3):
-        paged: list[int] = []
-        while page := await store.list_task_executions(
-            ref, start_at=None, end_at=None, before_at=paged[-1] if paged else None, limit=limit
-        ):
-            paged += [row.ref.scheduled_at for row in page]
-        assert paged == times
+        assert await _paged(store, ref, limit) == times
     assert times == sorted(set(times), reverse=True)
     return times
+
+
+async def _paged(store: Store, ref: TaskRef, limit: int) -> list[int]:
+    page = await store.list_task_executions(ref, limit=limit)
+    found = [row.ref.scheduled_at for row in page.executions]
+    while page.next is not None:
+        page = await store.list_task_executions(ref, from_at=page.next.scheduled_at, limit=limit)
+        found += [row.ref.scheduled_at for row in page.executions]
+    return found
 
 
 async def _claimed(store: Store, times: list[int], next_at: int | None = None) -> NewTask:
@@ -151,11 +154,7 @@ async def test_a_long_history_is_walked_through(store: Store) -> None:
     task = await _claimed(store, times)
     outcome = await _add(store, task.ref, _added(T0 + 1), _added(T0 + 1_001), _added(T0 + 2_401))
     assert len(outcome.added) == 3
-    found: list[int] = []
-    while page := await store.list_task_executions(
-        task.ref, start_at=None, end_at=None, before_at=found[-1] if found else None, limit=500
-    ):
-        found += [row.ref.scheduled_at for row in page]
+    found = await _paged(store, task.ref, 500)
     assert found == sorted([*times, T0 + 1, T0 + 1_001, T0 + 2_401], reverse=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mainspring.server.core.backfill import backfilled_at, to_backfill
+from mainspring.server.core.execution_filter import ExecutionFilter
 from mainspring.server.core.life_cycle import with_removal_begun
 from mainspring.server.core.model import (
     AddedExecution,
@@ -116,17 +117,16 @@ class ExtraRuns:
 
     async def _ledger(self, ref: TaskRef, start_at: int, end_at: int) -> list[Execution]:
         rows: list[Execution] = []
+        only = ExecutionFilter(start_at=start_at, end_at=end_at)
+        from_at: int | None = None
         while True:
             page = await self._context.store.list_task_executions(
-                ref,
-                start_at=start_at,
-                end_at=end_at,
-                before_at=rows[-1].ref.scheduled_at if rows else None,
-                limit=LEDGER_PAGE,
+                ref, only=only, from_at=from_at, limit=LEDGER_PAGE
             )
-            rows += page
-            if len(page) < LEDGER_PAGE:
+            rows += page.executions
+            if page.next is None:
                 return rows
+            from_at = page.next.scheduled_at
 
     async def retry(self, execution: ExecutionRef, name: str, task_name: str, request_key: bytes) -> int:
         """Adds an execution that is due now, with the payload of one that ended badly; answers its scheduled time.
