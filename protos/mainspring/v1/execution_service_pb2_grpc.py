@@ -82,9 +82,9 @@ class ExecutionServiceServicer:
     """
 
     def ListExecutions(self, request, context):
-        """Lists executions: those of one task, newest recorded first, or those of a whole namespace, by partition and scheduled
-        time. A backfill records old scheduled times late: they stand where they were recorded. Pages stay stable under change.
-        Each looks at a bounded part of the ledger: one may hold few executions or none, and next_page_token be set all the same.
+        """Lists executions: those of one task, newest first, or those of a whole namespace, by partition and scheduled time. Pages stay
+        stable under change. Each looks at a bounded part of the ledger: one may hold few executions or none, and next_page_token be
+        set all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +125,7 @@ class ExecutionServiceServicer:
     def WatchExecutions(self, request, context):
         """Streams the executions of a task as they change, each with its latest state, until the call is cancelled. What passes
         through several states within half a second comes once. A stream that broke is taken up with the last resume_token, at any
-        node: nothing is left out, something may come twice. NOT_FOUND: there is no such task, or not any more.
+        node: nothing is left out, something may come twice. What a backfill adds is not told. NOT_FOUND: there is no such task, or not any more.
         RESOURCE_EXHAUSTED: the node has 200 watchers.
 
         For all tasks of a namespace there is no stream: list their executions by time.

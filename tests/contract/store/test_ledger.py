@@ -21,7 +21,15 @@ from contract.store.builders import (
 )
 
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
-from mainspring.server.core.model import ClaimGap, Execution, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.core.model import (
+    AddedExecution,
+    ClaimGap,
+    Execution,
+    ExecutionOrigin,
+    ExecutionRef,
+    ExecutionState,
+    TaskRef,
+)
 from mainspring.server.persistence.store import ExecutionPage, Store
 
 LENGTH = 40
@@ -92,26 +100,22 @@ async def test_what_is_recorded_while_pages_are_read_does_not_shift_them(store: 
     assert await _list(store, ref, limit=1) == [LENGTH, *range(LENGTH - 1, -1, -1)]
 
 
-async def test_old_times_that_are_recorded_late_stand_where_they_were_recorded(store: Store) -> None:
+async def test_old_times_that_are_recorded_late_are_listed_in_their_places(store: Store) -> None:
     """As a backfill records them."""
     epochs = await own_all(store, "me")
     await store.create_tasks([new_task("subject")])
-    for now, runs in ((0, [0]), (50, [50]), (100, [10, 20, 60]), (110, [110])):
-        (due,) = await load_due(store, until_at=T0 + 200 * SECOND)
-        times = [T0 + n * SECOND for n in runs]
-        await claim(
-            store,
-            "me",
-            epochs,
-            [item(due, runs=times, next_at=T0 + (now + 1) * SECOND)],
-            now=T0 + now * SECOND,
-        )
     ref = task_ref("subject")
+    for now in (0, 50, 100):
+        (due,) = await load_due(store, until_at=T0 + 200 * SECOND)
+        at = T0 + now * SECOND
+        await claim(store, "me", epochs, [item(due, runs=[at], next_at=at + 50 * SECOND)], now=at)
+    added = [AddedExecution(T0 + n * SECOND, T0, T0, ExecutionOrigin.BACKFILL) for n in (10, 20, 60)]
+    await store.add_executions("me", epochs[ref.partition_id], ref, added, now=T0 + 100 * SECOND)
 
     for limit in (1, 2, 1000):
-        assert await _list(store, ref, limit=limit) == [110, 60, 20, 10, 50, 0]
-        assert await _list(store, ref, _between(40, None), limit) == [110, 60, 50]
-        assert await _list(store, ref, _between(10, 51), limit) == [20, 10, 50]
+        assert await _list(store, ref, limit=limit) == [100, 60, 50, 20, 10, 0]
+        assert await _list(store, ref, _between(40, None), limit) == [100, 60, 50]
+        assert await _list(store, ref, _between(10, 51), limit) == [50, 20, 10]
         assert await _list(store, ref, _between(0, 1), limit) == [0]
 
 
@@ -130,6 +134,10 @@ async def test_the_gap_row_that_holds_a_time(store: Store) -> None:
         return None if gap is None else gap.reason
 
     assert [await found(at) for at in (0, 5, 9)] == ["away 0"] * 3
+    ref = task_ref("subject")
+    within = [AddedExecution(T0 + n * SECOND, T0, T0, ExecutionOrigin.BACKFILL) for n in (3, 4, 62)]
+    await store.add_executions("me", epochs[ref.partition_id], ref, within, now=T0 + 99 * SECOND)
+    assert [await found(at) for at in (0, 3, 3.5, 5, 9)] == ["away 0"] * 5
     assert [await found(at) for at in (31, 40)] == ["away 2"] * 2
     assert [await found(at) for at in (60, 68.5)] == ["away 3"] * 2
     assert [await found(at) for at in (-1, 9.5, 20, 30, 41, 70, 90, 1e6)] == [None] * 8

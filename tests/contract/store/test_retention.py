@@ -24,7 +24,15 @@ from contract.store.builders import (
     task_ref,
 )
 
-from mainspring.server.core.model import ClaimGap, Dispatchable, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.core.model import (
+    AddedExecution,
+    ClaimGap,
+    Dispatchable,
+    ExecutionOrigin,
+    ExecutionRef,
+    ExecutionState,
+    TaskRef,
+)
 from mainspring.server.core.namespaces import DAY_US, EARLIEST, Cutoffs, Namespace, Span
 from mainspring.server.persistence.store import Slice, Store
 from mainspring.shard_manager.lease import PartitionLease
@@ -312,3 +320,33 @@ async def test_namespaces_are_created_once_changed_and_listed(store: Store, othe
     assert [n.name for n in await store.list_namespaces("", 1)] == ["a'\\ü"]
     assert [n.name for n in await store.list_namespaces("a'\\ü", 10)] == ["b"]
     assert await store.list_namespaces("b", 10) == []
+
+
+async def test_what_a_call_adds_to_a_history_while_it_is_cut_stays_in_it(
+    store: Store, other_store: Store
+) -> None:
+    ref, epochs, _ = await _long_history(store, "f" * 40)
+    epoch = epochs[ref.partition_id]
+    lease = PartitionLease(ref.partition_id, epoch)
+    added = [
+        AddedExecution(T0 + n * SECOND + 1, T0, T0 + n, ExecutionOrigin.BACKFILL) for n in range(0, 38, 2)
+    ]
+
+    async def add() -> None:
+        for one in added:
+            await other_store.add_executions("me", epoch, ref, [one], now=T0)
+
+    async def cut() -> None:
+        for keep in range(35, 1, -3):
+            while (await store.trim_histories("me", lease, {ref.task_key: keep}, limit=4))[ref.task_key]:
+                pass
+
+    await asyncio.gather(cut(), add())
+    await cut()
+
+    rows = await history(store, ref)
+    assert {row.ref for row in rows} == {row.ref for row in await every_execution(store)}
+    assert [row.ref for row in rows if not row.state.is_final] == [
+        ExecutionRef(ref.partition_id, one.scheduled_at, ref.task_key) for one in reversed(added)
+    ]
+    assert sum(row.state.is_final for row in rows) == 2

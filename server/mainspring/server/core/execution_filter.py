@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from mainspring.server.core.model import ExecutionState
 from mainspring.server.core.task_filter import TaskFilter
 
-CLOCKS_APART_US = 10_000_000
-"""More than the clocks of two owners of a task ever differ by."""
-
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
@@ -33,17 +30,6 @@ class ExecutionFilter:
     def task(self) -> TaskFilter:
         """What it asks of the task."""
         return TaskFilter(handler=self.handler, labels=self.labels)
-
-    @property
-    def stop_at(self) -> int | None:
-        """Where a walk along a task's history, newest recorded first, may end: at a row that was claimed before this and
-        is scheduled before `start_at`.
-
-        Scheduled times need not rise in the order in which they were recorded (a backfill records old ones late), but
-        nothing is scheduled after it was claimed, except what a call had moved to an earlier time; and those follow one
-        another in the history.
-        """
-        return None if self.start_at is None else self.start_at - CLOCKS_APART_US
 
 
 EVERYTHING = ExecutionFilter()

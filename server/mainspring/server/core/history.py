@@ -1,7 +1,7 @@
 """What of a task's history is beyond the number of executions that it keeps. PURE.
 
-A history is a chain: each row names the one that was recorded before it. Rows that are removed are left out of it, so that
-what is older than they are can still be reached.
+A history is a chain (`execution_chain`). Rows that are removed are left out of it, so that what is older than they are can
+still be reached.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from mainspring.server.core.model import ExecutionState
 
 
-class Link(NamedTuple):
-    """A row of a history, newest recorded first."""
+class Row(NamedTuple):
+    """A row of a history, newest first."""
 
     scheduled_at: int
     previous_at: int | None
@@ -22,9 +22,10 @@ class Link(NamedTuple):
 
 
 class Relink(NamedTuple):
-    """A row that stays, and the older one that follows it from now on."""
+    """A row that stays, the older one that it named, and the one that follows it from now on."""
 
     scheduled_at: int
+    old_previous_at: int | None
     previous_at: int | None
 
 
@@ -39,33 +40,33 @@ class Surplus:
 
     keep: int
     limit: int
-    remove: list[int] = field(default_factory=list)
-    """Scheduled times of final executions."""
+    remove: list[Row] = field(default_factory=list)
+    """Final executions."""
     relinks: list[Relink] = field(default_factory=list)
     is_cut: bool = False
     """Whether the limit was reached: there may be more."""
     _final: int = 0
-    _last_kept: Link | None = None
+    _last_kept: Row | None = None
     _is_broken: bool = False
     """Whether something is removed between `_last_kept` and the row looked at."""
 
-    def walk(self, links: Iterable[Link]) -> int | None:
+    def walk(self, rows: Iterable[Row]) -> int | None:
         """Looks at the next rows; answers where to go on, None at the end of the history or at the limit."""
         head: int | None = None
-        for link in links:
-            head = link.previous_at
-            if link.state.is_final:
+        for row in rows:
+            head = row.previous_at
+            if row.state.is_final:
                 self._final += 1
                 if self._final > self.keep:
                     if len(self.remove) == self.limit:
                         self.is_cut = True
-                        self._close(link.scheduled_at)
+                        self._close(row.scheduled_at)
                         return None
-                    self.remove.append(link.scheduled_at)
+                    self.remove.append(row)
                     self._is_broken = True
                     continue
-            self._close(link.scheduled_at)
-            self._last_kept = link
+            self._close(row.scheduled_at)
+            self._last_kept = row
         return head
 
     def end(self) -> None:
@@ -75,5 +76,5 @@ class Surplus:
 
     def _close(self, next_at: int | None) -> None:
         if self._is_broken and self._last_kept is not None:
-            self.relinks.append(Relink(self._last_kept.scheduled_at, next_at))
+            self.relinks.append(Relink(self._last_kept.scheduled_at, self._last_kept.previous_at, next_at))
         self._is_broken = False

@@ -48,6 +48,11 @@ class DueWindow:
     def __contains__(self, ref: TaskRef) -> bool:
         return ref in self._known
 
+    def due_at(self, ref: TaskRef) -> int | None:
+        """When a task that is remembered is due, or was, when it is ready or under claim."""
+        known = self._known.get(ref)
+        return None if known is None else known.due_at
+
     @property
     def room(self) -> int:
         """How many more tasks fit."""

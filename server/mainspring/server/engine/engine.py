@@ -93,7 +93,7 @@ class Engine:
         self.extra_runs = ExtraRuns(context, self.attempts, self._reaper, announcer)
         self._registrar = Registrar(clock, context.store, settings, context.metrics, self._on_created)
         self._handovers = HandoverLog(context)
-        self._retention = Retention(context)
+        self._retention = Retention(context, self.window)
         self.host = EnginePartitionHost(
             context, self.window, self._loader, self._claimer, executors, self.attempts, self._handovers
         )

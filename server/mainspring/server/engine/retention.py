@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 
@@ -20,6 +21,7 @@ from mainspring.server.core.model import ExecutionRef, TaskRef
 from mainspring.server.core.namespaces import Cutoffs, Namespace, Span, cutoffs_at
 from mainspring.server.core.policies import Policies
 from mainspring.server.engine.context import OwnerContext
+from mainspring.server.engine.due_window import DueWindow
 from mainspring.shard_manager.lease import PartitionLease
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,8 @@ WHOLE_WALK_EVERY = 24
 NAMESPACES_PAGE = 1_000
 TRIMMED_TOGETHER = 50
 """Tasks of one partition whose histories are cut in one transaction."""
+CLEAR_US = 300_000
+"""A task that is due sooner than this is left alone: its history is cut under a lock that claims do not wait for."""
 MOST_TRIMS = 100_000
 """Tasks remembered for that; the others are remembered when they run again."""
 SPARE = 10
@@ -88,8 +92,9 @@ class _Trims:
 class Retention:
     """Runs as one of the engine's loops."""
 
-    def __init__(self, context: OwnerContext) -> None:
+    def __init__(self, context: OwnerContext, window: DueWindow) -> None:
         self._context = context
+        self._window = window
         self._partitions: dict[int, _Partition] = {}
         self._walk: _Walk | None = None
         self._trims = _Trims()
@@ -148,12 +153,12 @@ class Retention:
         for partition_id in list(ready):
             keeps = ready[partition_id]
             lease = self._lease_of(partition_id)
-            some = dict(zip(list(keeps)[:TRIMMED_TOGETHER], keeps.values(), strict=False))
+            some = dict(islice(self._not_due_soon(partition_id, keeps), TRIMMED_TOGETHER))
             for task_key in some:
                 del keeps[task_key]
             if not keeps or lease is None:
                 del ready[partition_id]
-            if lease is None:
+            if lease is None or not some:
                 continue
             store, settings = self._context.store, self._context.settings
             answers = await store.trim_histories(
@@ -166,6 +171,14 @@ class Retention:
                 ready.setdefault(partition_id, {}).update(again)
             return True
         return False
+
+    def _not_due_soon(self, partition_id: int, keeps: Mapping[bytes, int]) -> Iterator[tuple[bytes, int]]:
+        """Those of the tasks that will not be claimed while they are locked; the others come later."""
+        soon_at = self._context.clock.now() + CLEAR_US
+        for task_key, keep in keeps.items():
+            due_at = self._window.due_at(TaskRef(partition_id, task_key))
+            if due_at is None or due_at >= soon_at:
+                yield task_key, keep
 
     # --- by age --------------------------------------------------------------------------------------------------
 

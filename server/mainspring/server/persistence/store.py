@@ -169,11 +169,10 @@ class LedgerStore(Protocol):
     async def list_task_executions(
         self, ref: TaskRef, *, only: ExecutionFilter = EVERYTHING, from_at: int | None = None, limit: int
     ) -> ExecutionPage:
-        """Reads up to `limit` executions of one task that fit `only`, newest recorded first, without results.
+        """Reads up to `limit` executions of one task that fit `only`, newest first, without results.
 
-        The order is that of recording: the chain of `previous_scheduled_at`, which ends where a row is gone. No other
-        task's rows are read, and a bounded number of its own: a page may hold less than `limit`, or nothing, and another
-        follow all the same.
+        Follows the chain of `previous_scheduled_at`, which ends where a row is gone. No other task's rows are read, and a
+        bounded number of its own: a page may hold less than `limit`, or nothing, and another follow all the same.
 
         Args:
             from_at: the scheduled time of `next` of the page before; the walk begins with that row.
@@ -379,8 +378,11 @@ class RetentionStore(Protocol):
     ) -> dict[bytes, bool]:
         """Removes final executions of tasks of a partition beyond the newest `keep` of each, at most `limit` of each.
 
-        The chain of what stays is closed around what is removed. `keeps`: how many stay, at least 1, by task key. Answers
-        for each of these tasks whether there may be more; is empty when the partition is refused.
+        The chain of what stays is closed around what is removed. For a moment the tasks are locked, so that a claim of one
+        would leave it out: none of them should be due soon.
+
+        `keeps`: how many stay, at least 1, by task key. Answers for each of these tasks whether there may be more; is empty
+        when the partition is refused.
         """
         ...
 

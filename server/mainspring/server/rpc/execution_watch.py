@@ -1,21 +1,24 @@
 """The executions of one task as they change, for WatchExecutions.
 
-There is no log of changes: an index of them would cost every write of the hot path. But the history of one task is one: new
-rows come at its head, and only open rows change. So a look at the head, and at the rows that were open at the look before,
-shows every change. Between two looks a row may pass through several states; the latest is told.
+There is no log of changes: an index of them would cost every write of the hot path. But it is known where new rows of a
+task come: a claim writes scheduled times from the task's next one on, a trigger or a retry writes the instant of the call.
+So whatever is written after a look lies at or after a *floor*, which is the task's next scheduled time or the instant of the
+look, whichever is earlier. A look reads the history from its head down to the floor of the look before, and again the rows
+that were open then. Between two looks a row may pass through several states; the latest is told.
 
-What a watcher has to know to go on is where the head was and which rows were open: the resume token.
+What a watcher has to know to go on is the floor and which rows were open: the resume token. Rows that a backfill adds lie
+anywhere in the past, and are not told.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.execution_filter import CLOCKS_APART_US, EVERYTHING, ExecutionFilter
-from mainspring.server.core.model import Execution, ExecutionState, TaskRef
+from mainspring.server.core.execution_filter import ExecutionFilter
+from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionState, Task, TaskRef
 from mainspring.server.errors import InvalidField, NotFound, ResourceExhausted
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
@@ -25,14 +28,15 @@ from mainspring.v1 import execution_service_pb2 as pb
 
 LOOK_S = 0.5
 SIGN_OF_LIFE_S = 10.0
+CLOCKS_APART_US = 5_000_000
+"""More than the clocks of the nodes that watch and that write ever differ by."""
 MOST_WATCHERS = 200
-"""On one node: each costs two or three short reads a look."""
+"""On one node: each costs some short reads a look."""
 MOST_OPEN = 500
 """Open executions of the task that are followed: the newest."""
 MOST_NEW = 50_000
-"""New rows since a token was made; one that is older is refused."""
+"""Rows since a token was made; one that is older is refused."""
 PAGE = 500
-_NOTHING = -(2**62)
 _OPEN_STATES = tuple(state for state in ExecutionState if not state.is_final)
 
 
@@ -40,12 +44,12 @@ _OPEN_STATES = tuple(state for state in ExecutionState if not state.is_final)
 class Seen:
     """What a watcher knows."""
 
-    head_at: int = _NOTHING
-    """Scheduled time of the row at the head of the history."""
-    claimed_at: int = _NOTHING
-    """When that row was recorded."""
-    open: dict[int, Execution | None] = field(default_factory=dict)
-    """Open rows by scheduled time, as they were told; None: as told before the stream was taken up again."""
+    floor_at: int
+    """Whatever is written from now on has this scheduled time or a later one."""
+    open_at: list[int] = field(default_factory=list)
+    """Scheduled times of the open rows, newest first."""
+    told: dict[int, Execution] = field(default_factory=dict)
+    """Rows as they were told, of those that are open or at or above the floor. Empty when the stream is taken up again."""
 
 
 class Watchers:
@@ -73,13 +77,11 @@ class Watchers:
             raise ResourceExhausted(f"this node has {self._count} watchers: ask another, or later")
         self._count += 1
         try:
-            if await self._store.get_task(ref) is None:
-                raise NotFound("task", f"{namespace}/{task_id}")
-            if seen is None:
-                seen = await _begin(self._store, ref)
             told_s: float | None = None
             while True:
-                changed = await look(self._store, ref, seen)
+                changed, seen = await look(self._store, ref, seen, self._clock.now())
+                if seen is None:
+                    raise NotFound("task", f"{namespace}/{task_id}")
                 now_s = self._clock.monotonic()
                 # The first answer is a token, before anything has changed.
                 if changed or told_s is None or now_s - told_s >= SIGN_OF_LIFE_S:
@@ -88,72 +90,78 @@ class Watchers:
                         executions=map(execution_to_proto, changed), resume_token=_encode(scope, ref, seen)
                     )
                 await self._clock.sleep(LOOK_S)
-                if not changed and await self._store.get_task(ref) is None:
-                    raise NotFound("task", f"{namespace}/{task_id}")
         finally:
             self._count -= 1
 
 
-async def _begin(store: Store, ref: TaskRef) -> Seen:
-    """What there is now, none of which is told."""
-    seen = Seen()
-    newest = (await store.list_task_executions(ref, limit=1)).executions
-    if newest:
-        seen.head_at, seen.claimed_at = newest[0].ref.scheduled_at, newest[0].claimed_at
-    only = ExecutionFilter(states=_OPEN_STATES)
-    page = await store.list_task_executions(ref, only=only, limit=MOST_OPEN)
-    seen.open = {row.ref.scheduled_at: row for row in page.executions}
-    return seen
+async def look(
+    store: Store, ref: TaskRef, seen: Seen | None, now: int
+) -> tuple[list[Execution], Seen | None]:
+    """What has changed since the look before, oldest first, and what is known after it.
 
-
-async def look(store: Store, ref: TaskRef, seen: Seen) -> list[Execution]:
-    """What has changed since the look before, oldest first; notes it as seen.
+    Args:
+        seen: of the look before; None for the first one, which finds everything as it is.
+        now: cluster time.
 
     Raises:
         InvalidField: there is too much of it.
     """
-    fresh: list[Execution] = []
+    # Before the rows: what is written after this lies at or above the new floor.
+    task = await store.get_task(ref)
+    if task is None:
+        return [], None
+    floor_at = _floor(task, now)
+    rows = await _rows_from(store, ref, floor_at if seen is None else min(seen.floor_at, floor_at))
+    if seen is None:
+        only = ExecutionFilter(states=_OPEN_STATES)
+        still_open = (await store.list_task_executions(ref, only=only, limit=MOST_OPEN)).executions
+        known = {row.ref.scheduled_at: _plain(row) for row in [*still_open, *rows]}
+        return [], _seen(floor_at, known)
+    found = {row.ref.scheduled_at: row for row in rows}
+    for scheduled_at in seen.open_at:
+        if scheduled_at not in found:
+            row = await store.get_execution(ref, scheduled_at)
+            if row is not None:
+                found[scheduled_at] = _plain(row)
+    changed = [row for at, row in sorted(found.items()) if seen.told.get(at) != row]
+    return changed, _seen(floor_at, found)
+
+
+def _plain(row: Execution) -> Execution:
+    """Without its result, and without what its task may change of it."""
+    return replace(row, result=b"", handler="", policies="")
+
+
+def _floor(task: Task, now: int) -> int:
+    at = now - CLOCKS_APART_US
+    return at if task.scheduled_at is None else min(at, task.scheduled_at)
+
+
+def _seen(floor_at: int, rows: dict[int, Execution]) -> Seen:
+    open_at = sorted((at for at, row in rows.items() if not row.state.is_final), reverse=True)[:MOST_OPEN]
+    followed = set(open_at)
+    told = {at: row for at, row in rows.items() if at >= floor_at or at in followed}
+    return Seen(floor_at, open_at, told)
+
+
+async def _rows_from(store: Store, ref: TaskRef, floor_at: int) -> list[Execution]:
+    """All rows from this scheduled time on, but for those that a backfill added."""
+    rows: list[Execution] = []
+    only = ExecutionFilter(start_at=floor_at)
     from_at: int | None = None
-    is_reached = False
-    while not is_reached:
-        page = await store.list_task_executions(
-            ref, only=EVERYTHING, from_at=from_at, limit=1 if from_at is None else PAGE
-        )
-        for row in page.executions:
-            # The row that was the head may be gone; what was recorded well before it is not new.
-            if row.ref.scheduled_at == seen.head_at or row.claimed_at < seen.claimed_at - CLOCKS_APART_US:
-                is_reached = True
-                break
-            fresh.append(row)
-        if len(fresh) > MOST_NEW:
+    while True:
+        page = await store.list_task_executions(ref, only=only, from_at=from_at, limit=PAGE)
+        rows += [_plain(row) for row in page.executions if row.origin is not ExecutionOrigin.BACKFILL]
+        if len(rows) > MOST_NEW:
             raise InvalidField("resume_token", f"is too old: more than {MOST_NEW:,} executions came after it")
         if page.next is None:
-            break
+            return rows
         from_at = page.next.scheduled_at
-    changed: list[Execution] = []
-    for scheduled_at, known in list(seen.open.items()):
-        row_now = await store.get_execution(ref, scheduled_at)
-        if row_now is None:
-            del seen.open[scheduled_at]
-        elif row_now != known:
-            changed.append(row_now)
-            seen.open[scheduled_at] = row_now
-    changed += reversed(fresh)
-    if fresh:
-        seen.head_at, seen.claimed_at = fresh[0].ref.scheduled_at, fresh[0].claimed_at
-    for row in changed:
-        if row.state.is_final:
-            seen.open.pop(row.ref.scheduled_at, None)
-        else:
-            seen.open[row.ref.scheduled_at] = row
-    while len(seen.open) > MOST_OPEN:
-        del seen.open[next(iter(seen.open))]
-    return changed
 
 
 def _encode(scope: str, ref: TaskRef, seen: Seen) -> str:
-    numbers = (seen.claimed_at, *seen.open)
-    return encode_token(scope, ref.partition_id, seen.head_at, struct.pack(f">{len(numbers)}q", *numbers))
+    open_at = struct.pack(f">{len(seen.open_at)}q", *seen.open_at)
+    return encode_token(scope, ref.partition_id, seen.floor_at, open_at)
 
 
 def _decode(scope: str, token: str) -> Seen | None:
@@ -163,5 +171,4 @@ def _decode(scope: str, token: str) -> Seen | None:
         raise InvalidField("resume_token", "is no resume_token of a watch of this task") from None
     if position is None:
         return None
-    claimed_at, *open_at = struct.unpack(f">{len(position[2]) // 8}q", position[2])
-    return Seen(position[1], claimed_at, dict.fromkeys(open_at))
+    return Seen(position[1], list(struct.unpack(f">{len(position[2]) // 8}q", position[2])))

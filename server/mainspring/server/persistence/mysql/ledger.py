@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.server.core.execution_filter import CLOCKS_APART_US, EVERYTHING, ExecutionFilter
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, text
@@ -40,26 +40,26 @@ READ_HEAD = """SELECT t.last_scheduled_at FROM tasks t
 WHERE t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s%(condition)s"""
 
 # Answered are the rows that fit, and the last one of the walk, from where the next statement goes on.
-FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, state) AS (
-  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state FROM executions e
+FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, state) AS (
+  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.state FROM executions e
   WHERE e.partition_id = %(partition_id)s AND e.scheduled_at = %(scheduled_at)s AND e.task_key = %(task_key)s
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.state
   FROM chain c STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
-  WHERE c.step < %(steps)s AND NOT (c.claimed_at < %(stop_at)s AND c.scheduled_at < %(start_at)s))
+  WHERE c.step < %(steps)s AND c.scheduled_at >= %(start_at)s)
 SELECT step, scheduled_at, previous_scheduled_at, %(fits)s FROM chain
 WHERE %(fits)s OR step = %(steps)s ORDER BY step"""
 
-# As FOLLOW_CHAIN; what was claimed before the time asked about holds nothing later than itself.
-FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at) AS (
-  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at FROM executions e
+# As FOLLOW_CHAIN. A gap has no scheduled time of its own task within it, but what calls have added may lie there.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, origin, last_at) AS (
+  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at FROM executions e
   WHERE e.partition_id = %(partition_id)s AND e.scheduled_at = %(scheduled_at)s AND e.task_key = %(task_key)s
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at
   FROM chain c STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
-  WHERE c.step < %(steps)s AND NOT (c.claimed_at < %(stop_at)s AND c.scheduled_at < %(at)s))
+  WHERE c.step < %(steps)s AND (c.scheduled_at > %(at)s OR c.origin > 2))
 SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
 WHERE (scheduled_at <= %(at)s AND last_at >= %(at)s) OR step = %(steps)s ORDER BY step"""
 
@@ -107,7 +107,6 @@ class LedgerUnits(Units):
                 "scheduled_at": head,
                 "steps": CHAIN_STEPS,
                 "at": int(at),
-                "stop_at": int(at) - CLOCKS_APART_US,
             }
             head = None
             for _, scheduled_at, previous, last_at in await self._db.read(self._db.query, FIND_GAP % values):
@@ -141,7 +140,6 @@ class LedgerUnits(Units):
                 "steps": steps,
                 "fits": fits,
                 "start_at": _EARLIEST if only.start_at is None else int(only.start_at),
-                "stop_at": _EARLIEST if only.stop_at is None else int(only.stop_at),
             }
             head = None
             for step, scheduled_at, previous, is_fit in await self._db.read(

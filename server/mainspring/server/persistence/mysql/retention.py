@@ -6,9 +6,9 @@ task's row: so what was read holds when it is removed, or the statement that rem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from mainspring.server.core.history import Link, Relink, Surplus
+from mainspring.server.core.history import Row, Surplus
 from mainspring.server.core.model import ExecutionRef, ExecutionState, TaskRef, TaskState
 from mainspring.server.core.namespaces import Cutoffs, Span
 from mainspring.server.persistence.mysql import fence
@@ -31,12 +31,19 @@ STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition
   AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
 WHERE e.state >= 4"""
 
-RELINK_EXECUTIONS = """UPDATE (SELECT j.scheduled_at, UNHEX(j.task_key) AS task_key, j.previous_at
+_LINKED = """(SELECT j.scheduled_at, UNHEX(j.task_key) AS task_key, j.old_previous_at, j.previous_at
   FROM JSON_TABLE(%(links)s, '$[*]' COLUMNS (scheduled_at BIGINT PATH '$[0]', task_key CHAR(32) PATH '$[1]',
-    previous_at BIGINT PATH '$[2]')) j) k
+    old_previous_at BIGINT PATH '$[2]', previous_at BIGINT PATH '$[3]')) j) k
 STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
   AND e.scheduled_at = k.scheduled_at AND e.task_key = k.task_key
-SET e.previous_scheduled_at = k.previous_at"""
+  AND e.previous_scheduled_at <=> k.old_previous_at"""
+
+RELINK_EXECUTIONS = f"UPDATE {_LINKED} SET e.previous_scheduled_at = k.previous_at"
+
+DELETE_LINKED = f"DELETE e FROM {_LINKED}"
+
+LOCK_TASKS = """SELECT t.task_key FROM tasks t FORCE INDEX (PRIMARY)
+WHERE t.partition_id = %(partition_id)s AND t.task_key IN (%(keys)s) FOR UPDATE"""
 
 # due_at is NULL for what is paused, completed or cancelled: the index finds these without a look at the others.
 READ_ENDED_TASKS = """SELECT t.task_key, t.state, t.version, t.updated_at, t.last_scheduled_at, t.namespace, e.state,
@@ -59,7 +66,8 @@ FOR UPDATE SKIP LOCKED"""
 READ_OPEN_TASKS = """SELECT DISTINCT e.task_key FROM executions e FORCE INDEX (wake)
 WHERE e.partition_id = %(partition_id)s AND e.wake_at > -9223372036854775807"""
 
-DELETE_TASKS = """DELETE FROM tasks WHERE partition_id = %(partition_id)s AND task_key IN (%(keys)s)"""
+DELETE_TASKS = """DELETE FROM trigger_requests WHERE partition_id = %(partition_id)s AND task_key IN (%(keys)s);
+DELETE FROM tasks WHERE partition_id = %(partition_id)s AND task_key IN (%(keys)s)"""
 
 READ_HEADS = """SELECT t.task_key, t.last_scheduled_at FROM tasks t FORCE INDEX (PRIMARY)
 WHERE t.partition_id = %(partition_id)s AND t.task_key IN (%(keys)s)"""
@@ -73,6 +81,10 @@ FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_a
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
   WHERE c.step < %(steps)s)
 SELECT scheduled_at, previous_scheduled_at, state FROM chain ORDER BY step"""
+
+
+class _HistoryChanged(Exception):
+    """A call or a late claim has put an execution into a history meanwhile."""
 
 
 class RetentionUnits(Units):
@@ -159,7 +171,7 @@ class RetentionUnits(Units):
             if not keys:
                 return 0
             names = ",".join(binary(key) for key in sorted(keys))
-            return (await transaction.run(DELETE_TASKS % {**values, "keys": names}))[0].affected
+            return (await transaction.run(DELETE_TASKS % {**values, "keys": names}))[1].affected
 
         removed = await self._db.transaction(self._db.api, body)
         return Slice(removed or 0, following, is_refused=removed is None)
@@ -169,7 +181,8 @@ class RetentionUnits(Units):
     ) -> dict[bytes, bool]:
         """See `RetentionStore.trim_histories`.
 
-        New rows come at the head of a history, where nothing is removed; so what was read of the rest holds.
+        Histories are read without a lock, which would hold up claims, and changed under that of their task only as long as
+        they are as they were read: every link of what is removed, and of what stays above it, is compared.
         """
         if not keeps:
             return {}
@@ -182,23 +195,38 @@ class RetentionUnits(Units):
             await self._walk(TaskRef(lease.partition_id, task_key), head, surplus)
             surpluses[task_key] = surplus
         gone: list[list[int | str | None]] = [
-            [at, key.hex()] for key, surplus in surpluses.items() for at in surplus.remove
+            [row.scheduled_at, key.hex(), row.previous_at, None]
+            for key, surplus in surpluses.items()
+            for row in surplus.remove
         ]
-        links = [(key, link) for key, surplus in surpluses.items() for link in surplus.relinks]
+        links: list[list[int | str | None]] = [
+            [link.scheduled_at, key.hex(), link.old_previous_at, link.previous_at]
+            for key, surplus in surpluses.items()
+            for link in surplus.relinks
+        ]
         if gone:
 
             async def body(transaction: Transaction) -> bool:
                 if await _is_refused(transaction, owner_id, lease):
                     return False
-                await transaction.run(
-                    RELINK_EXECUTIONS % {**values, "links": _links(links)}
-                    + "; "
-                    + DELETE_EXECUTIONS % {**values, "keys": document(gone)}
+                _, relinked, deleted = await transaction.run(
+                    "; ".join(
+                        [
+                            LOCK_TASKS % values,
+                            RELINK_EXECUTIONS % {**values, "links": document(links)},
+                            DELETE_LINKED % {**values, "links": document(gone)},
+                        ]
+                    )
                 )
+                if (relinked.affected, deleted.affected) != (len(links), len(gone)):
+                    raise _HistoryChanged
                 return True
 
-            if not await self._db.transaction(self._db.api, body):
-                return {}
+            try:
+                if not await self._db.transaction(self._db.api, body):
+                    return {}
+            except _HistoryChanged:
+                return dict.fromkeys(keeps, True)
         return {key: key in surpluses and surpluses[key].is_cut for key in keeps}
 
     async def _walk(self, ref: TaskRef, head: int | None, surplus: Surplus) -> None:
@@ -211,7 +239,7 @@ class RetentionUnits(Units):
                 "steps": steps,
             }
             rows = await self._db.read(self._db.query, FOLLOW_CHAIN % values)
-            head = surplus.walk(Link(row[0], row[1], ExecutionState(row[2])) for row in rows)
+            head = surplus.walk(Row(row[0], row[1], ExecutionState(row[2])) for row in rows)
             if len(rows) < steps:
                 break
         surplus.end()
@@ -221,7 +249,3 @@ async def _is_refused(transaction: Transaction, owner_id: str, lease: PartitionL
     """Begins the transaction by locking the partition's row in shared mode, as a claim does."""
     (read,) = await transaction.run(fence.LOCK_FENCE % {"ids": lease.partition_id})
     return bool(fence.refused(read.rows, owner_id, {lease.partition_id: lease.epoch}))
-
-
-def _links(links: Sequence[tuple[bytes, Relink]]) -> str:
-    return document([[link.scheduled_at, key.hex(), link.previous_at] for key, link in links])

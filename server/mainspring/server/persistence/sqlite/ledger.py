@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from mainspring.server.core.execution_filter import CLOCKS_APART_US, EVERYTHING, ExecutionFilter
+from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.task_filters import condition_of
@@ -35,25 +35,25 @@ WHERE t.partition_id = :partition_id AND t.task_key = :task_key"""
 
 READ_HEAD = "SELECT last_scheduled_at FROM tasks WHERE partition_id = ? AND task_key = ?{condition}"
 
-FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, state) AS (
-  SELECT 1, scheduled_at, previous_scheduled_at, claimed_at, state FROM executions
+FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, state) AS (
+  SELECT 1, scheduled_at, previous_scheduled_at, state FROM executions
   WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.state
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.state
   FROM chain c CROSS JOIN executions e ON e.partition_id = :partition_id
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
-  WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :start_at))
+  WHERE c.step < :steps AND c.scheduled_at >= :start_at)
 SELECT step, scheduled_at, previous_scheduled_at, state FROM chain ORDER BY step"""
 
-# As FOLLOW_CHAIN; what was claimed before the time asked about holds nothing later than itself.
-FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at) AS (
-  SELECT 1, scheduled_at, previous_scheduled_at, claimed_at, gap_last_scheduled_at FROM executions
+# As FOLLOW_CHAIN. A gap has no scheduled time of its own task within it, but what calls have added may lie there.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, origin, last_at) AS (
+  SELECT 1, scheduled_at, previous_scheduled_at, origin, gap_last_scheduled_at FROM executions
   WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at
   FROM chain c CROSS JOIN executions e ON e.partition_id = :partition_id
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
-  WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :at))
+  WHERE c.step < :steps AND (c.scheduled_at > :at OR c.origin > 2))
 SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
 WHERE (scheduled_at <= :at AND last_at >= :at) OR step = :steps ORDER BY step"""
 
@@ -98,7 +98,6 @@ class LedgerUnits(Units):
                 "scheduled_at": head,
                 "steps": CHAIN_STEPS,
                 "at": at,
-                "stop_at": at - CLOCKS_APART_US,
             }
             head = None
             for _, scheduled_at, previous, last_at in await self._rows(FIND_GAP, values):
@@ -132,7 +131,6 @@ class LedgerUnits(Units):
                 "scheduled_at": head,
                 "steps": steps,
                 "start_at": lower,
-                "stop_at": _EARLIEST if only.stop_at is None else only.stop_at,
             }
             head = None
             for step, scheduled_at, previous, state in await self._rows(FOLLOW_CHAIN, values):

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mainspring.server.core.history import Link, Surplus
+from mainspring.server.core.history import Row, Surplus
 from mainspring.server.core.model import ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.core.namespaces import Cutoffs, Span
 from mainspring.server.persistence.sqlite import fence
@@ -36,6 +36,8 @@ READ_OPEN_TASKS = """SELECT DISTINCT task_key FROM executions INDEXED BY wake
 WHERE partition_id = ? AND wake_at IS NOT NULL"""
 
 DELETE_TASK = "DELETE FROM tasks WHERE partition_id = ? AND task_key = ?"
+
+DELETE_REQUESTS = "DELETE FROM trigger_requests WHERE partition_id = ? AND task_key = ?"
 
 READ_HEAD = "SELECT last_scheduled_at FROM tasks WHERE partition_id = ? AND task_key = ?"
 
@@ -96,6 +98,7 @@ class RetentionUnits(Units):
                 is_old = last_state is None or (last_state >= 4 and last_ended_at < cutoff_at)
                 if state in (3, 4) and updated_at < cutoff_at and is_old and key not in opened:
                     ended.append((lease.partition_id, key))
+            connection.executemany(DELETE_REQUESTS, ended)
             connection.executemany(DELETE_TASK, ended)
             full = len(rows) == limit
             return Slice(len(ended), ExecutionRef(lease.partition_id, 0, rows[-1][0]) if full else None)
@@ -133,11 +136,12 @@ def _trim(connection: sqlite3.Connection, ref: TaskRef, surplus: Surplus) -> boo
         row = connection.execute(READ_LINK, (ref.partition_id, head, ref.task_key)).fetchone()
         if row is None:
             break
-        head = surplus.walk([Link(row[0], row[1], ExecutionState(row[2]))])
+        head = surplus.walk([Row(row[0], row[1], ExecutionState(row[2]))])
     surplus.end()
     connection.executemany(
         RELINK_EXECUTION,
         [(link.previous_at, ref.partition_id, link.scheduled_at, ref.task_key) for link in surplus.relinks],
     )
-    connection.executemany(DELETE_EXECUTION, [(ref.partition_id, at, ref.task_key) for at in surplus.remove])
+    gone = [(ref.partition_id, row.scheduled_at, ref.task_key) for row in surplus.remove]
+    connection.executemany(DELETE_EXECUTION, gone)
     return surplus.is_cut
