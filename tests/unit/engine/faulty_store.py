@@ -24,6 +24,8 @@ UNITS = (
     "complete",
     "retry",
     "extend",
+    "add_executions",
+    "remove_task",
     "read_partitions",
     "record_handovers",
     "remove_executions",

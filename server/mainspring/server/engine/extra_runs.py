@@ -83,7 +83,7 @@ class ExtraRuns:
         wanted = AddedExecution(
             _free_at(decode(task.schedule), now),
             now,
-            now + int(self._context.settings.claim_wake_s * 1_000_000),
+            now,
             ExecutionOrigin.TRIGGER,
             payload,
             payload_of,
@@ -220,6 +220,8 @@ class ExtraRuns:
                     self._context.node_id, epoch, ref, items, now=now
                 )
                 self._reaper.absorb(outcome.added)
+                if tries:
+                    self._context.signals.slipped()  # what is there already was added by a try before, unknown to memory
                 break
             except UnknownOutcome:
                 tries += 1
