@@ -169,7 +169,10 @@ class TaskServiceServicer:
 
     def UpdateTask(self, request, context):
         """Changes a task that is active or paused. Once it answers, nothing of the old definition is sent any more: executions not
-        yet sent end as CANCELLED, running ones go on. A new schedule counts from now; the times missed before are as before.
+        yet sent end as CANCELLED, running ones go on, and so does what waits for another attempt, which runs the new definition.
+        A new schedule counts from now; the times missed before are as before, and max_executions counts those that there were.
+        Afterwards CreateTask with the task as it is answered here is the same call again; with the definition before, it answers
+        ALREADY_EXISTS.
         NOT_FOUND: there is none of that name. ABORTED: the etag is not that of the task any more. FAILED_PRECONDITION: it has
         ended.
         """
@@ -178,15 +181,17 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseTask(self, request, context):
-        """Stops a task until it is resumed. Once it answers, nothing of it is sent; running executions go on. Pausing a paused
-        task answers it with the new note.
+        """Stops a task until it is resumed. Once it answers, nothing of it is sent: executions not sent yet, or waiting for another
+        attempt, end as CANCELLED, running ones go on. Pausing a paused task answers it with the new note. NOT_FOUND: there is none
+        of that name. ABORTED: the etag is not that of the task any more. FAILED_PRECONDITION: it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Lets a paused task go on. What becomes of the times missed meanwhile says its misfire policy.
+        """Lets a paused task go on. What becomes of the times missed meanwhile says its misfire policy. Resuming an active task
+        answers it as it is. Errors as PauseTask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,14 +199,17 @@ class TaskServiceServicer:
 
     def DeleteTask(self, request, context):
         """Removes a task with its ledger. Once it answers, nothing of it is sent and its id is free. FAILED_PRECONDITION: an execution
-        is running; cancel it or wait.
+        is running; cancel it or wait. UNAVAILABLE: a long ledger is not removed yet; the task is cancelled, and the next call goes
+        on. NOT_FOUND: there is none of that name. ABORTED: the etag is not that of the task any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TriggerTask(self, request, context):
-        """Runs a task once more, now, beside its schedule: a new execution whose scheduled time is the instant of the call.
+        """Runs a task once more, now, beside its schedule: a new execution whose scheduled time is the instant of the call, or the
+        first microsecond behind it that is free. It takes nothing of max_executions, and no overlap policy holds it back. A
+        completed task may be triggered. NOT_FOUND: there is none of that name. FAILED_PRECONDITION: it is paused or cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,15 +217,18 @@ class TaskServiceServicer:
 
     def BackfillTask(self, request, context):
         """Runs the scheduled times of a task in a range that lies in the past and that the ledger does not hold as run, one after
-        the other at a bounded rate.
+        the other at a bounded rate. Of its present schedule; what ended as SKIPPED, EXPIRED or CANCELLED, or lies in a gap, has not
+        run. A final state never changes, so each such time gets an execution of its own, whose scheduled time is the microsecond
+        behind it: the same call again finds it there and adds nothing. They take nothing of max_executions. Errors as TriggerTask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangeTasks(self, request, context):
-        """Pauses, resumes, cancels or deletes the tasks that a filter names, each as the call for one task does. With dry_run it
-        only counts them.
+        """Pauses, resumes, cancels or deletes the tasks that a filter names, each as the call for one task does; what that call would
+        refuse is left as it is. With dry_run it only counts them. UNAVAILABLE: there are too many for one call; some are changed, and
+        the same call goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

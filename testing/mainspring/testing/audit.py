@@ -202,6 +202,8 @@ def _state(number: int | None) -> str | None:
 
 def _triggers(names: dict[str, str], columns: list[str]) -> dict[str, str]:
     """Event and body of each trigger; the columns are those of executions, whatever later schemas add."""
+    # The link to the execution before is no part of what became of this one: it changes when a call adds one in between.
+    columns = [column for column in columns if column != "previous_scheduled_at"]
     is_same = " AND ".join(f"OLD.`{column}` <=> NEW.`{column}`" for column in columns)
     is_same_but_wake = " AND ".join(f"OLD.`{c}` <=> NEW.`{c}`" for c in columns if c != "wake_at")
     inserted = _WRITE_STALE % {**names, "statement": "INSERT"}

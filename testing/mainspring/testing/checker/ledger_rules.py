@@ -160,13 +160,17 @@ def gap_rows_add_up(evidence: Evidence) -> Iterator[Violation]:
 def tasks_count_their_rows(evidence: Evidence) -> Iterator[Violation]:
     """I1: a task counts what the ledger holds of it up to its latest row: 1 for a row, its count for a gap row.
 
-    What was recorded after the task was listed lies behind that row.
+    What calls have added does not count. What was recorded after the task was listed lies behind that row.
     """
     for task in evidence.history.listed_tasks or ():
         if task.execution_count is None:
             continue
         last_at = -FOR_EVER_AT if task.last_scheduled_at is None else task.last_scheduled_at
-        rows = [row for row in evidence.rows_by_task.get(task.key, ()) if row.scheduled_at <= last_at]
+        rows = [
+            row
+            for row in evidence.rows_by_task.get(task.key, ())
+            if row.scheduled_at <= last_at and row.origin not in ("TRIGGER", "BACKFILL")
+        ]
         gaps = [gap for gap in evidence.gaps_by_task.get(task.key, ()) if gap.scheduled_at <= last_at]
         number = len(rows) + sum(gap.gap_count for gap in gaps)
         if number != task.execution_count:
