@@ -1,7 +1,8 @@
 """A whole engine on a database in memory, with executors driven by hand, under virtual time.
 
 On leaving it checks what holds in every test, whatever happened: no attempt is sent twice or after a later one, none
-before it is recorded, no execution of an at-most-once task is sent twice (I7), and no loop of the engine crashed that was
+before it is recorded, no execution of an at-most-once task is sent twice (I7), no two of a task that does not allow it are
+at work at a time (I11), and no loop of the engine crashed that was
 not meant to.
 """
 
@@ -28,7 +29,7 @@ from mainspring.server.core.model import (
     Task,
     TaskRef,
 )
-from mainspring.server.core.policies import DEFAULT, Policies
+from mainspring.server.core.policies import DEFAULT, Overlap, Policies
 from mainspring.server.core.policies import encode as encode_policies
 from mainspring.server.core.schedule import Interval, OneTime, Schedule
 from mainspring.server.core.schedule_text import encode
@@ -81,8 +82,7 @@ class EngineBench:
         self._sent_ids: set[AttemptId] = set()
         self._latest: dict[ExecutionRef, int] = {}
         self._at_most_once: set[TaskRef] = set()
-        self._forgetful: set[TaskRef] = set()
-        """Tasks that keep a number of executions only."""
+        self._alone: set[TaskRef] = set()
         self._complaints: list[str] = []
 
     async def __aenter__(self) -> EngineBench:
@@ -132,6 +132,8 @@ class EngineBench:
             self.complain(f"sent after a later attempt: {item}")
         if ref in self._latest and TaskRef(ref.partition_id, ref.task_key) in self._at_most_once:
             self.complain(f"at most once, and sent again: {item}")
+        if TaskRef(ref.partition_id, ref.task_key) in self._alone:
+            self._complain_of_others(item)
         self._latest[ref] = attempt
         if self.store.recorded.get(item.attempt_id) != executor_id:
             self.complain(f"sent to {executor_id} and not recorded for it: {item}")
@@ -140,16 +142,21 @@ class EngineBench:
         self._sent_ids.add(item.attempt_id)
         self.sent.append(Sent(self.clock.now(), executor_id, item))
 
+    def _complain_of_others(self, item: WorkItem) -> None:
+        """I11: no other execution of the task runs at an executor that nobody could believe dead."""
+        ref = item.attempt_id.ref
+        for executor in self.executors:
+            for other in executor.running:
+                is_of_task = (other.ref.partition_id, other.ref.task_key) == (ref.partition_id, ref.task_key)
+                if is_of_task and other.ref != ref and not executor.was_away:
+                    self.complain(f"sent while {other} runs at {executor.executor_id}: {item}")
+
     async def check(self) -> None:
         """Everything that was sent is in the ledger, once; nothing crashed."""
         assert self._complaints == []
+        before = list(self.sent)
         rows = {row.ref: row for row in await self.ledger()}
-        for sent in self.sent:
-            if (
-                self._task_of(sent.item.attempt_id.ref) in self._forgetful
-                and sent.item.attempt_id.ref not in rows
-            ):
-                continue
+        for sent in before:
             assert rows[sent.item.attempt_id.ref].attempt >= sent.item.attempt_id.attempt
         for row in rows.values():
             if row.state is ExecutionState.LOST:
@@ -223,6 +230,8 @@ class EngineBench:
             if partition_of(key, PARTITIONS) == partition_id:
                 break
         at = self.clock.now() + round(in_s * 1_000_000)
+        if every_s is not None and policies.overlap is not Overlap.ALLOW:
+            self._alone.add(TaskRef(partition_id, key))
         if delivery is Delivery.AT_MOST_ONCE:
             self._at_most_once.add(TaskRef(partition_id, key))
         if policies.keep:

@@ -14,6 +14,7 @@ from unit.engine.faulty_store import UNITS
 from unit.engine.hand_executor import HandExecutor
 
 from mainspring.server.core.model import Delivery, ExecutionState, Task, TaskState
+from mainspring.server.core.policies import Misfire, MisfireMode, Overlap, Policies
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.open_attempts import Place
 from mainspring.server.errors import Contention, StoreUnavailable, UnknownOutcome
@@ -36,6 +37,8 @@ QUICK = {
     "lease_s": 0.8,
     "heartbeat_interval_s": 0.2,
     "stale_commit_s": 0.3,
+    "misfire_grace_s": 1.2,
+    "catch_up_spacing_s": 0.1,
 }
 
 
@@ -50,6 +53,7 @@ class Create:
     count: int
     is_hinted: bool
     delivery: Delivery
+    policies: Policies
 
     async def do(self, world: World) -> None:
         bench = world.bench
@@ -60,6 +64,7 @@ class Create:
                 in_s=self.in_s,
                 every_s=self.every_s,
                 delivery=self.delivery,
+                policies=self.policies,
             )
             for _ in range(self.count)
         ]
@@ -176,6 +181,11 @@ _creates = st.builds(
     st.integers(1, 6),
     st.booleans(),
     st.sampled_from(Delivery),
+    st.builds(
+        Policies,
+        st.sampled_from([Misfire(), Misfire(MisfireMode.ALL, limit=3), Misfire(MisfireMode.NONE)]),
+        st.sampled_from(Overlap),
+    ),
 )
 _waits = st.builds(Wait, st.sampled_from([0.002, 0.01, 0.05, 0.1, 0.5, 1.2]))
 _ends = st.builds(End, _executor, st.integers(1, CAPACITY), st.sampled_from(Outcome))
@@ -269,6 +279,18 @@ class World:
             if attempt.place is Place.AT_EXECUTOR:
                 assert (row.ref, row.attempt) in at_executors, f"at nobody who lives: {row}"
                 assert row.state in (ExecutionState.DISPATCHED, ExecutionState.RUNNING)
+            elif attempt.place is Place.HELD:
+                others = bench.engine.attempts.of_partitions({row.ref.partition_id})
+                assert any(
+                    o.ref.task_key == row.ref.task_key and o.place is not Place.HELD for o in others
+                ), f"held for nobody: {attempt}"
+            elif attempt.place is Place.PAUSED:
+                assert attempt.look_at > bench.clock.now() - 500_000, f"its time has passed: {attempt}"
+            elif attempt.place is Place.ENDING:
+                assert attempt.look_at > bench.clock.now(), f"its end is not being written: {attempt}"
+            elif attempt.is_background and attempt.handler not in starved:
+                made_up = sum(bench.engine.attempts.background_at(e.executor_id) for e in connected)
+                assert made_up, f"waits beside free credit: {attempt}"
             else:
                 # Its executor may have come back with it, too late: it was given up, and waits for another.
                 assert attempt.place is Place.QUEUED, f"neither at work nor waiting: {attempt}"
@@ -277,7 +299,7 @@ class World:
         for task in await self.tasks():
             if task.state is TaskState.ACTIVE and task.due_at is not None and task.due_at < overdue_at:
                 assert task.handler in starved, f"due beside free credit: {task}"
-        assert not bench.held.is_working
+        await bench.until(lambda: not bench.held.is_working, within_s=0.5)
 
     async def tasks(self) -> list[Task]:
         return await self.bench.store.inner.list_tasks("default", None, 10_000, with_payload=False)
