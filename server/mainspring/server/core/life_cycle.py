@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from mainspring.server.core import policies
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.model import Delivery, Task, TaskState
+from mainspring.server.core.policies import MisfireMode
 from mainspring.server.core.schedule_text import decode
 
 
@@ -29,7 +31,8 @@ def with_state_changed(
 ) -> Task | None:
     """The task after a change of its state.
 
-    A paused task keeps its next scheduled time and is not due; resumed, it is due at that time, or now when it has passed.
+    A paused task keeps its next scheduled time and is not due; resumed, it is due at that time, or now when it has passed
+    and a passed time runs. Where the misfire policy does not simply run it, it is due when it was: the claim decides.
     Pausing a paused task puts the new note in place of the old one. A final state does not change.
 
     Args:
@@ -50,8 +53,10 @@ def with_state_changed(
         return replace(changed, state=TaskState.PAUSED, due_at=None)
     if task.state is TaskState.ACTIVE or task.scheduled_at is None:
         return None
-    due = due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at)
-    return replace(changed, state=TaskState.ACTIVE, due_at=max(due, now))
+    due = max(due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at), task.created_at)
+    if policies.decode(task.policies).misfire.mode is MisfireMode.LATEST:
+        due = max(due, now)
+    return replace(changed, state=TaskState.ACTIVE, due_at=due)
 
 
 def with_removal_begun(task: Task, *, now: int) -> Task | None:

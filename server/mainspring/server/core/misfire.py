@@ -28,7 +28,7 @@ from mainspring.server.core import due_time
 from mainspring.server.core.next_fire import count_fires, last_fire, next_fire
 from mainspring.server.core.nth_fire import nth_fire
 from mainspring.server.core.policies import Misfire, MisfireMode
-from mainspring.server.core.schedule import Schedule
+from mainspring.server.core.schedule import OneTime, Schedule
 
 _WALK: Final = 32
 """Due times looked at one by one, from memory shared with other tasks, before arithmetic takes over."""
@@ -58,7 +58,7 @@ class ClaimPlan:
         runs: scheduled times to run now, ascending.
         gap: the times before all others that are skipped, or None.
         next_at: the task's next scheduled time; None when it has none left. It is due already when `max_runs` was
-            reached, or when the given time was decided about alone: claim again.
+            reached: claim again.
         catch_up: missed times to be made up for, ascending, all before `runs`.
     """
 
@@ -97,9 +97,8 @@ def plan_claim(
             one); the times that follow it are.
         now: cluster time.
         misfire: the task's policy.
-        due_at: when that next time is due, as stored: later than the schedule says for a task that was registered late
-            or put off. While it is fresh by this and would be missed by its schedule, it runs, and what follows it is
-            decided about by the next call.
+        due_at: when that next time is due, as stored. It counts for a one-time task alone, which may be due later than its
+            schedule says: it was registered or resumed late.
         task_key: decides about the due times of a schedule with jitter.
         execution_count: how many scheduled times of the task are in the ledger; they count towards its maximum.
         grace_us: a time that was due no longer ago than this is fresh. Not negative.
@@ -112,15 +111,13 @@ def plan_claim(
 
     def due(time: int) -> int:
         at = due_time.due_at(schedule, task_key, time)
-        return max(at, due_at) if time == scheduled_at else at
+        return max(at, due_at) if isinstance(schedule.timing, OneTime) else at
 
     if left <= 0:
         return ClaimPlan((), None, None)
     if due(scheduled_at) > now:
         return ClaimPlan((), None, scheduled_at)
     fresh_at = now - grace_us
-    if due_time.due_at(schedule, task_key, scheduled_at) < fresh_at <= due(scheduled_at):
-        return ClaimPlan((scheduled_at,), None, next_fire(schedule, scheduled_at) if left > 1 else None)
     missed = _missed(schedule, due, scheduled_at, fresh_at, left)
     first: int | None = scheduled_at
     if missed is not None:
