@@ -120,7 +120,7 @@ class Witness:
         return tuple(PartitionState(*row) for row in self.connection.execute(_READ_PARTITIONS))
 
     def wrong_steps(self) -> list[str]:
-        """Writes to a state that must not follow, or that leave an open row without a deadline or a final one with it."""
+        """Writes to a state that must not follow, and those after which an open row has no deadline, or a final one has."""
         wrong: list[str] = []
         for before, after, has_deadline, task_id, scheduled_at in self.connection.execute(_READ_STEPS):
             old, new = None if before is None else ExecutionState(before), ExecutionState(after)
