@@ -113,7 +113,7 @@ lint: install-dev ## Style, formatting, protos, import rules
 .PHONY: types
 types: install-dev ## mypy --strict
 	@$(VENV)/bin/mypy
-	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos -p oracle
+	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos -p oracle -p fuzz
 
 .PHONY: test-unit
 test-unit: install-dev ## Tests without servers, in seconds
@@ -161,6 +161,12 @@ chaos: install-dev servers ## Every fault of the matrix and 8 pairs on real clus
 .PHONY: chaos-long
 chaos-long: install-dev servers ## Nodes killed again and again under load, 16 more pairs, the matrix with another seed
 	@$(CHAOS) --long
+
+REQUESTS ?= 20000
+
+.PHONY: fuzz
+fuzz: install-dev ## Random calls about tasks, right and wrong, compared with a model: REQUESTS=20000 SEED=1
+	@PYTHONPATH=tests $(PY) -m fuzz --requests $(REQUESTS) --seed $(SEED)
 
 ORACLE = PYTHONPATH=tests $(PY) -m oracle
 

@@ -1,0 +1,213 @@
+"""What a task is meant to be after the calls that were made about it, and what its ledger is meant to hold.
+
+The fires of one schedule are the product's (`make oracle` compares them with two other readings); everything else is said
+here a second time, from the protos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from fuzz.wishes import NOT_OFFERED, SECOND, length, stamp
+
+from mainspring.server.core.due_time import due_at
+from mainspring.server.core.next_fire import next_fire
+from mainspring.server.core.schedule import OneTime, Schedule
+from mainspring.server.rpc.schedule_requests import checked_schedule
+from mainspring.shard_manager.hashing import task_key
+from mainspring.v1 import policy_pb2, task_pb2
+
+GRACE: Final = 30 * SECOND
+ACTIVE: Final = task_pb2.TASK_STATE_ACTIVE
+PAUSED: Final = task_pb2.TASK_STATE_PAUSED
+COMPLETED: Final = task_pb2.TASK_STATE_COMPLETED
+CANCELLED: Final = task_pb2.TASK_STATE_CANCELLED
+
+
+@dataclass(slots=True)
+class Taken:
+    """Scheduled times that became rows of the ledger: all of them, those in a gap row, and those made up for."""
+
+    times: list[int]
+    gap: list[int]
+    catch_up: list[int]
+
+
+def readable(task: task_pb2.Task, key: bytes) -> Schedule:
+    """The schedule of an answered task, as the product reads it."""
+    return checked_schedule(task.schedule, now=0, task_key=key).schedule
+
+
+def with_defaults(given: task_pb2.Task) -> task_pb2.Task:
+    """The definition of a task as it is answered; the schedule is left as it is given."""
+    task = task_pb2.Task()
+    task.CopyFrom(given)
+    task.namespace = given.namespace or "default"
+    task.delivery = given.delivery or task_pb2.DELIVERY_MODE_AT_LEAST_ONCE
+    misfire = task.misfire
+    misfire.mode = given.misfire.mode or policy_pb2.MISFIRE_MODE_LATEST
+    if misfire.mode == policy_pb2.MISFIRE_MODE_ALL:
+        if not given.misfire.HasField("catch_up_window"):
+            misfire.catch_up_window.CopyFrom(length(86_400 * SECOND))
+        misfire.catch_up_limit = given.misfire.catch_up_limit or 100
+    task.overlap = given.overlap or default_overlap(given)
+    retry = task.retry
+    retry.max_attempts = retry.max_attempts or 1
+    retry.multiplier = retry.multiplier or 2.0
+    if not retry.HasField("initial_backoff"):
+        retry.initial_backoff.CopyFrom(length(SECOND))
+    if not retry.HasField("max_backoff"):
+        longest = min(100 * retry.initial_backoff.ToMicroseconds(), 86_400 * SECOND)
+        retry.max_backoff.CopyFrom(length(longest))
+    kinds = sorted(set(retry.non_retryable_error_kinds))
+    del retry.non_retryable_error_kinds[:]
+    retry.non_retryable_error_kinds.extend(kinds)
+    usual = policy_pb2.RetryPolicy(
+        max_attempts=1, multiplier=2.0, initial_backoff=length(SECOND), max_backoff=length(100 * SECOND)
+    )
+    if retry == usual:
+        task.ClearField("retry")
+    if not task.timeouts.ListFields():
+        task.ClearField("timeouts")
+    if not task.HasField("lateness_objective"):
+        task.lateness_objective.CopyFrom(length(10 * SECOND))
+    return task
+
+
+def default_overlap(task: task_pb2.Task) -> policy_pb2.OverlapPolicy:
+    """What a task has that says nothing of it."""
+    is_once = task.schedule.WhichOneof("kind") in ("at", "delay")
+    return policy_pb2.OVERLAP_POLICY_ALLOW if is_once else policy_pb2.OVERLAP_POLICY_SKIP
+
+
+@dataclass(slots=True)
+class Known:
+    """A task, as `GetTask` is meant to answer it, and what it has done.
+
+    Attributes:
+        task: the answer; its last scheduled time is looked up in the ledger.
+        sent: the call that created it, while that would still be the same call.
+        due: when its next scheduled time is acted on.
+        begun: when its first scheduled time was due: what lies before was not missed, but registered late.
+        taken: what the ledger is meant to hold.
+        etags: those that it has had.
+    """
+
+    task: task_pb2.Task
+    sent: task_pb2.Task | None
+    key: bytes
+    schedule: Schedule
+    due: int
+    begun: int
+    taken: list[Taken] = field(default_factory=list)
+    etags: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def of(answer: task_pb2.Task, sent: task_pb2.Task, now: int) -> Known:
+        """A task that was created now; its first scheduled time is believed, being compared with a preview elsewhere."""
+        key = task_key(answer.namespace, answer.id)
+        schedule = readable(answer, key)
+        task = task_pb2.Task()
+        task.CopyFrom(answer)
+        due = max(due_at(schedule, key, answer.next_scheduled_time.ToMicroseconds()), now)
+        return Known(task, sent, key, schedule, due, due, etags=[answer.etag])
+
+    @property
+    def is_live(self) -> bool:
+        """Whether calls may change it."""
+        return self.task.state in (ACTIVE, PAUSED)
+
+    @property
+    def next_at(self) -> int | None:
+        """Its next scheduled time."""
+        return (
+            self.task.next_scheduled_time.ToMicroseconds()
+            if self.task.HasField("next_scheduled_time")
+            else None
+        )
+
+    def touch(self, now: int) -> None:
+        """It was changed by a call."""
+        self.task.version += 1
+        self.task.etag = ""
+        self.task.update_time.CopyFrom(stamp(now))
+
+    def pause(self, now: int, note: str, changed_by: str) -> bool:
+        """Answers whether that changed anything."""
+        task = self.task
+        if not self.is_live or (task.state == PAUSED and (task.note, task.changed_by) == (note, changed_by)):
+            return False
+        self.touch(now)
+        task.state, task.note, task.changed_by = PAUSED, note, changed_by
+        return True
+
+    def resume(self, now: int, note: str, changed_by: str) -> bool:
+        """Answers whether that changed anything."""
+        task = self.task
+        if task.state != PAUSED:
+            return False
+        self.touch(now)
+        task.state, task.note, task.changed_by = ACTIVE, note, changed_by
+        assert self.next_at is not None
+        self.due = self.begun = due_at(self.schedule, self.key, self.next_at)
+        return True
+
+    def cancel(self, now: int, note: str = "", changed_by: str = "") -> bool:
+        """Answers whether that changed anything."""
+        task = self.task
+        if not self.is_live:
+            return False
+        self.touch(now)
+        task.state, task.note, task.changed_by = CANCELLED, note, changed_by
+        task.ClearField("next_scheduled_time")
+        return True
+
+    def due_times(self, now: int, most: int) -> list[int]:
+        """The scheduled times that an executor would be given up to an instant, at most so many."""
+        task = self.task
+        times: list[int] = []
+        if task.state != ACTIVE or task.handler == NOT_OFFERED:
+            return []
+        at, due = self.next_at, self.due
+        left = (self.schedule.max_executions or 2**62) - task.execution_count
+        while at is not None and due <= now and len(times) < min(most, left):
+            times.append(at)
+            at = next_fire(self.schedule, at)
+            due = due_at(self.schedule, self.key, at) if at is not None else 0
+        return times
+
+    def settle(self, now: int, *, is_backlog: bool) -> None:
+        """It has been given to an executor up to now.
+
+        Args:
+            is_backlog: its times were due before and are taken at this one instant; else each was taken when it was due.
+        """
+        times = self.due_times(now, 2**62)
+        if not times:
+            return
+        task = self.task
+        due = {at: due_at(self.schedule, self.key, at) for at in times}
+        missed = [at for at in times if due[at] < now - GRACE and self.begun <= due[at]] if is_backlog else []
+        gap, catch_up = missed, list[int]()
+        if task.misfire.mode == policy_pb2.MISFIRE_MODE_LATEST and len(missed) == len(times):
+            gap = missed[:-1]
+        elif missed and task.misfire.mode == policy_pb2.MISFIRE_MODE_ALL:
+            window_at = now - task.misfire.catch_up_window.ToMicroseconds()
+            latest = missed[-task.misfire.catch_up_limit :]
+            catch_up = [at for at in latest if due[at] >= window_at]
+            gap = missed[: len(missed) - len(catch_up)]
+        self.taken.append(Taken(times, gap, catch_up))
+        task.execution_count += len(times)
+        following = next_fire(self.schedule, times[-1])
+        if following is None or task.execution_count == self.schedule.max_executions:
+            task.state = COMPLETED
+            task.ClearField("next_scheduled_time")
+        else:
+            task.next_scheduled_time.CopyFrom(stamp(following))
+            self.due = due_at(self.schedule, self.key, following)
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it fires once."""
+        return isinstance(self.schedule.timing, OneTime)
