@@ -92,6 +92,7 @@ class Known:
         begun: when its first scheduled time was due: what lies before was not missed, but registered late.
         taken: what the ledger is meant to hold.
         etags: those that it has had.
+        extra: executions beside the schedule, by scheduled time, and their origins.
     """
 
     task: task_pb2.Task
@@ -102,6 +103,7 @@ class Known:
     begun: int
     taken: list[Taken] = field(default_factory=list)
     etags: list[str] = field(default_factory=list)
+    extra: dict[int, int] = field(default_factory=dict)
 
     @staticmethod
     def of(answer: task_pb2.Task, sent: task_pb2.Task, now: int) -> Known:

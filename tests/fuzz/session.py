@@ -41,6 +41,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from mainspring.server.core.due_time import due_at
+from mainspring.server.core.next_fire import fires_between
 from mainspring.v1 import (
     dev_service_pb2,
     dev_service_pb2_grpc,
@@ -56,6 +57,11 @@ Code = grpc.StatusCode
 TIMEOUT_S = 60.0
 MOST_RUNS = 60
 """So many executions one move of the clock leads to at most."""
+DID_NOT_RUN = (
+    execution_pb2.EXECUTION_STATE_SKIPPED,
+    execution_pb2.EXECUTION_STATE_EXPIRED,
+    execution_pb2.EXECUTION_STATE_CANCELLED,
+)
 LONGEST = 25 * DAY
 """So long a session goes on at most: before the retention removes what has ended."""
 
@@ -97,6 +103,7 @@ class Session:
         self.dev = dev_service_pb2_grpc.DevServiceStub(channel)
         self.known: dict[tuple[str, str], Known] = {}
         self.now = self.began = 0
+        self.removed: list[tuple[str, str]] = []
         self.requests = 0
         self.tally: Counter[tuple[str, str]] = Counter()
         self.trace: list[str] = []
@@ -167,7 +174,8 @@ class Session:
         if answer.HasField("last_scheduled_time"):
             wanted.last_scheduled_time.CopyFrom(answer.last_scheduled_time)
         self.check(
-            answer.HasField("last_scheduled_time") == bool(known.task.execution_count), "last_scheduled_time"
+            answer.HasField("last_scheduled_time") == bool(known.task.execution_count or known.extra),
+            "last_scheduled_time",
         )
         if is_light:
             wanted.payload = b""
@@ -208,6 +216,8 @@ class Session:
 
     def new_name(self) -> tuple[str, str]:
         """A name that no task has."""
+        if self.removed and self.wish.maybe(0.2):
+            return self.removed.pop()
         text = self.rng.choice(("t", "Ünïcödé/", "a b"))
         return self.rng.choice(NAMESPACES), f"{text}{len(self.known)}-{self.requests}"
 
@@ -781,6 +791,9 @@ class Session:
         self.check(len(at) == len(rows), f"{where} has a time twice")
         for taken in known.taken:
             self.check_taken(taken, at, where)
+        for time, origin in known.extra.items():
+            row = at.pop(time, None)
+            self.check(row is not None and row.origin == origin, f"{where} has {row} at {time}, not {origin}")
         self.check(not at, f"{where} has times that never were: {list(at.values())[:3]}")
 
     def check_taken(self, taken: Taken, at: dict[int, execution_pb2.Execution], where: str) -> None:
@@ -913,6 +926,188 @@ class Session:
             put()
         await self.refused(self.executions, method, request, code, field)
 
+    # --- beside the schedule -------------------------------------------------------------------------------------
+
+    async def trigger(self) -> None:
+        """TriggerTask, at times twice with one request id."""
+        known = self.any_known()
+        if known is None:
+            return
+        request = self.named(known, task_service_pb2.TriggerTaskRequest)
+        if self.wish.maybe():
+            request.payload = self.rng.choice((b"", b"2"))
+        if known.task.state in (PAUSED, CANCELLED):
+            await self.refused(self.tasks, "TriggerTask", request, Code.FAILED_PRECONDITION)
+        else:
+            request.request_id = self.rng.choice(("", f"r{self.requests}"))
+            answer = await self.call(self.tasks, "TriggerTask", request)
+            self.learn_extra(known, answer.execution, execution_pb2.EXECUTION_ORIGIN_TRIGGER)
+            if request.request_id:
+                again = await self.call(self.tasks, "TriggerTask", request)
+                self.check(
+                    again.execution.scheduled_time == answer.execution.scheduled_time,
+                    "the same request id again",
+                )
+        await self.settle()
+        await self.recheck(known)
+        await self.check_ledger(known)
+
+    def learn_extra(self, known: Known, row: execution_pb2.Execution, origin: int) -> None:
+        """An execution that a call added: now, or right behind where that is taken."""
+        at = row.scheduled_time.ToMicroseconds()
+        self.check(self.now <= at < self.now + 1_000, f"it is triggered for {at} at {self.now}")
+        is_new = at not in known.extra and not any(at in taken.times for taken in known.taken)
+        self.check(is_new and row.origin == origin, f"what was triggered is not new: {row}")
+        known.extra[at] = origin
+
+    async def cancel_or_retry(self) -> None:
+        """CancelExecution and RetryExecution of an execution in any state."""
+        known = self.any_known(lambda known: bool(known.task.execution_count or known.extra))
+        if known is None:
+            return
+        row = self.rng.choice(await self.rows(known))
+        name = {"namespace": known.task.namespace, "task_id": known.task.id}
+        if self.wish.maybe():
+            cancel = execution_service_pb2.CancelExecutionRequest(scheduled_time=row.scheduled_time, **name)
+            cancelled = await self.call(self.executions, "CancelExecution", cancel)
+            if is_final(row):
+                cancelled.execution.result = b""
+                self.same(cancelled.execution, row, "CancelExecution of what is final")
+            self.check(cancelled.execution.scheduled_time == row.scheduled_time, "another is cancelled")
+        else:
+            retry = execution_service_pb2.RetryExecutionRequest(scheduled_time=row.scheduled_time, **name)
+            ended_badly = row.state in (
+                execution_pb2.EXECUTION_STATE_FAILED,
+                execution_pb2.EXECUTION_STATE_EXPIRED,
+                execution_pb2.EXECUTION_STATE_LOST,
+            )
+            if not ended_badly or known.task.state in (PAUSED, CANCELLED):
+                await self.refused(self.executions, "RetryExecution", retry, Code.FAILED_PRECONDITION)
+            else:
+                added = await self.call(self.executions, "RetryExecution", retry)
+                self.learn_extra(known, added.execution, execution_pb2.EXECUTION_ORIGIN_TRIGGER)
+        await self.settle()
+        await self.recheck(known)
+        await self.check_ledger(known)
+
+    async def beside_wrong(self) -> None:
+        """TriggerTask, BackfillTask, DeleteTask, CancelExecution and RetryExecution with one thing wrong."""
+        known = self.any_known(lambda known: known.is_live)
+        if known is None:
+            return
+        now, method = stamp(self.now), self.rng.choice(("TriggerTask", "BackfillTask", "DeleteTask", "", ""))
+        stub: Any = self.tasks
+        id_field = "id"
+        request: Any
+        flaws: list[tuple[str, Code, Callable[[], object]]] = []
+        if method == "TriggerTask":
+            request = self.named(known, task_service_pb2.TriggerTaskRequest)
+            flaws = [
+                (
+                    "payload",
+                    Code.INVALID_ARGUMENT,
+                    lambda: setattr(request, "payload", b"x" * (256 * 1024 + 1)),
+                ),
+                ("request_id", Code.INVALID_ARGUMENT, lambda: setattr(request, "request_id", "r" * 201)),
+            ]
+        elif method == "BackfillTask":
+            request = self.named(
+                known, task_service_pb2.BackfillTaskRequest, start_time=stamp(self.now - HOUR), end_time=now
+            )
+            flaws = [
+                ("start_time", Code.INVALID_ARGUMENT, lambda: request.ClearField("start_time")),
+                ("end_time", Code.INVALID_ARGUMENT, lambda: request.ClearField("end_time")),
+                (
+                    "end_time",
+                    Code.INVALID_ARGUMENT,
+                    lambda: request.end_time.CopyFrom(stamp(self.now + SECOND)),
+                ),
+                ("end_time", Code.INVALID_ARGUMENT, lambda: request.end_time.CopyFrom(request.start_time)),
+                ("start_time", Code.INVALID_ARGUMENT, lambda: setattr(request.start_time, "nanos", -1)),
+            ]
+        elif method == "DeleteTask":
+            request = self.named(known, task_service_pb2.DeleteTaskRequest)
+            flaws = [("", Code.ABORTED, lambda: setattr(request, "etag", self.stale_etag(known)))]
+        else:
+            stub, id_field, at = self.executions, "task_id", stamp(self.now + 500_000 * DAY)
+            method = self.rng.choice(("CancelExecution", "RetryExecution"))
+            kind = getattr(execution_service_pb2, f"{method}Request")
+            request = kind(namespace=known.task.namespace, task_id=known.task.id, scheduled_time=now)
+            flaws = [
+                ("scheduled_time", Code.INVALID_ARGUMENT, lambda: request.ClearField("scheduled_time")),
+                ("", Code.NOT_FOUND, lambda: request.scheduled_time.CopyFrom(at)),
+            ]
+            if method == "CancelExecution":
+                flaws.append(("note", Code.INVALID_ARGUMENT, lambda: setattr(request, "note", "x" * 501)))
+        flaws += [
+            (
+                "namespace",
+                Code.INVALID_ARGUMENT,
+                lambda: setattr(request, "namespace", self.rng.choice(BAD_NAMES)),
+            ),
+            (
+                id_field,
+                Code.INVALID_ARGUMENT,
+                lambda: setattr(request, id_field, self.rng.choice(("", *BAD_NAMES))),
+            ),
+            ("", Code.NOT_FOUND, lambda: setattr(request, id_field, "no such task")),
+        ]
+        field, code, put = self.rng.choice(flaws)
+        put()
+        await self.refused(stub, method, request, code, field)
+        await self.recheck(known)
+
+    async def delete(self) -> None:
+        """DeleteTask: what is gone is gone, and its id is free."""
+        known = self.any_known()
+        if known is None:
+            return
+        request = self.named(known, task_service_pb2.DeleteTaskRequest)
+        if self.wish.maybe():
+            request.etag = known.task.etag
+        is_running = any(
+            row.state in (execution_pb2.EXECUTION_STATE_DISPATCHED, execution_pb2.EXECUTION_STATE_RUNNING)
+            for row in await self.rows(known)
+        )
+        if is_running:
+            await self.refused(self.tasks, "DeleteTask", request, Code.FAILED_PRECONDITION)
+            await self.recheck(known)
+            return
+        await self.call(self.tasks, "DeleteTask", request)
+        name = (known.task.namespace, known.task.id)
+        del self.known[name]
+        self.removed.append(name)
+        get = self.named(known, task_service_pb2.GetTaskRequest)
+        await self.refused(self.tasks, "GetTask", get, Code.NOT_FOUND)
+        self.check(not await self.rows(known), "a ledger without a task")
+
+    async def backfill(self) -> None:
+        """BackfillTask of the last hours: each time that did not run, once."""
+        known = self.any_known(lambda known: not known.is_once)
+        if known is None:
+            return
+        start = self.now - self.rng.choice((60 * SECOND, 10 * 60 * SECOND, HOUR))
+        request = self.named(
+            known, task_service_pb2.BackfillTaskRequest, start_time=stamp(start), end_time=stamp(self.now)
+        )
+        wanted = list(fires_between(known.schedule, start - 1, self.now - 1, 100))
+        if len(wanted) > 20:
+            return
+        if known.task.state in (PAUSED, CANCELLED):
+            return
+        rows = {row.scheduled_time.ToMicroseconds(): row.state for row in await self.rows(known)}
+        ran = {at for at, state in rows.items() if state not in DID_NOT_RUN}
+        wanted = [at for at in wanted if at not in ran and at + 1 not in rows]
+        answer = await self.call(self.tasks, "BackfillTask", request)
+        self.check(answer.count == len(wanted), f"{answer.count} are backfilled instead of {len(wanted)}")
+        self.check(not answer.HasField("next_start_time"), "there is more to backfill")
+        known.extra.update({at + 1: execution_pb2.EXECUTION_ORIGIN_BACKFILL for at in wanted})
+        again = await self.call(self.tasks, "BackfillTask", request)
+        self.check(again.count == 0, "the same is backfilled twice")
+        await self.settle()
+        await self.recheck(known)
+        await self.check_ledger(known)
+
     actions: tuple[tuple[Callable[[Session], Awaitable[None]], int], ...] = (
         (create, 8),
         (create_again, 4),
@@ -933,6 +1128,11 @@ class Session:
         (wait, 9),
         (look, 4),
         (look_wrong, 3),
+        (trigger, 4),
+        (cancel_or_retry, 5),
+        (beside_wrong, 6),
+        (delete, 3),
+        (backfill, 2),
     )
 
     async def run(self, requests: int) -> None:
@@ -981,6 +1181,11 @@ def fits(known: Known, only: task_service_pb2.TaskFilter) -> bool:
 def holder(rows: Iterable[execution_pb2.Execution], at: int) -> execution_pb2.Execution | None:
     """The row of a scheduled time."""
     return next((row for row in rows if row.scheduled_time.ToMicroseconds() == at), None)
+
+
+def is_final(row: execution_pb2.Execution) -> bool:
+    """Whether its state never changes."""
+    return row.state >= execution_pb2.EXECUTION_STATE_SUCCEEDED
 
 
 def spans_of(rows: Iterable[execution_pb2.Execution]) -> list[tuple[int, int]]:
