@@ -27,6 +27,7 @@ from mainspring.client import (
     InvalidArgument,
     MainspringClient,
     NewTask,
+    OverlapPolicy,
     ResourceExhausted,
     Task,
     Unimplemented,
@@ -498,7 +499,13 @@ async def test_any_mix_moved_in_any_steps_happens_when_it_should(seed: int) -> N
             every = timedelta(seconds=rng.randrange(60, 900))
             nap = timedelta(seconds=rng.randrange(0, 2_000))
             tasks.append(
-                NewTask("sleep", Every(every), str(nap.total_seconds()).encode(), task_id=f"every-{n}")
+                NewTask(
+                    "sleep",
+                    Every(every),
+                    str(nap.total_seconds()).encode(),
+                    task_id=f"every-{n}",
+                    overlap=OverlapPolicy.ALLOW,
+                )
             )
             dues = [START + every * (k + 1) for k in range(timedelta(hours=3) // every)]
             wanted[f"every-{n}"] = [(due, nap) for due in dues]

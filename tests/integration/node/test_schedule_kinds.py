@@ -21,6 +21,7 @@ from mainspring.client import (
     ExecutionState,
     GapPolicy,
     MainspringClient,
+    OverlapPolicy,
     RepeatPolicy,
     Schedule,
     TaskState,
@@ -160,7 +161,7 @@ async def ledger(client: MainspringClient, task_id: str) -> list[Execution]:
 
 async def registered_by_command(address: str, name: str, words: list[str]) -> None:
     done = await asyncio.to_thread(
-        run_cli, "task", "create", "noop", *words, "--id", name, "--address", address
+        run_cli, "task", "create", "noop", *words, "--id", name, "--overlap", "allow", "--address", address
     )
     assert done.returncode == 0, done.stderr
 
@@ -186,7 +187,9 @@ async def each_kind_fires_when_it_said_it_would(address: str) -> None:
     now = begin.astimezone(timezone(timedelta(hours=12 - begin.hour)))
     async with MainspringClient(address) as client:
         said = {
-            name: await client.create_task("noop", kind.schedule(now), task_id=f"sdk {name}")
+            name: await client.create_task(
+                "noop", kind.schedule(now), task_id=f"sdk {name}", overlap=OverlapPolicy.ALLOW
+            )
             for name, kind in KINDS.items()
         }
         await asyncio.gather(
