@@ -66,6 +66,7 @@ def ledger_row(execution: Execution) -> LedgerRow:
         gap_until=None if gap is None else instant(gap.last_scheduled_time),
         gap_count=0 if gap is None else gap.count,
         reason=execution.reason,
+        origin=execution.origin.name,
     )
 
 
