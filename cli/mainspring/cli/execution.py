@@ -190,10 +190,7 @@ def explain(
 
 @execution_app.command("watch")
 def watch(
-    task_id: Annotated[
-        str | None,
-        typer.Argument(metavar="[TASK_ID]", help="Only this task's. Left out: the whole namespace."),
-    ] = None,
+    task_id: Annotated[str, typer.Argument(metavar="TASK_ID")],
     resume_token: Annotated[
         str,
         typer.Option(
@@ -222,12 +219,12 @@ def watch(
     ] = False,
     utc: InUtc = False,
 ) -> None:
-    """Show executions as they change, one on each line, until Ctrl-C. Goes on by itself when a node leaves.
+    """Show the executions of a task as they change, one on each line, until Ctrl-C. Goes on by itself when a node leaves.
 
     \b
     Examples:
       $ mainspring execution watch daily
-      $ mainspring execution watch --json | jq -c '.executions[]'
+      $ mainspring execution watch daily --json | jq -c '.executions[]'
     """
     output = Output(as_json, utc)
 

@@ -138,13 +138,13 @@ class ExecutionCalls(ServiceCalls):
 
     def watch_executions(
         self,
-        task_id: str | None = None,
+        task_id: str,
         *,
         resume_token: str = "",
         namespace: str = DEFAULT_NAMESPACE,
         timeout_s: float | None = None,
     ) -> ExecutionWatch:
-        """Iterate over executions as they change, each with its latest state, until the watch is closed.
+        """Iterate over the executions of a task as they change, each with its latest state, until the watch is closed.
 
             async with aclosing(client.watch_executions("daily")) as watch:
                 async for execution in watch:
@@ -154,14 +154,14 @@ class ExecutionCalls(ServiceCalls):
         come twice. The iteration raises `Unavailable` when no node could be watched for as long as the timeout says.
 
         Args:
-            task_id: Only this task's executions. None: those of the whole namespace.
+            task_id: Whose executions. What a backfill adds is not among them.
             resume_token: Goes on behind what another watch had handed out (`ExecutionWatch.resume_token`). Empty: from
                 now on.
             namespace: The namespace.
             timeout_s: How long nodes may be away at a time, in seconds.
         """
         request = execution_service_pb2.WatchExecutionsRequest(
-            namespace=namespace, task_id=task_id or "", resume_token=resume_token
+            namespace=namespace, task_id=task_id, resume_token=resume_token
         )
         limit_s = self._timeout_s(timeout_s)
         return ExecutionWatch(

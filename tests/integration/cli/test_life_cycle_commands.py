@@ -322,7 +322,9 @@ async def test_watch_shows_a_line_for_each_change_and_can_go_on(
     words = await mainspring("execution", "watch", "daily", "--resume-token", "0", "--limit", "2")
     line = f"daily  {WHEN}  FAILED  1  -  -  no paper"
     assert words.stdout.splitlines() == [line, line]
-    documents = await mainspring("execution", "watch", "--resume-token", "0", "--limit", "2", "--json")
+    documents = await mainspring(
+        "execution", "watch", "daily", "--resume-token", "0", "--limit", "2", "--json"
+    )
     answers = [
         json_format.ParseDict(json.loads(each), execution_service_pb2.WatchExecutionsResponse())
         for each in documents.stdout.splitlines()

@@ -52,7 +52,7 @@ async def test_changes_come_one_by_one_in_their_order(memory_node: MemoryNode) -
 async def test_the_token_goes_on_behind_what_was_handed_out(memory_node: MemoryNode) -> None:
     memory_node.change(*attempts(1))
     async with MainspringClient(memory_node.address) as client:
-        first = client.watch_executions(resume_token="0")
+        first = client.watch_executions("daily", resume_token="0")
         assert first.resume_token == "0"
         assert await next_attempt(first) == 1
         assert first.resume_token == "1"
@@ -61,7 +61,7 @@ async def test_the_token_goes_on_behind_what_was_handed_out(memory_node: MemoryN
         assert first.resume_token == "1", "the third one has not been handed out"
         await first.aclose()
         await first.aclose()
-        async with aclosing(client.watch_executions(resume_token=first.resume_token)) as second:
+        async with aclosing(client.watch_executions("daily", resume_token=first.resume_token)) as second:
             assert [await next_attempt(second), await next_attempt(second)] == [2, 3]
             assert second.resume_token == "3"
 
@@ -73,7 +73,7 @@ async def test_a_stream_that_ends_is_taken_up_where_it_ended(
     memory_node.watch_ends = [end, end]
     async with (
         MainspringClient(memory_node.address, backoff=BACKOFF) as client,
-        aclosing(client.watch_executions(resume_token="0")) as watch,
+        aclosing(client.watch_executions("daily", resume_token="0")) as watch,
     ):
         memory_node.change(*attempts(1, 2))
         assert [await next_attempt(watch), await next_attempt(watch)] == [1, 2]
@@ -93,7 +93,9 @@ async def test_a_node_that_stops_is_replaced_by_another(memory_node: MemoryNode)
             client = await stack.enter_async_context(
                 MainspringClient([stopping.address, other.address], backoff=BACKOFF)
             )
-            watch = await stack.enter_async_context(aclosing(client.watch_executions(resume_token="0")))
+            watch = await stack.enter_async_context(
+                aclosing(client.watch_executions("daily", resume_token="0"))
+            )
             stopping.change(*attempts(1))
             assert await next_attempt(watch) == 1
             other.change(*attempts(1, 2))
@@ -107,7 +109,7 @@ async def test_with_every_node_away_it_gives_up_after_its_timeout(memory_node: M
     async with MainspringClient(["127.0.0.1:1", "127.0.0.1:2"], backoff=BACKOFF) as client:
         began = loop.time()
         with pytest.raises(Unavailable):
-            await next_attempt(client.watch_executions(timeout_s=0.5))
+            await next_attempt(client.watch_executions("daily", timeout_s=0.5))
         assert loop.time() - began < 5
 
 
@@ -117,7 +119,7 @@ async def test_a_node_that_says_nothing_is_left(
     monkeypatch.setattr(execution_calls, "SILENCE_S", 0.2)
     async with (
         MainspringClient(memory_node.address, backoff=BACKOFF) as client,
-        aclosing(client.watch_executions(resume_token="0")) as watch,
+        aclosing(client.watch_executions("daily", resume_token="0")) as watch,
     ):
         waiting = asyncio.create_task(next_attempt(watch))
         await begun(memory_node, 3)
@@ -129,7 +131,7 @@ async def test_what_a_node_refuses_is_raised(memory_node: MemoryNode) -> None:
     memory_node.watch_ends = [code_pb2.INVALID_ARGUMENT]
     memory_node.change(*attempts(1))
     async with MainspringClient(memory_node.address) as client:
-        watch = client.watch_executions(resume_token="0")
+        watch = client.watch_executions("daily", resume_token="0")
         assert await next_attempt(watch) == 1
         with pytest.raises(InvalidArgument):
             await next_attempt(watch)
@@ -142,7 +144,7 @@ async def test_the_timeout_is_of_an_interruption_and_not_of_the_watch(memory_nod
     memory_node.watch_ends = [None, None]
     async with (
         MainspringClient(memory_node.address, backoff=BACKOFF) as client,
-        aclosing(client.watch_executions(resume_token="0", timeout_s=0.1)) as watch,
+        aclosing(client.watch_executions("daily", resume_token="0", timeout_s=0.1)) as watch,
     ):
         for attempt in (1, 2, 3):
             await asyncio.sleep(0.15)  # longer than any interruption may be
