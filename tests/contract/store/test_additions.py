@@ -261,3 +261,22 @@ async def test_executions_of_a_task_that_was_paused_or_changed_end_instead_of_be
         "the task was changed before this was sent",
         "the task was paused",
     ]
+
+
+async def test_the_gap_row_around_what_was_added_before_it(store: Store) -> None:
+    """A task that nothing runs is triggered, and what it missed before and after becomes one gap."""
+    epochs = await own_all(store, "me")
+    (task,) = await create(store, 1)
+    triggered = T0 + 20 * SECOND + 1
+    added = replace(_added(triggered), due_at=triggered)
+    await store.add_executions("me", 1, task.ref, [added], now=triggered)
+    gap = ClaimGap(T0, T0 + 90 * SECOND, 10, "away")
+    (due,) = await load_due(store)
+    later = T0 + 100 * SECOND
+    await claim(store, "me", epochs, [item(due, runs=[], gap=gap, next_at=later)], now=later)
+
+    for at in (T0, triggered + 1, T0 + 60 * SECOND, T0 + 90 * SECOND):
+        found = await store.get_gap(task.ref, at)
+        assert found is not None
+        assert found.ref.scheduled_at == T0
+    assert await store.get_gap(task.ref, T0 + 90 * SECOND + 1) is None
