@@ -14,9 +14,9 @@ REQUESTS = 400
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_over_sqlite(seed: int) -> None:
     session = await run_session(seed, REQUESTS)
+    assert session.tally["CreateTask", "OK"] >= 5
     refused = sum(count for (_, code), count in session.tally.items() if code != "OK")
     assert session.requests / 8 < refused < session.requests / 2
-    assert len(session.known) >= 10
 
 
 @pytest.mark.parametrize("seed", [4])
