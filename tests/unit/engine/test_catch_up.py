@@ -111,6 +111,22 @@ async def test_with_skip_missed_times_take_turns_and_cost_no_fresh_time() -> Non
 
 
 @in_virtual_time
+async def test_with_replace_missed_times_wait_and_replace_nothing() -> None:
+    async with EngineBench(misfire_grace_s=GRACE_S) as bench:
+        executor = bench.executor()
+        policies = Policies(ALL, Overlap.REPLACE)
+        (ref,) = await bench.store_tasks(bench.task(in_s=-51, every_s=50, policies=policies))
+        await bench.adopt(0)
+        await bench.until(lambda: executor.running, within_s=2)
+        executor.start()
+        await bench.pass_time(8)  # it is looked at again and again
+        assert executor.cancels == []
+        assert len(bench.sent_of(ref)) == 1
+        executor.end()
+        await bench.until(lambda: len(bench.sent_of(ref)) == 2, within_s=2)
+
+
+@in_virtual_time
 async def test_a_new_owner_goes_on_where_the_last_one_was() -> None:
     async with EngineBench(misfire_grace_s=GRACE_S, catch_up_spacing_s=2.0) as bench:
         bench.executor(is_automatic=True)

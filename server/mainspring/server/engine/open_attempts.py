@@ -111,6 +111,36 @@ class OpenAttempt:
         """Whether it begins in its turn among those of its task."""
         return self.has_not_begun and self.policies.overlap is not Overlap.ALLOW
 
+    @property
+    def replaces_others(self) -> bool:
+        """Whether what is under way of its task has to go for it; what is made up for waits for a quiet moment instead."""
+        return self.policies.overlap is Overlap.REPLACE and not self.is_background
+
+    def _start_by(self) -> int | None:
+        """By when its first attempt has to start; None when it may start at any time, as what is made up for."""
+        return None if self.is_background else start_deadline(self.policies.timeouts, self.due_at)
+
+    def is_too_late_to_start(self, now: int) -> bool:
+        """Whether its first attempt did not start in time."""
+        start_by = self._start_by()
+        return start_by is not None and now > start_by and not self.may_have_started
+
+    def run_deadline(self) -> Deadline | None:
+        """When its attempt fails for its slowness; None while nobody knows where it is."""
+        if self.place is not Place.AT_EXECUTOR or not self.is_confirmed:
+            return None
+        return run_deadline(self.policies.timeouts, self.picked_up_at, self.heard_at)
+
+    def wake_at(self) -> int:
+        """When to look at it: its deadline, or the usual instant when that comes first."""
+        deadline = self.run_deadline()
+        if deadline is not None:
+            return min(self.look_at, deadline.at)
+        start_by = self._start_by()
+        if start_by is None or self.may_have_started or self.place not in WAITING_PLACES:
+            return self.look_at
+        return min(self.look_at, start_by + 1)
+
 
 class OpenAttempts:
     """Every open execution of the partitions held, by name, by executor and by the instant to look at it again."""

@@ -10,7 +10,6 @@ import structlog
 
 from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
-from mainspring.server.core.policies import Overlap
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
@@ -221,7 +220,7 @@ class Reaper:
                 # What is made up for may wait long for its turn: its row says so soon, or each sweep would read it again.
                 self._attempts.wake_later(attempt, soon if attempt.is_background else later)
                 is_waiting = True
-            elif attempt.place is Place.HELD and attempt.policies.overlap is Overlap.REPLACE:
+            elif attempt.place is Place.HELD and attempt.replaces_others:
                 # Asked for again, for the one who asked may be gone.
                 self._attempts.wake_later(attempt, soon)
                 self._context.signals.replaced(self._attempts.in_the_way_of(attempt))
