@@ -240,6 +240,19 @@ def test_a_cancelled_row_needs_a_cancel() -> None:
     assert found(with_task(cancelled, CRON, **sent)) == set()
 
 
+def test_a_row_that_was_cancelled_before_its_cancel_was_written_late_in_a_fault() -> None:
+    cancelled = with_runs(
+        with_row(TINY, CRON, CRON_AT, state="CANCELLED", attempt=0, picked_up_at=None, dispatched_at=None),
+        CRON,
+        CRON_AT,
+    )
+    sent = {"cancel_sent_at": CRON_AT + 2 * S, "cancelled_at": CRON_AT + 3 * S}
+    history = with_task(cancelled, CRON, **sent)
+    assert ("I5", *CRON_HERE) in found(history)
+    slow = Fault("slow", "database", CRON_AT, CRON_AT + 2 * S)
+    assert ("I5", *CRON_HERE) not in found(with_faults(history, slow))
+
+
 def test_a_cancel_does_not_undo_a_run_that_ended() -> None:
     sent = {"cancel_sent_at": CRON_AT + 25_000, "cancelled_at": CRON_AT + 50_000}
     history = with_task(with_row(TINY, CRON, CRON_AT, state="CANCELLED"), CRON, **sent)

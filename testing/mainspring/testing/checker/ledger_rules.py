@@ -66,12 +66,18 @@ def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]
     saved_at = case.row.saved_at
     if not sent:
         yield case.violation("I5", "CANCELLED, but no client cancelled the task")
-    elif saved_at is not None and saved_at < min(sent) - evidence.limits.clock_margin_us:
+    elif saved_at is not None and saved_at < min(sent) - _margin_of_a_write(evidence, saved_at, min(sent)):
         yield case.violation("I5", f"CANCELLED {min(sent) - saved_at} us before a client asked for it")
     elif not any(task.cancels_running for task in versions) and _is_settled_by_a_run(case, evidence):
         yield case.violation(
             "I5", "CANCELLED, but it ran to its end and the cancel did not ask for running ones"
         )
+
+
+def _margin_of_a_write(evidence: Evidence, saved_at: int, until_at: int) -> int:
+    """How long after `saved_at` a write may have been carried out: it names when it was begun, and faults hold it up."""
+    limits = evidence.limits
+    return limits.unknown_end_us if evidence.faults_during(saved_at, until_at) else limits.clock_margin_us
 
 
 def nothing_after_cancel(case: Case, evidence: Evidence) -> Iterator[Violation]:

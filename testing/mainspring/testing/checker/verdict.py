@@ -20,6 +20,8 @@ class Limits:
         stuck_after_us: How long a state that is not final may stand after its last sign of life (I9).
         ownerless_us: For how long a partition may have no living owner while database and coordinator are there (I8).
         settle_us: For how long after its heal what falls due still belongs to a fault.
+        unknown_end_us: For how long, in the middle of a fault, a write may be on its way, or an owner may not know that an
+            execution has ended: the answer was lost.
         fault_tail_us: For how long after its heal a fault still excuses what it excuses.
         required_kinds: Kinds of schedule that must have fired; None: those of the acknowledged tasks.
         required_cancels: Cancels that must have been acknowledged before the window's end.
