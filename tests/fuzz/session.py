@@ -411,6 +411,8 @@ class Session:
             self.wish.put(given, field, self.now)
         if self.wish.maybe(0.2):
             self.wish.put(given, "labels", self.now)  # not in the mask: ignored
+        if given.schedule.WhichOneof("kind") in ("at", "delay") and has_passed(known, self.now):
+            return  # two times of a task that fires once: which of them the policy means is not said
         request = task_service_pb2.UpdateTaskRequest(task=given)
         request.update_mask.paths.extend(mask)
         if self.wish.maybe():
@@ -449,20 +451,20 @@ class Session:
         """An update that is right."""
         answer = await self.call(self.tasks, "UpdateTask", request)
         before = known.task
-        has_passed = known.next_at is not None and known.next_at <= self.now
+        is_passed = has_passed(known, self.now)
         if "schedule" in request.update_mask.paths:
             self.check_schedule(answer.task, request.task)
             wanted.schedule.CopyFrom(answer.task.schedule)
         has_new_schedule = wanted.schedule != before.schedule
         known.schedule = readable(wanted, known.key)
-        if has_new_schedule and not has_passed:
+        if has_new_schedule and not is_passed:
             wanted.next_scheduled_time.CopyFrom(answer.task.next_scheduled_time)
         is_changed = wanted != before
         known.task = wanted
         if is_changed:
             known.touch(self.now)
             known.sent = None
-        if has_new_schedule and not has_passed:
+        if has_new_schedule and not is_passed:
             assert known.next_at is not None
             known.due = max(due_at(known.schedule, known.key, known.next_at), self.now)
             await self.check_fires(known, answer)
@@ -1181,6 +1183,11 @@ def fits(known: Known, only: task_service_pb2.TaskFilter) -> bool:
 def holder(rows: Iterable[execution_pb2.Execution], at: int) -> execution_pb2.Execution | None:
     """The row of a scheduled time."""
     return next((row for row in rows if row.scheduled_time.ToMicroseconds() == at), None)
+
+
+def has_passed(known: Known, now: int) -> bool:
+    """Whether the next scheduled time of a task lies behind: nothing could run it."""
+    return known.next_at is not None and known.next_at <= now
 
 
 def is_final(row: execution_pb2.Execution) -> bool:

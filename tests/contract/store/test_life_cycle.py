@@ -49,9 +49,9 @@ async def test_a_paused_task_is_not_due_and_keeps_its_time_until_it_is_resumed(s
 
     assert resumed is not None
     assert (resumed.task.state, resumed.task.version) == (TaskState.ACTIVE, 3)
-    assert (resumed.task.scheduled_at, resumed.task.due_at) == (T0, T0)
+    assert (resumed.task.scheduled_at, resumed.task.due_at) == (T0, T0 + 7)
     (due,) = await load_due(store, T0 + 10 * SECOND)
-    assert (due.version, due.due_at, due.scheduled_at) == (3, T0, T0)
+    assert (due.version, due.due_at, due.scheduled_at) == (3, T0 + 7, T0)
 
 
 async def test_a_claim_that_was_planned_before_a_change_is_dropped(store: Store) -> None:
