@@ -251,7 +251,9 @@ async def _join_late(
 ) -> list[str]:
     """Statements for tasks of which a call has added an execution later than a time that is claimed now: seldom any."""
     newest = {
-        item.due.ref: row[1] for item, row in taken if row[1] is not None and row[1] > item.due.scheduled_at
+        item.due.ref: row[1]
+        for item, row in taken
+        if row[1] is not None and (refs := refs_of(item)) and row[1] > refs[0].scheduled_at
     }
     times: dict[TaskRef, list[int]] = {}
     for new in planned if newest else ():
