@@ -298,6 +298,7 @@ INDEXES = {
     ("h", "PRIMARY"),
     ("t", "due"),
     ("namespaces", "PRIMARY"),
+    ("r", "PRIMARY"),
 }
 EXPECTED_DUE = {"load_due_tasks", "load_due_tasks, a later page", "sweep that finds nothing"}
 EXPECTED_ALL = {"list_tasks and count_tasks with a filter"}

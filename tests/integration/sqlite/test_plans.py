@@ -17,8 +17,10 @@ from mainspring.server.persistence.sqlite import (
     handovers,
     ledger,
     life_cycle,
+    namespaces,
     partitions,
     recovery,
+    retention,
     tasks,
     window,
 )
@@ -26,7 +28,7 @@ from mainspring.server.persistence.sqlite.migrations import sqlite_migrations
 
 MODULES = (
     *(additions, attempts, claims, fence, handovers, ledger, life_cycle, partitions, recovery, tasks),
-    window,
+    *(namespaces, retention, window),
 )
 HARMLESS = {
     # All rows, in key order: that is the question.
@@ -35,6 +37,7 @@ HARMLESS = {
     "tasks.COUNT_TASKS": {"USE TEMP B-TREE FOR GROUP BY"},
     # The recursion's own rows, at most CHAIN_STEPS.
     "ledger.FOLLOW_CHAIN": {"SCAN c", "SCAN chain", "USE TEMP B-TREE FOR ORDER BY"},
+    "ledger.FIND_GAP": {"SCAN c", "SCAN chain", "USE TEMP B-TREE FOR ORDER BY"},
 }
 
 
@@ -47,7 +50,7 @@ def _statements() -> Iterator[tuple[str, str]]:
 def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
     for name, value in vars(module).items():
         if name.isupper() and not name.startswith("_") and isinstance(value, str):
-            yield name, value
+            yield name, value.replace("{condition}", "").replace("{states}", "")
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,9 @@ FOR UPDATE SKIP LOCKED"""
 READ_OPEN_TASKS = """SELECT DISTINCT e.task_key FROM executions e FORCE INDEX (wake)
 WHERE e.partition_id = %(partition_id)s AND e.wake_at > -9223372036854775807"""
 
-DELETE_TASKS = """DELETE FROM trigger_requests WHERE partition_id = %(partition_id)s AND task_key IN (%(keys)s);
+DELETE_TASKS = """DELETE r FROM (SELECT UNHEX(j.task_key) AS task_key
+  FROM JSON_TABLE(%(document)s, '$[*]' COLUMNS (task_key CHAR(32) PATH '$[0]')) j) k
+STRAIGHT_JOIN trigger_requests r FORCE INDEX (PRIMARY) ON r.partition_id = %(partition_id)s AND r.task_key = k.task_key;
 DELETE FROM tasks WHERE partition_id = %(partition_id)s AND task_key IN (%(keys)s)"""
 
 READ_HEADS = """SELECT t.task_key, t.last_scheduled_at FROM tasks t FORCE INDEX (PRIMARY)
@@ -171,7 +173,9 @@ class RetentionUnits(Units):
             if not keys:
                 return 0
             names = ",".join(binary(key) for key in sorted(keys))
-            return (await transaction.run(DELETE_TASKS % {**values, "keys": names}))[1].affected
+            listed = document([[key.hex()] for key in sorted(keys)])
+            statements = DELETE_TASKS % {**values, "keys": names, "document": listed}
+            return (await transaction.run(statements))[1].affected
 
         removed = await self._db.transaction(self._db.api, body)
         return Slice(removed or 0, following, is_refused=removed is None)

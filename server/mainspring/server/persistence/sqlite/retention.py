@@ -32,7 +32,7 @@ FROM tasks t LEFT JOIN executions e
 WHERE t.partition_id = ? AND t.task_key > ?
 ORDER BY t.task_key LIMIT ?"""
 
-READ_OPEN_TASKS = """SELECT DISTINCT task_key FROM executions INDEXED BY wake
+READ_OPEN_TASKS = """SELECT task_key FROM executions INDEXED BY wake
 WHERE partition_id = ? AND wake_at IS NOT NULL"""
 
 DELETE_TASK = "DELETE FROM tasks WHERE partition_id = ? AND task_key = ?"
