@@ -31,6 +31,10 @@ MUST_HAPPEN = (
     "time_gap",
     "unknown_outcome",
     "ran_again",
+    "overlap_skipped",
+    "held",
+    "replaced",
+    "made_up_for",
 )
 """What a batch of 200 seeds brings about, or it proves less than it says."""
 SELDOM = ("adopt_failed", "leaving_without_successors", "prepare_failed", "taken_forced", "taken_own_row")

@@ -16,14 +16,20 @@ from simulation.network import CallError
 from simulation.plan import PlannedTask
 
 from mainspring.server.errors import FailedPrecondition, MainspringError, NotFound
-from mainspring.testing.history import AcknowledgedTask
+from mainspring.testing.history import AcknowledgedTask, Overlap
 from mainspring.testing.virtual_time import START_S, process_context
-from mainspring.v1 import task_pb2, task_service_pb2
+from mainspring.v1 import policy_pb2, task_pb2, task_service_pb2
 
 NAMESPACE = "default"
 CALL_S = 4.0
 TRIES = 6
 BREAK_S = 0.2
+OVERLAP_POLICIES: dict[Overlap, policy_pb2.OverlapPolicy] = {
+    "allow": policy_pb2.OVERLAP_POLICY_ALLOW,
+    "skip": policy_pb2.OVERLAP_POLICY_SKIP,
+    "buffer-one": policy_pb2.OVERLAP_POLICY_BUFFER_ONE,
+    "replace": policy_pb2.OVERLAP_POLICY_REPLACE,
+}
 
 
 @dataclass
@@ -94,6 +100,7 @@ class Clients:
                     cancel_sent_at=told.cancel_sent_at,
                     cancelled_at=told.cancelled_at,
                     delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
+                    overlap=plan.overlap,
                 )
             )
         return found
@@ -111,6 +118,9 @@ class Clients:
             task.schedule.interval.every.FromMicroseconds(round(plan.every_s * 1_000_000))
             task.schedule.start_time.CopyFrom(due)
             task.schedule.max_executions = plan.max_executions or 0
+            task.overlap = OVERLAP_POLICIES[plan.overlap]
+            if plan.makes_up:
+                task.misfire.mode = policy_pb2.MISFIRE_MODE_ALL
         task.schedule.jitter.FromMicroseconds(round(plan.jitter_s * 1_000_000))
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()

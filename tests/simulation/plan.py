@@ -8,6 +8,8 @@ from random import Random
 from simulation.database import Weather
 from simulation.network import REFUSED, SILENT
 
+from mainspring.testing.history import Overlap
+
 WINDOW_FROM_S = 1.5
 """When the first tasks may be due; seconds from the start, like all times here."""
 FAULTS_FROM_S = 4.0
@@ -38,6 +40,7 @@ KINDS = (
     ("stop_executor", 1),
 )
 """Kinds of faults, and how often each comes."""
+OVERLAPS: tuple[Overlap, ...] = ("allow", "skip", "skip", "buffer-one", "replace")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class PlannedTask:
     is_at_most_once: bool = False
     max_executions: int | None = None
     jitter_s: float = 0.0
+    overlap: Overlap = "skip"
+    makes_up: bool = False
+    """Whether it makes up for missed times."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,15 @@ class Plan:
     weather: Weather = field(default_factory=Weather)
     lost_hints: float = 0.0
     """Share of the hints between nodes that get lost."""
+    grace_s: float = 30.0
+    """How late a time may be before it is missed. When that is short, every recurring task makes up for what it missed."""
 
 
 def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
     """The plan of a seed."""
     wanted = wanted or Wanted()
-    rng, bounds = Random(f"plan {seed}"), Random(f"bounds {seed}")
+    rng, bounds, policies = Random(f"plan {seed}"), Random(f"bounds {seed}"), Random(f"policies {seed}")
+    grace_s = policies.choice((30.0, 30.0, 1.5, 4.0))
     is_rough = rng.random() < 0.5
     capacity = rng.choice((3, 6, 20))
     slow = rng.choice((0.2, 0.4) if capacity == 3 else (0.2, 0.5, 0.9))
@@ -110,11 +119,13 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
         partitions=rng.randint(4, 8),
         capacity=capacity,
         tasks=tuple(
-            _bounded(bounds, task) for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
+            _with_policies(policies, _bounded(bounds, task), makes_up=grace_s < 30)
+            for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
         ),
         faults=_faults(rng, wanted.faults),
         weather=_weather(rng) if is_rough else Weather(),
         lost_hints=0.1 if is_rough else 0.0,
+        grace_s=grace_s,
     )
 
 
@@ -125,6 +136,14 @@ def _bounded(rng: Random, task: PlannedTask) -> PlannedTask:
     if task.every_s is not None and rng.random() < 0.5:
         task = replace(task, max_executions=rng.randint(1, 6))
     return task
+
+
+def _with_policies(rng: Random, task: PlannedTask, *, makes_up: bool) -> PlannedTask:
+    """The task with an overlap policy, when it recurs; one that makes up for missed times when any are missed early."""
+    overlap = rng.choice(OVERLAPS)
+    if task.every_s is None:
+        return task
+    return replace(task, overlap=overlap, makes_up=makes_up)
 
 
 def _tasks(rng: Random, slow: float) -> tuple[PlannedTask, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from simulation.clients import Clients
@@ -33,6 +33,8 @@ CALM_S = 1.5
 LONGEST_SETTLE_S = 14.0
 """Longer than the promise: what is not done by then is late."""
 ENDING_S = 5.0
+HELD_US = 300_000
+"""What waits for longer between its record and its dispatch was held, or its first executor failed it."""
 WINDOW_FROM_AT = EPOCH_AT + int(WINDOW_FROM_S * 1_000_000)
 WINDOW_UNTIL_AT = EPOCH_AT + int(WINDOW_UNTIL_S * 1_000_000)
 CONFIG = NodeConfig(listen=f"127.0.0.1:{PORT}", leave_s=6.0)
@@ -87,7 +89,8 @@ class Simulation:
     def begin_node(self) -> NodeProcess:
         """Starts one more."""
         name = f"n{len(self.around.nodes) + 1}"
-        node = NodeProcess.begin(self.around, name, CONFIG, self.rng(name))
+        config = replace(CONFIG, engine=replace(CONFIG.engine, misfire_grace_s=self.plan.grace_s))
+        node = NodeProcess.begin(self.around, name, config, self.rng(name))
         for told in self.on_node:
             told(node)
         return node
@@ -234,5 +237,13 @@ def _counts(simulation: Simulation) -> Counter[str]:
             stats = node.manager.stats
             counts.update({f"taken_{reason.value}": n for reason, n in stats.taken.items()})
             counts.update(released=stats.released, revoked=stats.revoked, gaps=stats.time_gaps)
+    policies = {task.task_id: task.overlap for task in simulation.plan.tasks}
+    for row in simulation.witness.ledger():
+        is_sent = row.attempt > 0 and row.dispatched_at is not None and row.claimed_at is not None
+        waited_us = (row.dispatched_at or 0) - (row.claimed_at or 0) if is_sent else 0
+        counts["overlap_skipped"] += row.state == "SKIPPED" and row.reason.startswith("overlap")
+        counts["replaced"] += row.state == "CANCELLED" and policies[row.task_id] == "replace"
+        counts["made_up_for"] += row.is_made_up_for and row.attempt > 0
+        counts["held"] += waited_us > HELD_US and policies[row.task_id] in ("buffer-one", "replace")
     counts["virtual_s"] = round(simulation.loop.time() - START_S)
     return counts

@@ -22,7 +22,7 @@ from mainspring.testing.history import (
 
 _COLUMNS = """t.namespace, t.task_id, e.scheduled_at, e.due_at, e.state, e.attempt, e.epoch, e.executor_id, e.node_id,
   e.claimed_at, e.dispatched_at, e.picked_up_at, e.finished_at, e.saved_at, e.gap_last_scheduled_at,
-  coalesce(e.gap_count, 0), e.reason"""
+  coalesce(e.gap_count, 0), e.reason, e.origin"""
 _READ = f"""SELECT {_COLUMNS} FROM {{table}} e JOIN tasks t ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 ORDER BY e.partition_id, e.scheduled_at, e.task_key"""
 
@@ -151,4 +151,7 @@ class Witness:
 
     def _read(self, table: str) -> tuple[LedgerRow, ...]:
         rows = self.connection.execute(_READ.format(table=table))
-        return tuple(LedgerRow(*row[:4], ExecutionState(row[4]).name, *row[5:]) for row in rows)
+        return tuple(
+            LedgerRow(*row[:4], ExecutionState(row[4]).name, *row[5:-1], origin=ExecutionOrigin(row[-1]).name)
+            for row in rows
+        )

@@ -56,6 +56,11 @@ class NodeServiceStub:
                 request_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.SerializeToString,
                 response_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.FromString,
                 _registered_method=True)
+        self.ForwardProgress = channel.unary_unary(
+                '/mainspring.v1.NodeService/ForwardProgress',
+                request_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.SerializeToString,
+                response_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.FromString,
+                _registered_method=True)
         self.AnnounceRelease = channel.unary_unary(
                 '/mainspring.v1.NodeService/AnnounceRelease',
                 request_serializer=mainspring_dot_v1_dot_node__service__pb2.AnnounceReleaseRequest.SerializeToString,
@@ -102,6 +107,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForwardProgress(self, request, context):
+        """Hands signs of progress that reached another node to the owner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AnnounceRelease(self, request, context):
         """Tells the next owner that partitions were released to it.
         """
@@ -138,6 +150,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.ForwardCall,
                     request_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.FromString,
                     response_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.SerializeToString,
+            ),
+            'ForwardProgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForwardProgress,
+                    request_deserializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.FromString,
+                    response_serializer=mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.SerializeToString,
             ),
             'AnnounceRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.AnnounceRelease,
@@ -260,6 +277,33 @@ class NodeService:
             '/mainspring.v1.NodeService/ForwardCall',
             mainspring_dot_v1_dot_node__service__pb2.ForwardCallRequest.SerializeToString,
             mainspring_dot_v1_dot_node__service__pb2.ForwardCallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForwardProgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mainspring.v1.NodeService/ForwardProgress',
+            mainspring_dot_v1_dot_node__service__pb2.ForwardProgressRequest.SerializeToString,
+            mainspring_dot_v1_dot_node__service__pb2.ForwardProgressResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -228,7 +228,10 @@ class Node:
             TaskServicer(clock, store, engine, self._config.limits, owner_calls), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            ExecutionServicer(store, owner_calls), server
+            ExecutionServicer(store, clock, owner_calls), server
+        )
+        namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
+            NamespaceServicer(clock, store), server
         )
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(

@@ -57,6 +57,7 @@ __all__ = [
 TaskKey = tuple[str, str]
 Kind = Literal["one-time", "cron", "interval"]
 Delivery = Literal["at-least-once", "at-most-once"]
+Overlap = Literal["allow", "skip", "buffer-one", "replace"]
 KINDS: tuple[Kind, ...] = ("one-time", "cron", "interval")
 OPEN_STATES = frozenset({"SCHEDULED", "WAITING", "DISPATCHED", "RUNNING"})
 FINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED", "EXPIRED", "LOST"})
@@ -82,6 +83,7 @@ class AcknowledgedTask:
         cancelled_at: When that was acknowledged; None with `cancel_sent_at` set means nobody knows.
         cancels_running: Whether that cancel also asked for running executions to stop.
         max_attempts: Attempts that the retry policy allows for failing handlers.
+        overlap: Recurring: what becomes of a time while another execution is open.
     """
 
     namespace: str
@@ -105,6 +107,7 @@ class AcknowledgedTask:
     cancels_running: bool = False
     delivery: Delivery = "at-least-once"
     max_attempts: int = 1
+    overlap: Overlap = "skip"
 
     def __post_init__(self) -> None:
         needed: dict[str, tuple[object, ...]] = {
@@ -160,6 +163,7 @@ class LedgerRow:
         picked_up_at: When the owner had the executor's start acknowledgement of that attempt.
         gap_until: For a gap row only: its last skipped scheduled time, inclusive; `scheduled_at` is the first.
         gap_count: For a gap row only: how many scheduled times it stands for.
+        origin: Why there is this execution; one of CATCH_UP or BACKFILL was missed and is made up for.
     """
 
     namespace: str
@@ -179,10 +183,16 @@ class LedgerRow:
     gap_until: int | None = None
     gap_count: int = 0
     reason: str = ""
+    origin: str = "SCHEDULE"
 
     def __post_init__(self) -> None:
         if self.state not in OPEN_STATES and self.state not in FINAL_STATES:
             raise ValueError(f"{self.namespace}/{self.task_id}: no such state: {self.state!r}")
+
+    @property
+    def is_made_up_for(self) -> bool:
+        """Whether it was missed and runs late on purpose."""
+        return self.origin in ("CATCH_UP", "BACKFILL")
 
     @property
     def key(self) -> TaskKey:

@@ -115,7 +115,7 @@ def summarize(history: History, verdict: Verdict) -> Report:
     dues = {
         (row.namespace, row.task_id, row.scheduled_at): row.due_at
         for row in history.ledger
-        if row.gap_until is None
+        if row.gap_until is None and not row.is_made_up_for
     }
     kinds = {task.key: task.kind for task in history.tasks}
     by_kind: dict[str, int] = dict.fromkeys(sorted(set(kinds.values())), 0)
@@ -127,6 +127,7 @@ def summarize(history: History, verdict: Verdict) -> Report:
         row
         for row in history.ledger
         if row.picked_up_at is not None
+        and not row.is_made_up_for
         and (first := firsts.get((row.namespace, row.task_id, row.scheduled_at))) is not None
         and first.attempt == row.attempt
     ]

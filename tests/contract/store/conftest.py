@@ -29,6 +29,7 @@ EMPTY = (
     "DELETE FROM executions",
     "DELETE FROM tasks",
     "DELETE FROM handovers",
+    "DELETE FROM namespaces",
     "DELETE FROM trigger_requests",
     "UPDATE partitions SET epoch = 0, owner_id = NULL, released_at = NULL, released_by = NULL",
 )

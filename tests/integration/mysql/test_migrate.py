@@ -103,7 +103,8 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         "0002_ownership_and_delivery",
         "0003_counts_and_long_schedules",
         "0004_policies_and_origins",
-        "0005_triggers",
+        "0005_namespaces",
+        "0006_triggers",
     )
     store = MySQLStore(settings)
     await store.start()

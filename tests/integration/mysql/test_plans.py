@@ -32,6 +32,7 @@ from mainspring.server.core.model import (
     TaskRef,
     TaskState,
 )
+from mainspring.server.core.namespaces import EARLIEST, Cutoffs, Namespace, Span
 from mainspring.server.core.task_filter import TaskFilter
 from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate

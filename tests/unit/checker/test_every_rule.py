@@ -37,6 +37,7 @@ from mainspring.testing.checker import (
     fault_lateness,
     lateness_rules,
     ledger_rules,
+    overlap_rules,
     ownership_rules,
     run_rules,
 )
@@ -58,6 +59,7 @@ WHOLE_RULES = (
     *ledger_rules.WHOLE_RULES,
     *run_rules.WHOLE_RULES,
     *ownership_rules.WHOLE_RULES,
+    *overlap_rules.WHOLE_RULES,
     *fault_lateness.WHOLE_RULES,
     *deadlock_rules.WHOLE_RULES,
 )
@@ -123,6 +125,7 @@ PLANTED: dict[str, tuple[str, History]] = {
     "soon_owned_again": ("I8", with_changes(AUDITED, change(4, 4, OWNER, None, UNTIL))),
     "ledger_agrees_with_owners": ("I8", with_row(AUDITED, ONCE, ONCE_AT, node_id=OTHER)),
     "runs_belong_to_terms": ("I3", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT, epoch=9))),
+    "one_at_a_time": ("I11", with_runs(AUDITED, EVERY, EVERY_AT, run(EVERY, EVERY_AT, ended_at=UNTIL))),
     "bounds_of_faults_hold": ("I10", with_faults(AUDITED, BOUNDED)),
     "every_deadlock_was_retried": ("deadlocks", replace(AUDITED, deadlocks=Deadlocks(1, 0))),
 }

@@ -45,11 +45,11 @@ def test_assigning_takes_the_longest_waiting_first_and_a_new_attempt_replaces_th
 
 def test_absorbed_rows_at_an_executor_are_to_be_confirmed_and_known_ones_stay() -> None:
     table = OpenAttempts(0)
-    absorbed = table.absorb(row(1, "e1"), now=5, wake_at=10)
+    absorbed = table.absorb(row(1, "e1"), now=0, wake_at=10)
     assert absorbed is not None
     assert not absorbed.is_confirmed
-    assert table.absorb(row(1, "e1"), now=5, wake_at=10) is None
-    waiting = table.absorb(row(2, None), now=5, wake_at=10)
+    assert table.absorb(row(1, "e1"), now=0, wake_at=10) is None
+    waiting = table.absorb(row(2, None), now=0, wake_at=10)
     assert waiting is not None
     assert waiting.place is Place.QUEUED
 

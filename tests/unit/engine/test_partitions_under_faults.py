@@ -7,6 +7,7 @@ from unit.engine.engine_bench import EngineBench
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.model import ExecutionState
+from mainspring.server.core.policies import Overlap, Policies
 from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
 AWAY = StoreUnavailable("away")
@@ -86,7 +87,7 @@ async def test_a_claim_of_an_earlier_holding_settles_nothing(is_applied: bool) -
         executor = bench.executor(credit=5)
         await bench.adopt(0)
         old = bench.store.hold("claim", is_applied=is_applied)
-        (ref,) = await bench.register(bench.task(every_s=2))
+        (ref,) = await bench.register(bench.task(every_s=2, policies=Policies(overlap=Overlap.ALLOW)))
         await reached(old.reached)
         await bench.lose(0)
         new = bench.store.hold("claim")

@@ -9,6 +9,7 @@ from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.model import ExecutionState
+from mainspring.server.core.policies import Overlap, Policies
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
@@ -164,7 +165,9 @@ async def test_what_waits_when_its_task_is_cancelled_ends_as_cancelled_and_is_no
     async with EngineBench() as bench:
         executor = bench.executor(credit=1)
         await bench.adopt(0)
-        (ref,) = await bench.register(bench.task(every_s=5, in_s=-12))
+        (ref,) = await bench.register(
+            bench.task(every_s=5, in_s=-12, policies=Policies(overlap=Overlap.ALLOW))
+        )
         await bench.until(lambda: executor.running)
         states = [row.state for row in await bench.ledger(ref)]
         assert sorted(states) == [ExecutionState.WAITING] * 2 + [ExecutionState.DISPATCHED]

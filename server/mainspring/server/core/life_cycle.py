@@ -31,8 +31,8 @@ def with_state_changed(
 ) -> Task | None:
     """The task after a change of its state.
 
-    A paused task keeps its next scheduled time and is not due. Resumed, it is due as its schedule says: what has passed
-    meanwhile is overdue, so that the claim decides about it by the misfire policy.
+    A paused task keeps its next scheduled time and is not due; resumed, it is due at that time, or now when it has passed
+    and a passed time runs. Where the misfire policy does not simply run it, it is due when it was: the claim decides.
     Pausing a paused task puts the new note in place of the old one. A final state does not change.
 
     Args:
@@ -53,8 +53,28 @@ def with_state_changed(
         return replace(changed, state=TaskState.PAUSED, due_at=None)
     if task.state is TaskState.ACTIVE or task.scheduled_at is None:
         return None
-    due = due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at)
+    due = max(due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at), task.created_at)
+    if policies.decode(task.policies).misfire.mode is MisfireMode.LATEST:
+        due = max(due, now)
     return replace(changed, state=TaskState.ACTIVE, due_at=due)
+
+
+def with_removal_begun(task: Task, *, now: int) -> Task | None:
+    """The task as it is while it is removed: cancelled, whatever it was. None: it is cancelled already.
+
+    Args:
+        now: cluster time.
+    """
+    if task.state is TaskState.CANCELLED:
+        return None
+    return replace(
+        task,
+        state=TaskState.CANCELLED,
+        version=task.version + 1,
+        updated_at=max(now, task.updated_at),
+        scheduled_at=None,
+        due_at=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

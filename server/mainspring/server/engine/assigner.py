@@ -13,6 +13,7 @@ from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
+from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.errors import StoreError
@@ -28,6 +29,7 @@ class Assigner:
         context: OwnerContext,
         executors: ConnectedExecutors,
         attempts: OpenAttempts,
+        mishaps: Mishaps,
         lane: BackgroundLane,
         sender: Sender,
         fence_check: FenceCheck,
@@ -35,6 +37,7 @@ class Assigner:
         self._context = context
         self._executors = executors
         self._attempts = attempts
+        self._mishaps = mishaps
         self._lane = lane
         self._sender = sender
         self._fence_check = fence_check
@@ -71,36 +74,19 @@ class Assigner:
         reserved: Reservations = {}
         most = self._context.settings.assign_batch
         for handler in self._attempts.queued_handlers():
-            limit = min(
-                self._executors.free_credit(handler), self._context.settings.assign_batch - len(batch)
-            )
-            if limit <= 0:
-                continue
-            for attempt in self._attempts.begin_assigning(handler, limit):
-                epoch = self._context.held.epoch_of(attempt.ref.partition_id)
-                if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
-                    self._attempts.end(attempt.ref)  # the next owner finds the row
-                    continue
-                if attempt.is_too_late_to_start(now):
-                    self._mishaps.expire([attempt])
-                    continue
-                sessions = self._executors.reserve(handler, 1)
-                if not sessions:
-                    self._attempts.queue(attempt)
-                    continue
-                reserved[attempt.ref] = sessions[0]
-                batch.append(
-                    (
-                        attempt,
-                        Assignment(
-                            attempt.ref,
-                            epoch,
-                            attempt.attempt,
-                            sessions[0].executor_id,
-                            attempt.task_version,
-                        ),
-                    )
-                )
+            limit = min(self._executors.free_credit(handler), most - len(batch))
+            if limit > 0:
+                batch += self._reserve(self._attempts.begin_assigning(handler, limit), reserved)
+        if batch:
+            return batch, reserved
+        # What is made up for comes when nothing else can be given away, a handler at a time: what it takes counts then.
+        for handler in self._attempts.background_handlers():
+            limit = min(self._lane.room(handler), most)
+            if limit > 0:
+                taken = self._attempts.begin_assigning(handler, limit, is_background=True)
+                batch = self._reserve(taken, reserved)
+                if batch:
+                    break
         return batch, reserved
 
     def _reserve(
@@ -108,17 +94,27 @@ class Assigner:
     ) -> list[tuple[OpenAttempt, Assignment]]:
         """Reserves credit for executions in the assigning state; those without are queued again."""
         batch: list[tuple[OpenAttempt, Assignment]] = []
+        now = self._context.clock.now()
         for attempt in taken:
             epoch = self._context.held.epoch_of(attempt.ref.partition_id)
             if epoch is None or self._context.held.is_closing(attempt.ref.partition_id):
                 self._attempts.end(attempt.ref)  # the next owner finds the row
+                continue
+            if attempt.is_too_late_to_start(now):
+                self._mishaps.expire([attempt])
                 continue
             sessions = self._executors.reserve(attempt.handler, 1)
             if not sessions:
                 self._attempts.queue(attempt)
                 continue
             reserved[attempt.ref] = sessions[0]
-            batch.append((attempt, Assignment(attempt.ref, epoch, attempt.attempt, sessions[0].executor_id)))
+            executor_id = sessions[0].executor_id
+            batch.append(
+                (
+                    attempt,
+                    Assignment(attempt.ref, epoch, attempt.attempt, executor_id, attempt.task_version),
+                )
+            )
         return batch
 
     async def _assign(self, batch: list[tuple[OpenAttempt, Assignment]], reserved: Reservations) -> None:

@@ -1,15 +1,21 @@
-"""Ends executions because a call asks for it: at once what was not sent, through its handler what runs."""
+"""Ends executions that a call or a later execution wants gone: at once what was not sent, through its handler what runs."""
 
 from __future__ import annotations
+
+import structlog
 
 from mainspring.server.core.model import ExecutionRef, ExecutionState, Extension
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
-from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.open_attempts import WAITING_PLACES, Decision, OpenAttempt, OpenAttempts, Place
 from mainspring.server.engine.reaper import Reaper
+from mainspring.server.errors import StoreError
+
+log = structlog.get_logger(__name__)
 
 POLL_S = 0.01
 CANCELLED = "a call asked to stop it"
+REPLACED = "overlap: replaced by a later execution of its task"
 
 
 class Canceller:
@@ -22,6 +28,13 @@ class Canceller:
         self._attempts = attempts
         self._mishaps = mishaps
         self._reaper = reaper
+
+    async def replace(self, ref: ExecutionRef) -> None:
+        """Cancels an execution that a later one of its task replaces; what fails is asked for again by the reaper."""
+        try:
+            await self._cancel(ref, REPLACED)
+        except StoreError as error:
+            log.warning("replace_failed", reason=error.reason, error=str(error))
 
     async def cancel(self, ref: ExecutionRef, note: str = "") -> bool:
         """Cancels an open execution; returns once that survives this process.
@@ -36,8 +49,10 @@ class Canceller:
         Raises:
             StoreError: it could not be recorded. Safe to call again.
         """
+        return await self._cancel(ref, f"{CANCELLED} ({note})" if note else CANCELLED)
+
+    async def _cancel(self, ref: ExecutionRef, reason: str) -> bool:
         epoch = self._context.held.epoch_of(ref.partition_id)
-        reason = f"{CANCELLED} ({note})" if note else CANCELLED
         is_known = False
         while epoch is not None and self._context.held.epoch_of(ref.partition_id) == epoch:
             attempt = self._attempts.get(ref)
@@ -45,7 +60,7 @@ class Canceller:
                 return is_known
             is_known = True
             attempt.stop_reason = attempt.stop_reason or reason
-            if attempt.place in (Place.QUEUED, Place.PAUSED):
+            if attempt.place in WAITING_PLACES:
                 self._mishaps.decide([(attempt, Decision(ExecutionState.CANCELLED, attempt.stop_reason))])
             elif attempt.place is Place.AT_EXECUTOR and await self._stop(attempt, epoch):
                 return True

@@ -100,22 +100,28 @@ class Claimer:
         items: list[ClaimItem] = []
         reserved: Reservations = {}
         taken = rows = 0
+        most_rows = self._context.settings.claim_rows
+        planned_until_s = self._context.clock.monotonic() + LONGEST_PLANNING_S
         handlers = self._window.ready_handlers()
         self._turn += 1  # another handler comes first each time, so that none lives off the others' leavings
         for i in range(len(handlers)):
             handler = handlers[(i + self._turn) % len(handlers)]
             limit = min(self._executors.free_credit(handler), self._limit - len(items))
-            if limit <= 0 or rows >= self._context.settings.claim_rows:
+            if limit <= 0 or rows >= most_rows:
                 continue
-            tasks = deque(self._window.begin_claims(handler, limit))
-            while tasks and rows < self._context.settings.claim_rows:
-                taken += 1
-                item = self._plan(tasks.popleft(), now, reserved)
-                if item is not None:
-                    items.append(item)
-                    rows += len(item.runs)
-            while tasks:
-                self._window.return_claim(tasks.pop())
+            while limit > 0 and rows < most_rows and self._context.clock.monotonic() < planned_until_s:
+                tasks = deque(self._window.begin_claims(handler, min(limit, PLANS_A_LOOK)))
+                if not tasks:
+                    break
+                while tasks and rows < most_rows:
+                    taken += 1
+                    limit -= 1
+                    item = self._plan(tasks.popleft(), now, reserved)
+                    if item is not None:
+                        items.append(item)
+                        rows += len(item.runs)
+                while tasks:
+                    self._window.return_claim(tasks.pop())
             if self._window.relieve(handler):
                 self._context.signals.slipped()
         return items, reserved, taken

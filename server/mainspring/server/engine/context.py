@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mainspring.server.clock import Clock
+from mainspring.server.core.model import ExecutionRef
+from mainspring.server.core.policies import Policies
 from mainspring.server.engine.change_notes import ChangeNotes
 from mainspring.server.engine.held_partitions import HeldPartitions
 from mainspring.server.engine.open_attempts import OpenAttempt
@@ -23,8 +25,8 @@ class Signals:
     """The database showed another owner or epoch than these, under which something was to be written."""
     queued: Callable[[], None] = lambda: None
     """Executions wait for an executor."""
-    lost: Callable[[Sequence[OpenAttempt]], None] = lambda attempts: None
-    """These are to be recorded as LOST; told again, for each that is not recorded by its wake time."""
+    decided: Callable[[Sequence[OpenAttempt]], None] = lambda attempts: None
+    """The ends of these are to be recorded; told again, for each that is not recorded by its wake time."""
     replaced: Callable[[Sequence[ExecutionRef]], None] = lambda refs: None
     """These are to be cancelled, for a later execution of their task replaces them; told again while they are open."""
     slipped: Callable[[], None] = lambda: None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -15,6 +16,7 @@ from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Progress
 from mainspring.server.engine.announcer import Announcer
 from mainspring.server.engine.assigner import Assigner
 from mainspring.server.engine.background_lane import BackgroundLane
+from mainspring.server.engine.canceller import Canceller
 from mainspring.server.engine.claimer import Claimer
 from mainspring.server.engine.completer import Completer
 from mainspring.server.engine.context import OwnerContext
@@ -81,9 +83,10 @@ class Engine:
             context, self.window, self._driver, executors, self.attempts, sender, fence_check
         )
         lane = BackgroundLane(settings, executors, self.attempts, self._claimer.waiting_for)
-        self._assigner = Assigner(context, executors, self.attempts, lane, sender, fence_check)
+        self._assigner = Assigner(context, executors, self.attempts, mishaps, lane, sender, fence_check)
         self._completer = Completer(context, self.attempts, mishaps)
         self._reaper = Reaper(context, executors, self.attempts, mishaps, lane)
+        self._canceller = Canceller(context, self.attempts, mishaps, self._reaper)
         self._loader = WindowLoader(context, self.window, self._driver, self._on_open)
         self._post = Post(context, router, peers, self._on_own_hint)
         notes = NoteTaker(context, self.window, self._loader, executors, self.attempts, mishaps)
@@ -98,6 +101,7 @@ class Engine:
             context, self.window, self._loader, self._claimer, executors, self.attempts, self._handovers
         )
         self._demand_changed = asyncio.Event()
+        self._replacements: dict[ExecutionRef, asyncio.Task[None]] = {}
         self.stillness = Stillness(
             context,
             self.window,
@@ -117,6 +121,7 @@ class Engine:
         context.signals.queued = self._on_queued
         context.signals.decided = self._completer.record
         context.signals.demand_changed = self._demand_changed.set
+        context.signals.replaced = self._replace
         context.signals.slipped = self._loader.sweep_soon
         context.signals.ended = self._retention.ended
 
@@ -142,7 +147,10 @@ class Engine:
                 for name, round_of in rounds.items():
                     group.create_task(keep_running(name, round_of, clock), name=name)
         finally:
+            for replacement in list(self._replacements.values()):
+                replacement.cancel()
             await asyncio.gather(
+                *self._replacements.values(),
                 self.host.stop(),
                 self._claimer.stop(),
                 self._assigner.stop(),
@@ -166,6 +174,16 @@ class Engine:
     def _on_credit(self) -> None:
         self._assigner.wake()  # before the claimer: what was due longest goes first
         self._claimer.wake()
+
+    def _replace(self, refs: Sequence[ExecutionRef]) -> None:
+        for ref in refs:
+            if ref not in self._replacements:
+                task = asyncio.create_task(self._canceller.replace(ref), name="replace")
+                self._replacements[ref] = task
+                task.add_done_callback(partial(self._replaced, ref))
+
+    def _replaced(self, ref: ExecutionRef, _: asyncio.Task[None]) -> None:
+        del self._replacements[ref]
 
     def _on_own_hint(self, hint: Hint) -> None:
         self.accept_hints([hint])

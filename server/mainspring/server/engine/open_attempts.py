@@ -18,6 +18,7 @@ from mainspring.server.core.model import (
     TaskRef,
 )
 from mainspring.server.core.policies import DEFAULT, Overlap, Policies, decode
+from mainspring.server.core.time_limits import Deadline, run_deadline, start_deadline
 from mainspring.server.core.timing_wheel import TimingWheel
 from mainspring.server.engine.task_lines import TaskLines
 from mainspring.server.errors import UnreadablePolicies
@@ -43,8 +44,8 @@ class Place(Enum):
     """The owner ended this attempt: lost, expired, cancelled, or failed for its slowness. Waits for that to be written."""
 
 
-WAITING_PLACES = frozenset({Place.QUEUED, Place.PAUSED})
-"""Where an execution is that no executor has and that nothing is being done with."""
+WAITING_PLACES = frozenset({Place.QUEUED, Place.PAUSED, Place.HELD})
+"""Where no executor has it and no transaction is about it."""
 
 
 class Decision(NamedTuple):
@@ -73,9 +74,12 @@ class OpenAttempt:
     is_confirmed: bool = True
     """False after a take-over until the executor has answered for it."""
     delivery: Delivery = Delivery.AT_LEAST_ONCE
-    loss: str = ""
-    """Why it is lost; set when LOSING."""
     policies: Policies = DEFAULT
+    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
+    was_held: bool = False
+    """Whether it had to wait for others of its task: its lateness is its policy's."""
+    begin_at: int = 0
+    """When the lane of what is made up for lets it begin; 0 before its wake time has come."""
     failure_count: int = 0
     """How many attempts failed."""
     is_waiting: bool = False
@@ -147,7 +151,6 @@ class OpenAttempts:
 
     def __init__(self, start_at: int) -> None:
         self._open: dict[ExecutionRef, OpenAttempt] = {}
-        self._by_task: dict[TaskRef, dict[ExecutionRef, None]] = {}
         self._by_executor: dict[str, dict[ExecutionRef, None]] = {}
         self._queued: dict[str, dict[ExecutionRef, None]] = {}
         self._background: dict[str, dict[ExecutionRef, None]] = {}
@@ -187,6 +190,7 @@ class OpenAttempts:
             Place.AT_EXECUTOR if is_sent else Place.PAUSED if is_paused else Place.QUEUED,
             delivery=item.delivery,
             policies=_policies(item.policies),
+            origin=item.origin,
             is_waiting=not is_sent,
             heard_at=dispatched_at,
             task_version=item.task_version,
@@ -194,6 +198,9 @@ class OpenAttempts:
         if known is not None:
             attempt.origin = known.origin
             attempt.was_held = known.was_held
+            attempt.failure_count = known.failure_count
+            attempt.may_have_started = known.may_have_started
+            attempt.stop_reason = known.stop_reason
         self._link(attempt, wake_at if item.wake_at is None else item.wake_at)
         return attempt
 
@@ -247,6 +254,7 @@ class OpenAttempts:
             is_confirmed=is_waiting,
             delivery=row.delivery,
             policies=_policies(row.policies),
+            origin=row.origin,
             failure_count=row.failure_count,
             is_waiting=is_waiting,
             may_have_started=row.attempt > 1 or row.picked_up_at is not None or row.failure_count > 0,
@@ -259,16 +267,30 @@ class OpenAttempts:
 
     def _link(self, attempt: OpenAttempt, wake_at: int) -> None:
         self._open[attempt.ref] = attempt
-        self._by_task.setdefault(_task_of(attempt.ref), {})[attempt.ref] = None
-        self.wake_later(attempt, wake_at)
         if attempt.policies.timeouts != DEFAULT.timeouts:
             self._timed.add(attempt.ref)
-        if attempt.place is Place.QUEUED:
-            self._queued.setdefault(attempt.handler, {})[attempt.ref] = None
-        elif attempt.place is Place.PAUSED:
-            self._paused.add(attempt.ref)
-        elif attempt.executor_id is not None:
-            self._by_executor.setdefault(attempt.executor_id, {})[attempt.ref] = None
+        self._put(attempt, attempt.place)
+        self.wake_later(attempt, wake_at)
+
+    def _put(self, attempt: OpenAttempt, place: Place) -> None:
+        """Puts an execution that is in no index into that of a place; one that has turns is queued in its own only."""
+        ref = attempt.ref
+        is_waiting = attempt.has_not_begun and place in WAITING_PLACES
+        self.lines.put(ref, is_waiting=is_waiting, is_background=attempt.is_background)
+        if place is Place.QUEUED and attempt.has_turns and self.lines.next_of(_task_of(ref)) != ref:
+            place = Place.HELD
+        attempt.place = place
+        if place is Place.QUEUED:
+            queues = self._background if attempt.is_background else self._queued
+            queues.setdefault(attempt.handler, {})[ref] = None
+        elif place is Place.PAUSED:
+            self._paused.add(ref)
+        elif place is Place.HELD:
+            self._held.add(ref)
+            attempt.was_held = True
+        elif place is Place.AT_EXECUTOR and attempt.executor_id is not None:
+            self._by_executor.setdefault(attempt.executor_id, {})[ref] = None
+            self._background_at[attempt.executor_id] += attempt.is_background
 
     def _unlink(self, attempt: OpenAttempt) -> None:
         self._paused.discard(attempt.ref)
@@ -291,10 +313,6 @@ class OpenAttempts:
         attempt = self._open.pop(ref, None)
         if attempt is not None:
             self._unlink(attempt)
-            siblings = self._by_task[_task_of(ref)]
-            del siblings[ref]
-            if not siblings:
-                del self._by_task[_task_of(ref)]
             self._timed.discard(ref)
             self._wheel.cancel(ref)
             self.lines.drop(ref)
@@ -320,13 +338,15 @@ class OpenAttempts:
         """
         self._unlink(attempt)
         attempt.is_confirmed = True
-        self._place(attempt, Place.QUEUED)
+        self._put(attempt, Place.QUEUED)
+        if attempt.ref in self._timed:
+            self.deadline_moved(attempt)
 
     def pause(self, attempt: OpenAttempt, until_at: int) -> None:
         """Takes an execution out of every queue until its wake time."""
         self._unlink(attempt)
         attempt.is_confirmed = True
-        self._place(attempt, Place.PAUSED)
+        self._put(attempt, Place.PAUSED)
         self.wake_later(attempt, until_at)
 
     def fail(self, attempt: OpenAttempt, retry_at: int) -> None:
@@ -341,8 +361,8 @@ class OpenAttempts:
         """Takes an execution out of every queue but the wheel: it waits for its end to be written."""
         self._unlink(attempt)
         attempt.is_confirmed = True
-        self._place(attempt, Place.LOSING)
-        attempt.loss = reason
+        self._put(attempt, Place.ENDING)
+        attempt.decision = decision
 
     def is_at_executor(self, ref: ExecutionRef, attempt: int) -> bool:
         """Whether this attempt is open and was not given up."""
@@ -359,7 +379,7 @@ class OpenAttempts:
 
     def of_task(self, ref: TaskRef) -> list[OpenAttempt]:
         """What is open of a task."""
-        return [self._open[execution] for execution in self._by_task.get(ref, ())]
+        return [self._open[execution] for execution in self.lines.open_of(ref)]
 
     def claiming_tasks(self) -> set[TaskRef]:
         """The tasks that claims are under way for."""
@@ -410,7 +430,7 @@ class OpenAttempts:
             self._unlink(attempt)
             # What came since it was queued may have the turn now.
             is_turn = not attempt.has_turns or self.lines.next_of(_task_of(attempt.ref)) == attempt.ref
-            self._place(attempt, Place.ASSIGNING if is_turn else Place.HELD)
+            self._put(attempt, Place.ASSIGNING if is_turn else Place.HELD)
             if is_turn:
                 taken.append(attempt)
         return taken

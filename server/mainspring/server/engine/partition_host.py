@@ -74,6 +74,7 @@ class EnginePartitionHost:
         settled_at_s = self._context.clock.monotonic() + self._context.settings.stale_commit_s
         for lease in leases:
             self._context.held.hold(lease, settled_at_s=0.0 if lease in let_go else settled_at_s)
+        self._attempts.begin_loading([lease.partition_id for lease in leases])
         adoption = asyncio.create_task(self._adopt(list(leases), changes), name="adopt")
         self._adoptions.add(adoption)
         adoption.add_done_callback(self._adoptions.discard)

@@ -7,7 +7,17 @@ from collections.abc import Collection, Iterator
 from mainspring.server.core import overlap, policies
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
-from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimRun, DueTask, Task, TaskState
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimItem,
+    ClaimRun,
+    DueTask,
+    ExecutionOrigin,
+    ExecutionRef,
+    Task,
+    TaskState,
+)
+from mainspring.server.core.overlap import OpenOne, OverlapPlan
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.settings import EngineSettings
 

@@ -12,11 +12,17 @@ from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
-from mainspring.server.dispatch.frames import AttemptId, Knowledge, ReconcileQuestion, ReconcileReply
+from mainspring.server.dispatch.frames import (
+    AttemptId,
+    Knowledge,
+    ProgressReport,
+    ReconcileQuestion,
+    ReconcileReply,
+)
 from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
-from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.open_attempts import WAITING_PLACES, Decision, OpenAttempt, OpenAttempts, Place
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +83,8 @@ class Reaper:
             attempt = self._attempts.absorb(row, now=now, wake_at=wake_at)
             if attempt is None:
                 continue
-            if attempt.place is not Place.AT_EXECUTOR or attempt.executor_id is None:
-                is_waiting = True
+            if attempt.place is Place.AT_EXECUTOR:
+                asked.setdefault(attempt.executor_id or "", []).append(attempt)
             else:
                 is_waiting |= attempt.place is Place.QUEUED
         for executor_id, attempts in asked.items():
@@ -211,7 +217,14 @@ class Reaper:
                 self._attempts.end(attempt.ref)
                 continue
             session = self._executors.get(attempt.executor_id) if attempt.executor_id is not None else None
-            if attempt.place is Place.PAUSED:
+            if attempt.place is Place.ENDING:
+                self._attempts.wake_later(attempt, soon)
+                self._context.signals.decided([attempt])
+            elif self._ends_for_its_slowness(attempt, session, now):
+                continue
+            elif now < attempt.look_at:
+                self._attempts.deadline_moved(attempt)  # only its deadline was looked at
+            elif attempt.place is Place.PAUSED:
                 begin_at = self._lane.begin_at(attempt, now)
                 if begin_at > now:
                     self._attempts.pause(attempt, begin_at)
@@ -283,7 +296,7 @@ class Reaper:
 
     def _ends_for_its_slowness(self, attempt: OpenAttempt, session: ExecutorSession | None, now: int) -> bool:
         """Ends what is too late to start, or stops an attempt that is too slow and counts it as failed."""
-        if attempt.place in (Place.QUEUED, Place.PAUSED) and attempt.is_too_late_to_start(now):
+        if attempt.place in WAITING_PLACES and attempt.is_too_late_to_start(now):
             self._mishaps.expire([attempt])
             return True
         deadline = attempt.run_deadline()

@@ -49,6 +49,13 @@ class TaskLines:
         ones = {at: one for at, one in self._in_flight.get(task, {}).items() if at < scheduled_at}
         return list((ones | self._lines.get(task, {})).values())
 
+    def open_of(self, task: TaskRef) -> list[ExecutionRef]:
+        """What is open of a task."""
+        return [
+            ExecutionRef(task.partition_id, scheduled_at, task.task_key)
+            for scheduled_at in self._lines.get(task, ())
+        ]
+
     def under_way(self, task: TaskRef) -> list[ExecutionRef]:
         """What of a task does not wait for its turn."""
         ones = self._lines.get(task, {}).values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import grpc
@@ -16,8 +17,10 @@ from mainspring.server.rpc.convert import execution_to_proto
 from mainspring.server.rpc.execution_watch import Watchers
 from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
+from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.slo import get_slo
 from mainspring.server.rpc.task_changes import Reason, named_task
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
@@ -27,8 +30,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, store: Store, owner_calls: OwnerCalls) -> None:
+    def __init__(self, store: Store, clock: Clock, owner_calls: OwnerCalls) -> None:
         self._store = store
+        self._clock = clock
+        self._watchers = Watchers(store, clock)
         self._owner_calls = owner_calls
 
     async def ListExecutions(
@@ -80,6 +85,25 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             raise NotFound("execution", f"{namespace}/{task_id} {at}")
         return execution_service_pb2.GetExecutionResponse(execution=execution_to_proto(execution))
 
+    async def ExplainExecution(
+        self, request: execution_service_pb2.ExplainExecutionRequest, context: Context
+    ) -> execution_service_pb2.ExplainExecutionResponse:
+        """See the proto."""
+        return await explain_execution(request, self._store, self._clock)
+
+    async def WatchExecutions(
+        self, request: execution_service_pb2.WatchExecutionsRequest, context: Context
+    ) -> AsyncIterator[execution_service_pb2.WatchExecutionsResponse]:
+        """See the proto."""
+        async for response in self._watchers.watch(request):
+            yield response
+
+    async def GetSlo(
+        self, request: execution_service_pb2.GetSloRequest, context: Context
+    ) -> execution_service_pb2.GetSloResponse:
+        """See the proto."""
+        return await get_slo(request, self._store, self._clock)
+
     # --- calls that the owner of the task carries out (`TaskOwner`) ----------------------------------------------
 
     def _partition_of(
@@ -113,3 +137,30 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
             execution_service_pb2.RetryExecutionResponse,
             await self._owner_calls.call("RetryExecution", partition_id, request),
         )
+
+
+def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:
+    """Which executions a caller asks for.
+
+    Raises:
+        InvalidField: a field is wrong.
+    """
+    start_at = instant(request.start_time, "start_time") if request.HasField("start_time") else None
+    end_at = instant(request.end_time, "end_time") if request.HasField("end_time") else None
+    if start_at is not None and end_at is not None and start_at > end_at:
+        raise InvalidField("end_time", "lies before start_time")
+    states: set[ExecutionState] = set()
+    for number, state in enumerate(request.states):
+        try:
+            states.add(ExecutionState(state))
+        except ValueError:
+            raise InvalidField(
+                f"states[{number}]", f"is {state}, which is no state of an execution"
+            ) from None
+    return ExecutionFilter(
+        start_at=start_at,
+        end_at=end_at,
+        states=tuple(sorted(states)),
+        handler=validation.name(request.handler, "handler") if request.handler else "",
+        labels=tuple(sorted(labels_of(checked_labels(request.labels)).items())),
+    )

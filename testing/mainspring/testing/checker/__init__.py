@@ -2,7 +2,7 @@
 
 `check(history)` joins what the client was acknowledged, what the executors wrote down and what the ledger
 says, by (task, scheduled time), sets it against what triggers in the database saw, and tests the invariants
-I1-I10 of docs/design.md on it. Pure: the same history gives the same verdict, also when it was loaded from
+I1-I11 of docs/design.md on it. Pure: the same history gives the same verdict, also when it was loaded from
 files.
 
     verdict.py          Limits (what is tolerated), Violation, Verdict
@@ -13,6 +13,7 @@ files.
     run_rules.py        I1, I3, I6, I7, I8: what the executors may have seen
     ownership_rules.py  I2, I3, I8: what the database itself saw
     lateness_rules.py   I10; fault_lateness.py: the same for each fault
+    overlap_rules.py    I11: one execution of a task at a time
     deadlock_rules.py   every deadlock was retried
     vacuity.py          reasons why a clean history proves nothing
 """
@@ -24,6 +25,7 @@ from mainspring.testing.checker import (
     fault_lateness,
     lateness_rules,
     ledger_rules,
+    overlap_rules,
     ownership_rules,
     run_rules,
 )
@@ -40,6 +42,7 @@ _WHOLE_RULES = (
     *ledger_rules.WHOLE_RULES,
     *run_rules.WHOLE_RULES,
     *ownership_rules.WHOLE_RULES,
+    *overlap_rules.WHOLE_RULES,
     *fault_lateness.WHOLE_RULES,
     *deadlock_rules.WHOLE_RULES,
 )

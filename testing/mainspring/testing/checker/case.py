@@ -57,6 +57,11 @@ class Case:
         return self.is_must or (self.task is not None and bool(self.rows))
 
     @property
+    def is_made_up_for(self) -> bool:
+        """Whether it was missed and runs late on purpose."""
+        return self.row is not None and self.row.is_made_up_for
+
+    @property
     def is_skipped(self) -> bool:
         """Whether the ledger says that it never ran, by a policy."""
         return bool(self.gaps) or (self.row is not None and self.row.state in ("SKIPPED", "EXPIRED"))
@@ -179,7 +184,7 @@ class Evidence(Excuses):
                 ends.append(latest)
             self._busy_until[case.key] = ends
         earlier = bisect_left(rows, case.scheduled_at, key=lambda row: row.scheduled_at)
-        return earlier > 0 and ends[earlier - 1] >= case.due_at - self.limits.clock_margin_us
+        return ends[earlier - 1] if earlier > 0 else 0
 
     def due_range(self, case: Case) -> tuple[int, int]:
         """Earliest and latest due time, by the client's word; the ledger's when nobody knows the task."""

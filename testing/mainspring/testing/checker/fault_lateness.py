@@ -57,7 +57,7 @@ def lateness_of_faults(evidence: Evidence) -> tuple[FaultLateness, ...]:
 
 
 def _counts(case: Case) -> bool:
-    if case.is_skipped:
+    if case.is_skipped or case.is_made_up_for:
         return False
     if case.row is None:
         return case.is_must
@@ -68,7 +68,7 @@ def _figures(evidence: Evidence, fault: Fault, cases: list[Case], next_at: int) 
     worst: tuple[int, Case | None] = (0, None)
     late_from_due_us = never = 0
     for case in cases:
-        due_at, started_at = case.due_at, _started_at(case)
+        due_at, started_at = evidence.since(case), _started_at(case)
         if started_at is None:
             never += 1
             started_at = max(evidence.history.ledger_read_at, due_at)

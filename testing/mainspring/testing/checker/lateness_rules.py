@@ -7,11 +7,14 @@ from mainspring.testing.checker.verdict import Violation
 
 
 def picked_up_in_time(case: Case, evidence: Evidence) -> Iterator[Violation]:
-    """The first start comes within the bound after due (after the heal of an outage), whoever tells of it."""
-    if not case.is_judged or case.row is None or case.is_skipped or case.task is None:
+    """The first start comes within the bound after due (after the heal of an outage), whoever tells of it.
+
+    What was held counts from the end of what was open before it; what is made up for is late on purpose.
+    """
+    if not case.is_judged or case.row is None or case.is_skipped or case.task is None or case.is_made_up_for:
         return
     row, limits = case.row, evidence.limits
-    deadline_at = evidence.deadline(row.due_at)
+    deadline_at = evidence.deadline(evidence.since(case))
     first = min(case.runs, key=lambda run: run.started_at, default=None)
     if first is None:
         if (

@@ -55,11 +55,13 @@ def skipped_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
 
 
 def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]:
-    """I5: a row is CANCELLED only when a client cancelled, and not over a run that ended by itself.
+    """I5: a row is CANCELLED only when a client cancelled or it was replaced, and not over a run that ended by itself.
 
     Unless the run's executor was lost meanwhile: then nobody could know that it would end, and nothing follows it.
     """
     if case.row is None or case.row.state != "CANCELLED" or case.task is None:
+        return
+    if evidence.replaced_by(case) is not None:
         return
     versions = evidence.expected.versions[case.key]
     sent = [task.cancel_sent_at for task in versions if task.cancel_sent_at is not None]

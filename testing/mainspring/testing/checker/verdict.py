@@ -36,6 +36,7 @@ class Limits:
     stuck_after_us: int = 30_000_000
     ownerless_us: int = 15_000_000
     settle_us: int = 10_000_000
+    unknown_end_us: int = 5_000_000
     fault_tail_us: int = 10_000_000
     required_kinds: frozenset[Kind] | None = None
     required_cancels: int = 0
@@ -47,7 +48,7 @@ class Violation:
     """One broken promise.
 
     Attributes:
-        invariant: "I1" to "I10", as numbered in docs/design.md; "deadlocks" when one was not retried.
+        invariant: "I1" to "I11", as numbered in docs/design.md; "deadlocks" when one was not retried.
         task: "namespace/task_id"; "partition/17" when a partition is meant, "fault/kill of node-1" when a fault is.
         scheduled_at: The scheduled time, or None when the task or partition as a whole is meant.
         message: What is wrong, with the numbers.

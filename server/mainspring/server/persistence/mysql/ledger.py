@@ -51,16 +51,15 @@ FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_a
 SELECT step, scheduled_at, previous_scheduled_at, %(fits)s FROM chain
 WHERE %(fits)s OR step = %(steps)s ORDER BY step"""
 
-# As FOLLOW_CHAIN; below what a schedule claimed (origins 1 and 2) before the time asked about nothing holds that time. What
-# a call added says nothing: a trigger may stand within a gap that is recorded after it.
-FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at, origin) AS (
-  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at, e.origin FROM executions e
+# As FOLLOW_CHAIN. A gap has no scheduled time of its own task within it, but what calls have added may lie there.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, origin, last_at) AS (
+  SELECT 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at FROM executions e
   WHERE e.partition_id = %(partition_id)s AND e.scheduled_at = %(scheduled_at)s AND e.task_key = %(task_key)s
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at, e.origin
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at
   FROM chain c STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY) ON e.partition_id = %(partition_id)s
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = %(task_key)s
-  WHERE c.step < %(steps)s AND NOT (c.claimed_at < %(stop_at)s AND c.scheduled_at < %(at)s AND c.origin < 3))
+  WHERE c.step < %(steps)s AND (c.scheduled_at > %(at)s OR c.origin > 2))
 SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
 WHERE (scheduled_at <= %(at)s AND last_at >= %(at)s) OR step = %(steps)s ORDER BY step"""
 

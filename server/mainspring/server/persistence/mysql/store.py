@@ -28,6 +28,8 @@ class MySQLStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
+    RetentionUnits,
+    NamespaceUnits,
     AdditionUnits,
     PartitionUnits,
     HandoverUnits,

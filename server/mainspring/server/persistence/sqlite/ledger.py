@@ -45,16 +45,15 @@ FOLLOW_CHAIN = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_a
   WHERE c.step < :steps AND c.scheduled_at >= :start_at)
 SELECT step, scheduled_at, previous_scheduled_at, state FROM chain ORDER BY step"""
 
-# As FOLLOW_CHAIN; below what a schedule claimed (origins 1 and 2) before the time asked about nothing holds that time. What
-# a call added says nothing: a trigger may stand within a gap that is recorded after it.
-FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, claimed_at, last_at, origin) AS (
-  SELECT 1, scheduled_at, previous_scheduled_at, claimed_at, gap_last_scheduled_at, origin FROM executions
+# As FOLLOW_CHAIN. A gap has no scheduled time of its own task within it, but what calls have added may lie there.
+FIND_GAP = """WITH RECURSIVE chain (step, scheduled_at, previous_scheduled_at, origin, last_at) AS (
+  SELECT 1, scheduled_at, previous_scheduled_at, origin, gap_last_scheduled_at FROM executions
   WHERE partition_id = :partition_id AND scheduled_at = :scheduled_at AND task_key = :task_key
   UNION ALL
-  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.claimed_at, e.gap_last_scheduled_at, e.origin
+  SELECT c.step + 1, e.scheduled_at, e.previous_scheduled_at, e.origin, e.gap_last_scheduled_at
   FROM chain c CROSS JOIN executions e ON e.partition_id = :partition_id
     AND e.scheduled_at = c.previous_scheduled_at AND e.task_key = :task_key
-  WHERE c.step < :steps AND NOT (c.claimed_at < :stop_at AND c.scheduled_at < :at AND c.origin < 3))
+  WHERE c.step < :steps AND (c.scheduled_at > :at OR c.origin > 2))
 SELECT step, scheduled_at, previous_scheduled_at, last_at FROM chain
 WHERE (scheduled_at <= :at AND last_at >= :at) OR step = :steps ORDER BY step"""
 

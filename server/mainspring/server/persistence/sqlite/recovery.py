@@ -73,9 +73,10 @@ def _recover_item(
         outcome.dropped.append(item)
         return
     outcome.moved.append(item)
+    runs = {run.scheduled_at: run for run in item.runs}
     # What was changed meanwhile must not be sent (I5): the sweep has it ended as CANCELLED.
     outcome.claimed.extend(
-        _dispatchable(ref, row, task, mark)
+        _dispatchable(runs[ref.scheduled_at], ref, row, task, mark)
         for ref, row in rows.items()
         if (row[0], row[1]) in _AS_CLAIMED and row[4] == task[1]
     )

@@ -34,6 +34,8 @@ class SQLiteStore(
     ClaimUnits,
     RecoveryUnits,
     AttemptUnits,
+    RetentionUnits,
+    NamespaceUnits,
     AdditionUnits,
     PartitionUnits,
     HandoverUnits,
