@@ -24,8 +24,8 @@ from mainspring.testing.ledger import instant, moment
 from mainspring.testing.mariadb import MariaDbServer
 from mainspring.testing.run_folder import RunFolder
 from mainspring.testing.run_log import read_run_logs
+from mainspring.v1 import policy_pb2, task_pb2, task_service_pb2, task_service_pb2_grpc
 from mainspring.v1 import schedule_pb2 as pb
-from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
 ZONE = "Europe/Berlin"
 SPRING = datetime(2026, 3, 29, 1, tzinfo=UTC)
@@ -195,7 +195,15 @@ def tasks_of(night: str, now: datetime, ends_at: datetime) -> list[task_pb2.Task
     for name, schedule in schedules().items():
         if fires(schedule, now, ends_at):
             schedule.end_time.FromDatetime(ends_at)
-        tasks.append(task_pb2.Task(namespace=night, id=name, handler="noop", schedule=schedule))
+        tasks.append(
+            task_pb2.Task(
+                namespace=night,
+                id=name,
+                handler="noop",
+                schedule=schedule,
+                overlap=policy_pb2.OVERLAP_POLICY_ALLOW,  # what was open when the nodes died skips nothing
+            )
+        )
     return tasks
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mainspring.client import Delay, Every, MainspringClient, Task, Unavailable
+from mainspring.client import Delay, Every, ExecutionState, MainspringClient, Task, Unavailable
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.testing.mariadb import MariaDbServer
@@ -63,7 +63,7 @@ async def test_calls_end_in_time_and_all_goes_on(
                 fresh = [
                     e
                     async for e in client.list_executions(task_id="every", start=back_at)
-                    if e.state.is_final
+                    if e.state is ExecutionState.SUCCEEDED
                 ]
                 if {"away", "back"} <= names and fresh:
                     break
