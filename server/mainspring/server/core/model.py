@@ -287,6 +287,36 @@ class AddedExecution:
     request_key: bytes = b""
     """16 bytes that stand for the call; empty: it may be added again."""
 
+    def recorded(
+        self,
+        ref: ExecutionRef,
+        *,
+        epoch: int,
+        now: int,
+        handler: str,
+        delivery: Delivery,
+        policies: str,
+        task_version: int,
+    ) -> OpenExecution:
+        """The execution once it is recorded under a name, with what it has of its task."""
+        return OpenExecution(
+            ref=ref,
+            state=ExecutionState.WAITING,
+            attempt=0,
+            epoch=epoch,
+            executor_id=None,
+            handler=handler,
+            due_at=self.due_at,
+            wake_at=self.wake_at,
+            claimed_at=now,
+            dispatched_at=None,
+            picked_up_at=None,
+            delivery=delivery,
+            policies=policies,
+            origin=self.origin,
+            task_version=task_version,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AddOutcome:

@@ -195,21 +195,13 @@ async def _add(
                 }
             )
         added.append(
-            OpenExecution(
-                ref=ExecutionRef(ref.partition_id, at, ref.task_key),
-                state=ExecutionState.WAITING,
-                attempt=0,
+            item.recorded(
+                ExecutionRef(ref.partition_id, at, ref.task_key),
                 epoch=epoch,
-                executor_id=None,
+                now=now,
                 handler=handler,
-                due_at=item.due_at,
-                wake_at=item.wake_at,
-                claimed_at=now,
-                dispatched_at=None,
-                picked_up_at=None,
                 delivery=Delivery(delivery),
                 policies=policies,
-                origin=item.origin,
                 task_version=version,
             )
         )

@@ -149,21 +149,13 @@ def _add(
             connection.execute(FORGET_REQUESTS, (*ref, now - REQUEST_KEPT_US))
             connection.execute(ADD_REQUEST, (*ref, item.request_key, at))
         added.append(
-            OpenExecution(
-                ref=ExecutionRef(*name),
-                state=ExecutionState.WAITING,
-                attempt=0,
+            item.recorded(
+                ExecutionRef(*name),
                 epoch=epoch,
-                executor_id=None,
+                now=now,
                 handler=handler,
-                due_at=item.due_at,
-                wake_at=item.wake_at,
-                claimed_at=now,
-                dispatched_at=None,
-                picked_up_at=None,
                 delivery=Delivery(delivery),
                 policies=policies,
-                origin=item.origin,
                 task_version=version,
             )
         )
