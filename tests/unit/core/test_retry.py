@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import Delivery
-from mainspring.server.core.policies import SECOND_US, Retry
+from mainspring.server.core.policies import Retry
 from mainspring.server.core.retry import is_retried, wait_us
 
 DAY_US = 86_400 * SECOND_US

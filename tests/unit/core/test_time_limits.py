@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.server.core.policies import SECOND_US, Timeouts
+from mainspring.server.core.instants import SECOND_US
+from mainspring.server.core.policies import Timeouts
 from mainspring.server.core.time_limits import (
     Deadline,
     Limit,

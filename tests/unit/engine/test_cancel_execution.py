@@ -7,8 +7,9 @@ from unit.engine.engine_bench import OTHER, EngineBench
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import Delivery, ExecutionState
-from mainspring.server.core.policies import SECOND_US, Policies, Retry
+from mainspring.server.core.policies import Policies, Retry
 from mainspring.server.dispatch.frames import AttemptId, Outcome
 from mainspring.server.errors import StoreUnavailable
 

@@ -8,9 +8,10 @@ import pytest
 from unit.engine.engine_bench import EngineBench
 from unit.engine.virtual_time import in_virtual_time
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import ExecutionRef, ExecutionState, Task, TaskRef
-from mainspring.server.core.policies import SECOND_US, Policies, Retry
+from mainspring.server.core.policies import Policies, Retry
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.change_notes import ChangeNotes, TaskNote
 from mainspring.shard_manager.handover import ChangeReason, OwnerChange

@@ -4,8 +4,9 @@ from unit.engine.engine_bench import EngineBench
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import Delivery, ExecutionState
-from mainspring.server.core.policies import SECOND_US, Overlap, Policies, Retry, Timeouts
+from mainspring.server.core.policies import Overlap, Policies, Retry, Timeouts
 from mainspring.server.dispatch.frames import AttemptId, Outcome
 
 LATE_S = 0.6

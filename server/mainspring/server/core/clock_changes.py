@@ -8,10 +8,10 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
+from mainspring.server.core.cron_walls import UNIX_DAY
 from mainspring.server.core.time_zone import DAY, FIRST_SECONDS, LAST_SECONDS, TimeZone, time_zone
 
 YEARS_AHEAD: Final = 10
-_UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ def changes_from(zone_name: str, year: int) -> tuple[ClockChange, ...]:
     Raises:
         UnknownTimeZone: see `time_zone`.
     """
-    low = (date(max(1, min(year, 9999)), 1, 1).toordinal() - _UNIX_DAY) * DAY
+    low = (date(max(1, min(year, 9999)), 1, 1).toordinal() - UNIX_DAY) * DAY
     high = min(low + YEARS_AHEAD * 366 * DAY, LAST_SECONDS)
     return tuple(changes_between(time_zone(zone_name), max(low, FIRST_SECONDS), high))

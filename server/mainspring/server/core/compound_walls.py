@@ -12,12 +12,10 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, Protocol
 
-from mainspring.server.core.cron_walls import CronWalls, month_length
+from mainspring.server.core.cron_walls import LAST_DAY, UNIX_DAY, CronWalls, month_length
 from mainspring.server.core.schedule import CalendarUnit
 
 _DAY: Final = 86_400
-_UNIX_DAY: Final = date(1970, 1, 1).toordinal()
-_LAST_DAY: Final = date.max.toordinal() - _UNIX_DAY
 _MOST_MONTHS: Final = 4_801
 """Months and their shapes repeat after 400 years: days that are not found by then are never found."""
 _MOST_MISSES: Final = 3_000
@@ -53,7 +51,7 @@ class CountedPeriods:
     def next_day(self, day: int) -> int | None:
         """The first day of a counted period that is not before `day`; None behind year 9999."""
         day = max(day, self.start_day)
-        if day > _LAST_DAY:
+        if day > LAST_DAY:
             return None
         ahead = (self._index(self.start_day) - self._index(day)) % self.every
         return day if ahead == 0 else self._first_day(self._index(day) + ahead)
@@ -63,7 +61,7 @@ class CountedPeriods:
             return day
         if self.unit is CalendarUnit.WEEK:
             return (day + 3) // 7  # 1970-01-01 was a Thursday
-        civil = date.fromordinal(day + _UNIX_DAY)
+        civil = date.fromordinal(day + UNIX_DAY)
         return civil.year * 12 + civil.month - 1
 
     def _first_day(self, index: int) -> int | None:
@@ -72,7 +70,7 @@ class CountedPeriods:
         if self.unit is CalendarUnit.WEEK:
             return index * 7 - 3
         year, month = divmod(index, 12)
-        return date(year, month + 1, 1).toordinal() - _UNIX_DAY if year <= 9999 else None
+        return date(year, month + 1, 1).toordinal() - UNIX_DAY if year <= 9999 else None
 
 
 class CompoundWalls:
@@ -153,9 +151,9 @@ class CompoundWalls:
 
     def _next_day_left(self, day: int) -> int | None:
         """The first day not before `day` of which exclusions leave something, whatever the periods."""
-        if self._is_empty or not -_UNIX_DAY < day <= _LAST_DAY:
+        if self._is_empty or not -UNIX_DAY < day <= LAST_DAY:
             return None
-        civil = date.fromordinal(day + _UNIX_DAY)
+        civil = date.fromordinal(day + UNIX_DAY)
         year, month, first = civil.year, civil.month, day - civil.day
         days = self._days_left_of(year, month, first) & -1 << civil.day
         for _ in range(_MOST_MONTHS):
@@ -196,7 +194,7 @@ class CompoundWalls:
         """The walls of a day as bits, and how many."""
         if day in self._without_days:
             return 0, 0
-        civil = date.fromordinal(day + _UNIX_DAY)
+        civil = date.fromordinal(day + UNIX_DAY)
         return _day_bits(
             tuple(p for p in self._parts if p.has_day(civil)),
             tuple(w for w in self._without if w.has_day(civil)),

@@ -13,8 +13,10 @@ from typing import Final
 
 NO_SUCCESSOR: Final = 255
 _DAY: Final = 86_400
-_UNIX_DAY: Final = date(1970, 1, 1).toordinal()
-_LAST_DAY: Final = date.max.toordinal() - _UNIX_DAY
+UNIX_DAY: Final = date(1970, 1, 1).toordinal()
+"""The ordinal of day 0: days are counted from 1970-01-01."""
+LAST_DAY: Final = date.max.toordinal() - UNIX_DAY
+"""9999-12-31."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +63,9 @@ class CronWalls:
 
         Never walks more than 4,801 months: matching days repeat after 400 years.
         """
-        if not -_UNIX_DAY < day <= _LAST_DAY:
+        if not -UNIX_DAY < day <= LAST_DAY:
             return None
-        civil = date.fromordinal(day + _UNIX_DAY)
+        civil = date.fromordinal(day + UNIX_DAY)
         year, month, day_of_month = civil.year, civil.month, civil.day
         first = day - day_of_month
         mask = self.days_of(year, month, first) & -1 << day_of_month
@@ -76,13 +78,13 @@ class CronWalls:
                 if year > 9999:
                     return None
             if self.months >> month & 1:
-                first = date(year, month, 1).toordinal() - _UNIX_DAY - 1
+                first = date(year, month, 1).toordinal() - UNIX_DAY - 1
                 mask = self.days_of(year, month, first)
         return None
 
     def has_day(self, civil: date) -> bool:
         """Whether a local date matches."""
-        first = civil.toordinal() - _UNIX_DAY - civil.day
+        first = civil.toordinal() - UNIX_DAY - civil.day
         return bool(self.days_of(civil.year, civil.month, first) >> civil.day & 1)
 
     def days_of(self, year: int, month: int, before_first: int) -> int:
@@ -97,7 +99,7 @@ class CronWalls:
             return 0
         start_day, start_time = divmod(start, _DAY)
         end_day, end_time = divmod(end, _DAY)
-        civil = date.fromordinal(start_day + _UNIX_DAY)
+        civil = date.fromordinal(start_day + UNIX_DAY)
         year, month, first = civil.year, civil.month, start_day - civil.day
         days = 0
         mask = self.days_of(year, month, first)

@@ -23,15 +23,8 @@ from mainspring.server.core.cron_fields import (
     split_fields,
 )
 from mainspring.server.core.cron_walls import CronWalls
-from mainspring.server.core.plain_english import (
-    SECOND_US,
-    cut,
-    distance_words,
-    every,
-    listed,
-    ordinal,
-    time_of_day,
-)
+from mainspring.server.core.instants import SECOND_US
+from mainspring.server.core.plain_english import cut, distance_words, every, listed, ordinal, time_of_day
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS: Final = (

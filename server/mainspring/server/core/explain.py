@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionState, Task
 from mainspring.server.core.plain_english import counted, distance_words, instant_words
 from mainspring.server.core.policies import Overlap, Policies
 from mainspring.server.core.schedule import Schedule
 
-SECOND_US: Final = 1_000_000
 _DAY_US: Final = 24 * 3_600 * SECOND_US
 _LATENESS_STAGES: Final = ("claimed", "dispatched", "picked up")
 """What lies between the due time and the pick-up, in order."""

@@ -11,11 +11,11 @@ from typing import Final
 
 from mainspring.server.core.compound_walls import CompoundWalls
 from mainspring.server.core.cron_fields import parse_cron
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.schedule import Exclusions, GapPolicy, Interval, RepeatPolicy
 from mainspring.server.core.time_zone import DAY, FIRST_SECONDS, time_zone
 from mainspring.server.core.wall_fires import WallFires, excluded_days, excluded_walls
 
-_SECOND_US: Final = 1_000_000
 _EVERY_SECOND: Final = "* * * * * *"
 MOST_EXCLUDED_RUNS: Final = 5_000
 """So many excluded stretches in a row that each hold the next time, and nothing more is looked for: half a year when
@@ -48,23 +48,23 @@ def count_times(timing: Interval, exclusions: Exclusions | None, low: int, high:
     count = 0
     time = _at_or_after(timing, low)
     while time < high:
-        second = time // _SECOND_US
+        second = time // SECOND_US
         bits, end = allowed.seconds_from(second)
-        number = _count_before(timing, min(end * _SECOND_US, high)) - _count_before(timing, time)
-        count += (bits & _bits_of_times(timing.every_us, time % _SECOND_US, number)).bit_count()
+        number = _count_before(timing, min(end * SECOND_US, high)) - _count_before(timing, time)
+        count += (bits & _bits_of_times(timing.every_us, time % SECOND_US, number)).bit_count()
         time += number * timing.every_us
     return count
 
 
 def _bits_of_times(every_us: int, first_us: int, number: int) -> int:
     """The seconds of so many times as bits; the first lies `first_us` into the second of bit 0."""
-    every_s, rest = divmod(every_us, _SECOND_US)
+    every_s, rest = divmod(every_us, SECOND_US)
     if rest == 0:
         return ((1 << every_s * number) - 1) // ((1 << every_s) - 1)
-    last = (first_us + (number - 1) * every_us) // _SECOND_US
+    last = (first_us + (number - 1) * every_us) // SECOND_US
     octets = bytearray(last // 8 + 1)
     for time in range(first_us, first_us + number * every_us, every_us):
-        second = time // _SECOND_US
+        second = time // SECOND_US
         octets[second >> 3] |= 1 << (second & 7)
     return int.from_bytes(octets, "little")
 
@@ -110,10 +110,10 @@ def _allowed(exclusions: Exclusions) -> _AllowedSeconds:
 def _next_allowed(timing: Interval, allowed: _AllowedSeconds, time: int, before_at: int) -> int | None:
     """The first time from `time`, one of them, on whose second is allowed."""
     for _ in range(MOST_EXCLUDED_RUNS):
-        second = time // _SECOND_US
+        second = time // SECOND_US
         if time >= before_at or (found := allowed.next_second(second)) is None:
             return None
         if found == second:
             return time
-        time = _at_or_after(timing, found * _SECOND_US)
+        time = _at_or_after(timing, found * SECOND_US)
     return None

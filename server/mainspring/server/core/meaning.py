@@ -16,8 +16,8 @@ from mainspring.server.core.clock_changes import ClockChange, changes_from
 from mainspring.server.core.compound_walls import WallSet
 from mainspring.server.core.cron_fields import normalise_cron, parse_cron
 from mainspring.server.core.cron_words import MONTHS, cron_words, exclusion_words, weekday_words
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.plain_english import (
-    SECOND_US,
     counted,
     cut,
     distance_words,

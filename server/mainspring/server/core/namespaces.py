@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-SECOND_US: Final = 1_000_000
+from mainspring.server.core.instants import SECOND_US
+
 DAY_US: Final = 24 * 3_600 * SECOND_US
 DEFAULT_RETENTION_US: Final = 30 * DAY_US
 SHORTEST_RETENTION_US: Final = 3_600 * SECOND_US

@@ -16,13 +16,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.interval_times import count_times, last_time, next_time
 from mainspring.server.core.schedule import Interval, OneTime, Schedule
 from mainspring.server.core.time_zone import FIRST_SECONDS, LAST_SECONDS
 from mainspring.server.core.wall_fires import wall_fires
 from mainspring.server.errors import InvalidField
 
-SECOND_US: Final = 1_000_000
 LAST_FIRE_AT: Final = LAST_SECONDS * SECOND_US
 """9999-12-30T00:00:00Z: the last instant at which anything recurring fires."""
 

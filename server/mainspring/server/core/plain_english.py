@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-SECOND_US: Final = 1_000_000
+from mainspring.server.core.instants import SECOND_US
+
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - only its text is used
 _UNITS: Final = (("hour", 3_600 * SECOND_US), ("minute", 60 * SECOND_US), ("second", SECOND_US))
 _LARGEST_COUNT: Final = 120

@@ -12,10 +12,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.errors import UnreadablePolicies
-
-SECOND_US: Final = 1_000_000
 
 
 class MisfireMode(IntEnum):

@@ -17,16 +17,16 @@ from datetime import datetime, timedelta, timezone
 from enum import IntEnum
 from typing import Final
 
-from mainspring.server.core.clock_changes import ClockChange
+from mainspring.server.core.clock_changes import ClockChange, changes_between
 from mainspring.server.core.compound_walls import WallSet
 from mainspring.server.core.due_time import due_at
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.next_fire import LAST_FIRE_AT, fires_between, next_fire
 from mainspring.server.core.plain_english import time_of_day
 from mainspring.server.core.schedule import CalendarInterval, Cron, GapPolicy, RepeatPolicy, Schedule
 from mainspring.server.core.time_zone import DAY, time_zone
 from mainspring.server.core.wall_fires import wall_fires
 
-_SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock has no zone
 
 
@@ -152,14 +152,14 @@ class _LocalClock:
             self._elapsed = _LookAhead(fires.elapsed) if fires.elapsed is not None else None
 
     def local_time(self, at: int) -> str:
-        offset = timedelta(seconds=self._zone.offset_at(at // _SECOND_US))
+        offset = timedelta(seconds=self._zone.offset_at(at // SECOND_US))
         return (_EPOCH + timedelta(microseconds=at) + offset).replace(tzinfo=timezone(offset)).isoformat()
 
     def notes(self, before_at: int, fire_at: int) -> Iterator[ClockChangeNote]:
         """The notes at a fire, which follows `before_at`."""
         if self._start_at is not None:
             before_at = max(before_at, self._start_at - 1)
-        low, fire = before_at // _SECOND_US, fire_at // _SECOND_US
+        low, fire = before_at // SECOND_US, fire_at // SECOND_US
         if self._fixed is not None:
             yield from self._left_out(self._fixed, low, fire, is_elapsed=False)
         if self._elapsed is not None:
@@ -207,11 +207,8 @@ class _LocalClock:
 
     def _goes_through(self, walls: _LookAhead, low: int, fire: int) -> Iterator[ClockChangeNote]:
         """For walls that follow elapsed time: at the first fire after a repeat begins again, less than a day later."""
-        at = self._zone.next_change(max(low, fire - DAY), fire)
-        if at is None:
-            return
-        change = ClockChange(at, self._zone.offset_at(at - 1), self._zone.offset_at(at))
-        if not change.is_gap and (count := walls.count_in(change)):
+        change = next(changes_between(self._zone, max(low, fire - DAY), fire), None)
+        if change is not None and not change.is_gap and (count := walls.count_in(change)):
             wall = walls.next_wall(change.first_wall - 1)
             assert wall is not None
             yield self._note(

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-SECOND_US: Final = 1_000_000
+from mainspring.server.core.instants import SECOND_US
+
 LATE_US: Final = SECOND_US
 HERD: Final = 200
 

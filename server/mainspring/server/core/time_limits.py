@@ -8,7 +8,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from mainspring.server.core.policies import SECOND_US, Timeouts
+from mainspring.server.core.instants import SECOND_US
+from mainspring.server.core.policies import Timeouts
 
 
 class Limit(Enum):

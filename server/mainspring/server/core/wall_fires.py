@@ -27,7 +27,7 @@ from typing import Final
 
 from mainspring.server.core.compound_walls import CompoundWalls, CountedPeriods, WallSet
 from mainspring.server.core.cron_fields import parse_cron, parse_exclusion
-from mainspring.server.core.cron_walls import CronWalls
+from mainspring.server.core.cron_walls import UNIX_DAY, CronWalls
 from mainspring.server.core.schedule import (
     CalendarInterval,
     CalendarUnit,
@@ -38,7 +38,6 @@ from mainspring.server.core.schedule import (
 )
 from mainspring.server.core.time_zone import DAY, LAST_SECONDS, TimeZone, time_zone
 
-_UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 _MOST_GAPS: Final = 400
 """So many gaps in a row that swallow the next wall time, and nothing more is looked for: "30 2 * 3 0L" where the clock
 is put forward on just that Sunday, every year.
@@ -183,7 +182,7 @@ def _calendar_expressions(timing: CalendarInterval) -> list[str]:
 
 
 def _day_number(local_date: str) -> int:
-    return date.fromisoformat(local_date).toordinal() - _UNIX_DAY
+    return date.fromisoformat(local_date).toordinal() - UNIX_DAY
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:

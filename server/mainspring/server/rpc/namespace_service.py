@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 
 from mainspring.server.clock import Clock
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.namespaces import (
     DEFAULT_RETENTION_US,
     LONGEST_RETENTION_US,
-    SECOND_US,
     SHORTEST_RETENTION_US,
     Namespace,
 )

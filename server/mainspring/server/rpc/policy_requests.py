@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.policies import (
     DEFAULT,
-    SECOND_US,
     Misfire,
     MisfireMode,
     Overlap,
