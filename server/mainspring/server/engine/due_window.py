@@ -3,22 +3,44 @@
 A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a queue per
 handler, so that a handler without a free executor holds up no other), or claiming (a transaction is about it).
 
-Memory is bounded three times: by a capacity for all; by a share of it for the ready tasks of one handler; and by half of it
-for all ready tasks together, where the longest queue gives way. A handler that had to leave tasks in the database is
-saturated: more of its tasks stay there until half of its share is free again. So handlers that nobody runs, however many,
-cannot take the room of the others.
+Memory is bounded twice: by a capacity for all, and by half of it for the ready tasks, where the handler with the longest
+queue gives way. A handler that had to leave tasks in the database is saturated: more of its tasks that are due in the
+seconds of those stay there until half of its queue is gone. So handlers that nobody runs, however many, cannot take the
+room of the others, and a herd cannot take that of what is due after it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.core.timing_wheel import TimingWheel
+from mainspring.server.engine.ready_queue import ReadyQueue
 
-SHARES = 10
-"""A handler's ready tasks may take one tenth of the capacity."""
+SHED_PARTS = 100
+"""What gives way leaves in parts of so much of the capacity."""
+_SECOND_US = 1_000_000
+
+
+@dataclass(slots=True)
+class _Saturation:
+    """What a handler left in the database: tasks due in the seconds `first_s` to `last_s`."""
+
+    first_s: int
+    last_s: int
+    relief: int
+    """More of them come in when no more than so many are ready."""
+    left_out_at: int | None = None
+    """The earliest due time that was not taken in."""
+
+    def holds(self, due_at: int) -> bool:
+        """Whether a task that is due then stays in the database."""
+        return self.first_s <= due_at // _SECOND_US <= self.last_s
+
+    def leave_out(self, due_at: int) -> None:
+        """A task that is due then was not taken in."""
+        self.left_out_at = due_at if self.left_out_at is None else min(self.left_out_at, due_at)
 
 
 class DueWindow:
@@ -32,13 +54,11 @@ class DueWindow:
     def __init__(self, start_at: int, capacity: int) -> None:
         self._wheel: TimingWheel[TaskRef] = TimingWheel(start_at)
         self._known: dict[TaskRef, DueTask] = {}
-        self._ready: dict[str, deque[TaskRef]] = {}
+        self._ready: dict[str, ReadyQueue] = {}
         self._claiming: dict[TaskRef, DueTask] = {}
         self._capacity = capacity
-        self._share = max(1, capacity // SHARES)
         self._ready_total = 0
-        self._saturated: set[str] = set()
-        self._left_out: dict[str, int] = {}  # by saturated handler, the earliest due time that was left out
+        self._saturated: dict[str, _Saturation] = {}
         self.frontier = start_at
         """Tasks due before this instant are loaded; the loader moves it."""
 
@@ -79,9 +99,11 @@ class DueWindow:
                 or (known.version, known.scheduled_at) >= (task.version, task.scheduled_at)
             ):
                 continue
-            if known is None and task.handler in self._saturated:
-                self._left_out[task.handler] = min(task.due_at, self._left_out.get(task.handler, task.due_at))
-                continue
+            if known is None and self._saturated:
+                saturation = self._saturated.get(task.handler)
+                if saturation is not None and saturation.holds(task.due_at):
+                    saturation.leave_out(task.due_at)
+                    continue
             if known is None and len(self._known) >= self._capacity:
                 self.frontier = min(self.frontier, task.due_at)
                 continue
@@ -123,26 +145,38 @@ class DueWindow:
             task = self._known[ref]
             queue = self._ready.get(task.handler)
             if queue is None:
-                queue = self._ready[task.handler] = deque()
-            queue.append(ref)
-            self._ready_total += 1
-            if len(queue) > self._share:
-                self._leave_last(task.handler)
-            elif self._ready_total > self._capacity // 2:
-                self._leave_last(max(self._ready, key=lambda handler: len(self._ready[handler])))
+                queue = self._ready[task.handler] = ReadyQueue()
+            queue.append(ref, task.due_at)
+        self._ready_total += len(expired)
+        while self._ready_total > self._capacity // 2:
+            self._give_way(max(self._ready, key=lambda handler: len(self._ready[handler])), now)
         return len(expired)
 
-    def _leave_last(self, handler: str) -> None:
-        """Takes the task of a handler that is due last out of memory; the handler is saturated from here on."""
-        ref = self._ready[handler].pop()
-        self._ready_total -= 1
-        if not self._ready[handler]:
+    def _give_way(self, handler: str, now: int) -> None:
+        """Leaves some tasks of a handler to the database; it is saturated from here on."""
+        queue = self._ready[handler]
+        limit = min(max(1, self._capacity // SHED_PARTS), self._ready_total - self._capacity // 2)
+        second, shed = queue.shed(limit, now)
+        self._ready_total -= len(shed)
+        if not queue:
             del self._ready[handler]
-        task = self._known.get(ref)
-        if task is None or ref in self._claiming or ref in self._wheel:
-            return  # forgotten or moved since: the queue still named it
-        self._saturated.add(handler)
-        del self._known[ref]
+        # Those that were forgotten or moved since are no loss: the queue still named them.
+        left = [
+            task for ref in shed if self._is_ready(ref) and (task := self._known.pop(ref, None)) is not None
+        ]
+        if not left:
+            return
+        saturation = self._saturated.get(handler)
+        if saturation is None:
+            saturation = self._saturated[handler] = _Saturation(second, second, 0)
+        saturation.first_s = min(saturation.first_s, second)
+        saturation.last_s = max(saturation.last_s, second)
+        saturation.relief = len(queue) // 2
+        for task in left:
+            saturation.leave_out(task.due_at)
+
+    def _is_ready(self, ref: TaskRef) -> bool:
+        return ref not in self._claiming and ref not in self._wheel
 
     def next_deadline(self) -> int | None:
         """When to call `advance` again at the latest; None when nothing is in the wheel."""
@@ -158,25 +192,28 @@ class DueWindow:
         return len(queue) if queue is not None else 0
 
     def relieve(self, handler: str) -> bool:
-        """Ends a handler's saturation when half of its share is free; True when a sweep has to bring in what was left."""
-        if handler not in self._saturated or self.ready_count(handler) > self._share // 2:
+        """Ends a handler's saturation when half of its queue is gone; True when a sweep has to bring in what was left."""
+        saturation = self._saturated.get(handler)
+        if saturation is None or self.ready_count(handler) > saturation.relief:
             return False
-        self._saturated.discard(handler)
-        self.frontier = min(self.frontier, self._left_out.pop(handler, self.frontier))
+        del self._saturated[handler]
+        if saturation.left_out_at is not None:
+            self.frontier = min(self.frontier, saturation.left_out_at)
         return True
 
     def begin_claims(self, handler: str, limit: int) -> list[DueTask]:
-        """Takes up to `limit` ready tasks of a handler, oldest first, into the claiming state."""
+        """Takes up to `limit` ready tasks of a handler into the claiming state, in the order of `ReadyQueue`."""
         queue = self._ready.get(handler)
         taken: list[DueTask] = []
         while queue and len(taken) < limit:
-            ref = queue.popleft()
-            self._ready_total -= 1
-            task = self._known.get(ref)
-            if task is None or ref in self._claiming or ref in self._wheel or task.handler != handler:
-                continue
-            self._claiming[ref] = task
-            taken.append(task)
+            refs = queue.take(limit - len(taken))
+            self._ready_total -= len(refs)
+            for ref in refs:
+                task = self._known.get(ref)
+                if task is None or task.handler != handler or not self._is_ready(ref):
+                    continue
+                self._claiming[ref] = task
+                taken.append(task)
         if queue is not None and not queue:
             del self._ready[handler]
         return taken
@@ -198,5 +235,5 @@ class DueWindow:
         ref = task.ref
         if self._claiming.get(ref) is task:
             del self._claiming[ref]
-            self._ready.setdefault(task.handler, deque()).appendleft(ref)
+            self._ready.setdefault(task.handler, ReadyQueue()).put_back(ref, task.due_at)
             self._ready_total += 1
