@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from mainspring.dev.command import loop_factory
 from mainspring.dev.simulate.config import Cron, Herd, Interval, Simulation, Spread
 from mainspring.dev.simulate.course import Outcome, run_course
 from mainspring.dev.simulate.in_process import InProcessRun
 from mainspring.dev.simulate.reading import example_names, find_text, parse
+from mainspring.executor.event_loop import loop_factory
 from mainspring.testing.load_run import member_name
 from mainspring.testing.member_process import import_environment
 from mainspring.testing.progress import Progress

@@ -1,6 +1,5 @@
 """`mainspring dev`: everything in one process."""
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -87,7 +86,8 @@ def dev(
     if start_time is not None and not virtual_clock:
         raise typer.BadParameter("makes no sense without --virtual-clock", param_hint="--start-time")
     with needs_server_extra("mainspring dev"):
-        from mainspring.dev.command import CannotStartError, DevSettings, loop_factory, serve
+        from mainspring.dev.command import CannotStartError, DevSettings, serve
+        from mainspring.executor import event_loop
 
     settings = DevSettings(
         listen=listen,
@@ -102,7 +102,7 @@ def dev(
         log_level=log_level.value,
     )
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with event_loop.runner() as runner:
             code = runner.run(serve(settings))
     except CannotStartError as error:
         raise typer.BadParameter(str(error), param_hint=error.option) from None

@@ -1,8 +1,6 @@
 """`mainspring server`: run a scheduler node."""
 
-import asyncio
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -120,6 +118,7 @@ def server(
       $ mainspring server --listen 0.0.0.0:7300 --advertise node-1.lan:7300
     """
     with needs_server_extra("mainspring server"):
+        from mainspring.executor import event_loop
         from mainspring.server.app import serve
         from mainspring.server.config import ServerConfig
         from mainspring.server.errors import InvalidField
@@ -154,7 +153,7 @@ def server(
         MySQLSettings.from_url(config.mysql_url)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--mysql-url") from None
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with event_loop.runner() as runner:
         code = runner.run(serve(config))
     raise typer.Exit(code)
 
@@ -183,14 +182,3 @@ def _engine_settings(settings: "EngineSettings", changes: Sequence[str]) -> "Eng
         if not 0 < values[name] < float("inf"):
             raise typer.BadParameter(f"{change!r} must be above 0", param_hint="--engine")
     return replace(settings, **values)  # type: ignore[arg-type]  # each value has the type of its field
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

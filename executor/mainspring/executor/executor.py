@@ -11,11 +11,11 @@ executor.main()
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mainspring.client.addresses import parse_addresses
+from mainspring.executor import event_loop
 from mainspring.executor.agent import Agent
 from mainspring.executor.clock import Clock, SystemClock
 from mainspring.executor.config import ExecutorConfig, make_executor_id
@@ -126,7 +126,7 @@ class Executor:
         Returns:
             An exit code: 0 when everything was finished and saved, 1 when not.
         """
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with event_loop.runner() as runner:
             return runner.run(self._main())
 
     async def _main(self) -> int:
@@ -139,14 +139,3 @@ class Executor:
         if self._stop.is_set():
             self._stop_now.set()
         self._stop.set()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainspring.client import MainspringError
-from mainspring.dev.command import loop_factory
 from mainspring.dev.simulate.charts import check_plot, draw
 from mainspring.dev.simulate.config import Simulation
 from mainspring.dev.simulate.course import Outcome, Stage, run_course
@@ -15,6 +14,7 @@ from mainspring.dev.simulate.in_process import InProcessRun
 from mainspring.dev.simulate.on_cluster import OnCluster
 from mainspring.dev.simulate.reading import BadFileError, find_text, parse
 from mainspring.dev.simulate.summary import outcome_json, render_outcome
+from mainspring.executor.event_loop import loop_factory
 from mainspring.server.observability.logging import configure_logging
 from mainspring.testing.errors import TestingError
 from mainspring.testing.foreground import run_in_foreground
