@@ -153,3 +153,27 @@ async def test_tasks_that_may_not_fire_do_not_leave_those_behind_them_waiting(st
         *in_front, behind = await bench.register(*tasks)
         await bench.until_sent([behind], within_s=0.6)
         assert not any(bench.sent_of(ref) for ref in in_front)
+
+
+@in_virtual_time
+async def test_what_is_due_after_a_herd_does_not_wait_for_its_end() -> None:
+    """The executor runs 200 a second; 1,500 are due at once, and then 10 a second of the same handler, for 5 s."""
+    async with EngineBench() as bench:
+        executor = bench.executor(capacity=20, credit=20)
+        await bench.adopt(0, 1)
+        herd = await bench.store_tasks(*(bench.task(n % 2, in_s=2) for n in range(1_500)))
+        later = [bench.task(n % 2, in_s=3 + n / 10) for n in range(50)]
+        refs = await bench.register(*later)
+
+        async def work() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                executor.end()
+
+        working = asyncio.create_task(work())
+        await bench.until_state([*herd, *refs], within_s=15)
+        working.cancel()
+        late_s = sorted((bench.sent_of(r)[0].at - t.due_at) / 1e6 for r, t in zip(refs, later, strict=True))
+        assert late_s[-1] <= 1
+        herd_at = [bench.sent_of(ref)[0].at for ref in herd]
+        assert max(herd_at) - min(herd_at) <= 10e6
