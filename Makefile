@@ -204,6 +204,11 @@ handovers: install ## Nodes join, drain and stop at 300 tasks a second: how long
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.handovers
 
+.PHONY: budget
+budget: install ## Where the 10 s go: steady, in a herd, at a hand-over, after a kill; writes the table of docs/design.md
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
+	@$(PY) -m mainspring.testing.budget_run
+
 .PHONY: bench-cron
 bench-cron: install-dev ## What a fire time costs: parse, walk, remember, count
 	@$(PY) tests/benchmarks/bench_cron.py

@@ -10,7 +10,7 @@ from oracle.run import AROUND_A_CHANGE, AROUND_A_DAY, LONG, Run
 from oracle.zones import DAY
 
 from mainspring.testing.cache import repository_root
-from mainspring.testing.run_note import table
+from mainspring.testing.run_note import replace_part, table
 
 BEGIN, END = "<!-- oracle: written by `make oracle` -->", "<!-- end of oracle -->"
 
@@ -26,12 +26,7 @@ def note(run: Run) -> None:
 
 def write(page: Path, run: Run) -> None:
     """Write the table between its marks; the rest of the page is left as it is."""
-    text = page.read_text(encoding="utf-8")
-    before, mark, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (mark and end):
-        raise SystemExit(f"{page} has lost its marks for the table")
-    page.write_text(f"{before}{BEGIN}\n\n{lines_of(run)}\n\n{END}{after}", encoding="utf-8")
+    replace_part(page, BEGIN, END, lines_of(run))
 
 
 def lines_of(run: Run) -> str:

@@ -25,6 +25,19 @@ def write_note(path: Path, title: str, parts: Iterable[str]) -> None:
     path.write_text("\n\n".join([f"# {title}", _table_of_circumstances(), *parts]) + "\n", encoding="utf-8")
 
 
+def replace_part(page: Path, begin: str, end: str, text: str) -> None:
+    """Put `text` between two marks of a page; the rest of it is left as it is.
+
+    Raises:
+        SystemExit: the page has lost its marks.
+    """
+    before, mark, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, end_mark, after = rest.partition(end)
+    if not (mark and end_mark):
+        raise SystemExit(f"{page} has lost its marks {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; every column but the first is set to the right."""
     lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
