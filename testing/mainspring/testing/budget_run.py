@@ -82,7 +82,7 @@ async def measure(
         await sleep_until(begins_at[2] + settings.situation_s * SECOND_US // 2)
         await scenario.client.undrain_node(node_id)
         await scenario.until_spread()
-        await sleep_until(begins_at[3])
+        await sleep_until(begins_at[3] + SECOND_US)  # what was due right before the kill suffers from it too
         await scenario.kill_node(scenario.cluster.nodes[2])
         await sleep_until(ends_at)
         await asyncio.sleep(_RECORDED_S)

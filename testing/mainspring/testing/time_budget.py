@@ -16,6 +16,8 @@ PROMISE_US = 10 * SECOND_US
 SITUATIONS: Final = ("steady", "herd", "hand-over", "fail-over")
 HERD: Final = "herd"
 """The namespace of the herd's tasks."""
+_RECORDED_US = SECOND_US
+"""A new owner claims its first tasks a moment before it notes that it fires."""
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -76,8 +78,9 @@ def figures(evidence: Evidence) -> Figures:
         assert row.claimed_at is not None
         partition = partition_of(task_key(row.namespace, row.task_id), evidence.partitions)
         taken_at = fires_at.get(partition, 0) if situation in ("hand-over", "fail-over") else 0
-        begun_at = max(row.due_at, taken_at if row.claimed_at >= taken_at else 0)
-        found[CLAIMED, situation].append(row.claimed_at - begun_at)
+        if row.claimed_at < taken_at - _RECORDED_US:
+            taken_at = 0  # claimed before its partition changed hands
+        found[CLAIMED, situation].append(max(0, row.claimed_at - max(row.due_at, taken_at)))
         if row.dispatched_at is not None and row.picked_up_at is not None:
             found[SENT, situation].append(row.dispatched_at - row.claimed_at)
             found[PICKED_UP, situation].append(row.picked_up_at - row.dispatched_at)
@@ -148,7 +151,7 @@ def complaints(found: Figures, late: dict[str, Spread]) -> list[str]:
 
 def page(found: Figures, late: dict[str, Spread]) -> str:
     """The table as Markdown: the promised bound, then p50 / p99 / max in milliseconds."""
-    header = ("stage", *(f"{name}: bound s | p50 / p99 / max ms" for name in SITUATIONS))
+    header = ("stage", *(f"{name}: bound s · p50 / p99 / max ms" for name in SITUATIONS))
     rows = [
         (stage.name, *(_cell(bound, found[stage, situation]) for situation, bound in _with(stage)))
         for stage in STAGES
