@@ -99,6 +99,13 @@ protos-check: install-dev ## Fail if the committed stubs differ from the .proto 
 	@diff -r --brief build/protos-check/generated/mainspring build/protos-check/committed/protos/mainspring \
 		|| { echo 'stubs are stale: run `make protos`' >&2; exit 1; }
 
+.PHONY: proto-image
+proto-image: install-dev ## Keep the contract as it is released: later ones must not break it (part of a release)
+	@mkdir -p released
+	@version=$$($(PY) -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])') && \
+		cd protos && $(abspath $(VENV))/bin/buf build -o "../released/v$$version.binpb"
+	@ls released/*.binpb | sort -V | tail -n 1
+
 ##@ Checking
 
 .PHONY: lint
@@ -106,8 +113,8 @@ lint: install-dev ## Style, formatting, protos, import rules
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run `ruff format`' >&2; exit 1; }
 	@cd protos && $(abspath $(VENV))/bin/buf lint
-	@if tag=$$(git describe --tags --abbrev=0 2>/dev/null); then \
-		cd protos && $(abspath $(VENV))/bin/buf breaking --against "$(abspath .)/.git#tag=$$tag,subdir=protos"; fi
+	@if image=$$(ls released/*.binpb 2>/dev/null | sort -V | tail -n 1) && [ -n "$$image" ]; then \
+		cd protos && $(abspath $(VENV))/bin/buf breaking --against "../$$image"; fi
 	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: types
