@@ -53,6 +53,10 @@ class ClusterSettings:
     buffer_pool_mb: int = 128
     has_audit: bool = False
     """Whether triggers watch every write (`audit`): for fault tests; it costs the database some of its speed."""
+    mariadb_options: tuple[str, ...] = ()
+    """More options of a MariaDB of the cluster's own, such as "--log-bin"."""
+    server_arguments: tuple[str, ...] = ()
+    """More arguments of every node's `mainspring server`, such as "--engine", "retention_first_s=1"."""
 
 
 class Cluster:
@@ -72,7 +76,11 @@ class Cluster:
         self.mariadb = (
             None
             if external_sql_server()
-            else MariaDbServer(folder.data / "mariadb", buffer_pool_mb=self.settings.buffer_pool_mb)
+            else MariaDbServer(
+                folder.data / "mariadb",
+                buffer_pool_mb=self.settings.buffer_pool_mb,
+                options=self.settings.mariadb_options,
+            )
         )
         self.zookeeper = (
             None
@@ -245,7 +253,12 @@ class Cluster:
         return f"{LOOPBACK}:{listen_port}", {"MAINSPRING_MYSQL_URL": self.node_mysql_url(name)}
 
     def _node_arguments(self) -> list[str]:
-        return ["server", "--zookeeper-session", f"{self.settings.zookeeper_session_s:g}s"]
+        return [
+            "server",
+            "--zookeeper-session",
+            f"{self.settings.zookeeper_session_s:g}s",
+            *self.settings.server_arguments,
+        ]
 
     def wait_until_listening(self) -> None:
         """Wait until every node that was started listens. Raises ChildFailedError when one does not."""

@@ -21,6 +21,8 @@ class Usage:
     """User and system time, in seconds."""
     memory_mb: float
     """Greatest resident size so far, in MiB."""
+    resident_mb: float = 0.0
+    """Resident size now, in MiB."""
 
 
 class MemberProcess:
@@ -123,5 +125,10 @@ def usage_of(pid: int) -> Usage | None:
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()  # the name in brackets may hold anything
-    peak_kb = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-    return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, peak_kb / 1024)
+    sizes_kb = {
+        line[:5]: int(line.split()[1])
+        for line in status.splitlines()
+        if line.startswith(("VmHWM:", "VmRSS:"))
+    }
+    cpu_s = (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
+    return Usage(cpu_s, sizes_kb.get("VmHWM", 0) / 1024, sizes_kb.get("VmRSS", 0) / 1024)
