@@ -120,7 +120,7 @@ lint: install-dev ## Style, formatting, protos, import rules
 .PHONY: types
 types: install-dev ## mypy --strict
 	@$(VENV)/bin/mypy
-	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos -p oracle -p fuzz
+	@MYPYPATH=tests $(VENV)/bin/mypy -p chaos -p oracle -p fuzz -p benchmarks
 
 .PHONY: test-unit
 test-unit: install-dev ## Tests without servers, in seconds
@@ -215,6 +215,16 @@ handovers: install ## Nodes join, drain and stop at 300 tasks a second: how long
 budget: install ## Where the 10 s go: steady, in a herd, at a hand-over, after a kill; writes the table of docs/design.md
 	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
 	@$(PY) -m mainspring.testing.budget_run
+
+BENCH = PYTHONPATH=tests $(PY) -m benchmarks $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: bench
+bench: install-dev servers ## What the database can do and what Mainspring does on it; 20 minutes (ONLY=limit,burst)
+	@$(BENCH)
+
+.PHONY: bench-quick
+bench-quick: install-dev servers ## The same, small, in two minutes (ONLY=burst)
+	@$(BENCH) --quick
 
 .PHONY: bench-cron
 bench-cron: install-dev ## What a fire time costs: parse, walk, remember, count

@@ -59,7 +59,7 @@ class Figure:
         return f"{median(self.rounds):,.1f} ({min(self.rounds):,.1f}-{max(self.rounds):,.1f})"
 
 
-def measured(calls: int, body: Callable[[int], None]) -> Figure:
+def measured(calls: int, body: Callable[[int], object]) -> Figure:
     """The figure of a body that makes so many calls; it is told the round."""
     rounds = []
     for number in range(ROUNDS):

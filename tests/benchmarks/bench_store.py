@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import uvloop
+
 from mainspring.server.core.model import (
     ClaimItem,
     ClaimRun,
@@ -227,16 +229,10 @@ def main() -> None:
     parser.add_argument("--sizes", default="500x1,500x2,500x4,1000x4,50x4")
     arguments = parser.parse_args()
     sizes = [(int(b), int(c)) for b, c in (pair.split("x") for pair in arguments.sizes.split(","))]
-    try:
-        import uvloop
-
-        run = uvloop.run
-    except ImportError:
-        run = asyncio.run
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {arguments.tasks} tasks")
     with _server(arguments.url, arguments.database) as (url, administrator_url):
         audit_url = administrator_url if arguments.audit else None
-        run(_run(url, audit_url, arguments.tasks, arguments.repeats, sizes))
+        uvloop.run(_run(url, audit_url, arguments.tasks, arguments.repeats, sizes))
 
 
 if __name__ == "__main__":

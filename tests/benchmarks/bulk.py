@@ -1,0 +1,72 @@
+"""Tasks and ledger rows written by the database itself: millions in minutes, without a client that builds each row.
+
+What is written is what the product would have written; the product's own code reads it.
+"""
+
+from __future__ import annotations
+
+from mainspring.server.core.schedule import OneTime, Schedule
+from mainspring.server.core.schedule_text import encode
+from mainspring.server.persistence.mysql.literals import binary, text
+from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
+from mainspring.testing.sql_server import connect
+
+HANDLER = "noop"
+PAYLOAD = b'{"user": 123456, "text": "the tide is out"}'
+"""What every task of every figure carries."""
+ROWS_A_STATEMENT = 500_000
+_STATEMENT_TIMEOUT_S = 600.0
+
+# 1,000 numbers is what both servers allow a recursion to make.
+_NUMBERS = """WITH RECURSIVE n AS (SELECT 0 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 999),
+named AS (SELECT a.i * 1000 + b.i + %(begin)s AS number,
+    CONCAT('task-', LPAD(a.i * 1000 + b.i + %(begin)s, 8, '0')) AS task_id
+  FROM n a JOIN n b WHERE a.i < %(thousands)s AND a.i * 1000 + b.i < %(count)s),
+keyed AS (SELECT number, task_id, CONCAT(%(prefix)s,
+    LEFT(UNHEX(SHA2(CONCAT(%(namespace)s, CHAR(0), task_id), 256)), %(rest)s)) AS task_key FROM named),
+placed AS (SELECT number, task_id, task_key,
+    CAST(CONV(HEX(RIGHT(task_key, 8)), 16, 10) AS UNSIGNED) MOD %(partitions)s AS partition_id FROM keyed)"""
+
+# In key order: a table that is larger than the buffer pool is then filled page by page.
+_INSERT_TASKS = f"""INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
+  definition_hash, namespace, task_id, handler, schedule, payload)
+{_NUMBERS}
+SELECT partition_id, task_key, 1, 1, %(at)s, %(at)s, %(created_at)s, %(created_at)s, task_key, %(namespace)s, task_id,
+  %(handler)s, %(schedule)s, %(payload)s
+FROM placed ORDER BY partition_id, task_key"""
+
+
+def insert_tasks(
+    url: str, namespace: str, count: int, *, at: int, created_at: int, partitions: int, handler: str = HANDLER
+) -> None:
+    """Insert active one-time tasks `task-00000000` to `count` - 1, all due at one instant (microseconds).
+
+    Raises:
+        pymysql.Error: The database refuses, or a million rows take longer than ten minutes.
+    """
+    with connect(url, timeout_s=_STATEMENT_TIMEOUT_S) as connection, connection.cursor() as cursor:
+        for begin in range(0, count, ROWS_A_STATEMENT):
+            part = min(ROWS_A_STATEMENT, count - begin)
+            cursor.execute(
+                _INSERT_TASKS
+                % {
+                    **_numbers(namespace, begin, part, partitions),
+                    "at": at,
+                    "created_at": created_at,
+                    "handler": text(handler),
+                    "schedule": text(encode(Schedule(OneTime(at)))),
+                    "payload": binary(PAYLOAD),
+                }
+            )
+
+
+def _numbers(namespace: str, begin: int, count: int, partitions: int) -> dict[str, object]:
+    return {
+        "begin": begin,
+        "count": count,
+        "thousands": -(-count // 1000),
+        "namespace": text(namespace),
+        "prefix": binary(namespace_prefix(namespace)),
+        "rest": KEY_BYTES - PREFIX_BYTES,
+        "partitions": partitions,
+    }
