@@ -226,6 +226,10 @@ bench: install-dev servers ## What the database can do and what Mainspring does 
 bench-quick: install-dev servers ## The same, small, in two minutes (ONLY=burst)
 	@$(BENCH) --quick
 
+.PHONY: bench-profile
+bench-profile: install-dev servers ## A burst with node and executor sampled from outside: the top ten of each
+	@PYTHONPATH=tests $(PY) -m benchmarks.profile
+
 .PHONY: bench-cron
 bench-cron: install-dev ## What a fire time costs: parse, walk, remember, count
 	@$(PY) tests/benchmarks/bench_cron.py

@@ -7,8 +7,10 @@ the last result recorded; lateness is the ledger's: pick-up minus due time. The 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from benchmarks import counters
@@ -91,8 +93,14 @@ class Bursts:
         self._count = 0
         self._registered_per_s = float(REGISTERED_PER_S)
 
-    async def run(self, size: int) -> Burst:
+    async def run(
+        self, size: int, *, beside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    ) -> Burst:
         """One burst of so many tasks, registered, run and judged.
+
+        Args:
+            size: How many.
+            beside: Makes what is entered shortly before the due instant and left when everything has run.
 
         Raises:
             TestingError: It could not be registered in time or did not end, or the checker does not accept it.
@@ -102,7 +110,7 @@ class Bursts:
         due_at, tasks = await self._register(namespace, size)
         rig, cluster = self._rig, self._rig.cluster
         await sleep_until(due_at - SECOND_US // 2)
-        with Sampling(cluster) as sampling:
+        with Sampling(cluster) as sampling, beside():
             before = await counters.read(cluster)
             await sleep_until(due_at)
             await until_executed(rig, counters.executed(before) + size, give_up_s=10.0 + size / _LEAST_PER_S)
