@@ -5,6 +5,9 @@ What is written is what the product would have written; the product's own code r
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass
+
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.core.schedule_text import encode
 from mainspring.server.persistence.mysql.literals import binary, text
@@ -16,6 +19,7 @@ PAYLOAD = b'{"user": 123456, "text": "the tide is out"}'
 """What every task of every figure carries."""
 ROWS_A_STATEMENT = 500_000
 _STATEMENT_TIMEOUT_S = 600.0
+_ANY_AT = 1_234_567_890
 
 # 1,000 numbers is what both servers allow a recursion to make.
 _NUMBERS = """WITH RECURSIVE n AS (SELECT 0 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 999),
@@ -31,19 +35,43 @@ placed AS (SELECT number, task_id, task_key,
 _INSERT_TASKS = f"""INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
   definition_hash, namespace, task_id, handler, schedule, payload)
 {_NUMBERS}
-SELECT partition_id, task_key, 1, 1, %(at)s, %(at)s, %(created_at)s, %(created_at)s, task_key, %(namespace)s, task_id,
-  %(handler)s, %(schedule)s, %(payload)s
-FROM placed ORDER BY partition_id, task_key"""
+SELECT partition_id, task_key, 1, 1, at, at, %(created_at)s, %(created_at)s, task_key, %(namespace)s, task_id,
+  %(handler)s, CONCAT(%(schedule)s), %(payload)s
+FROM (SELECT partition_id, task_key, task_id, %(at)s AS at FROM placed) timed ORDER BY partition_id, task_key"""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When tasks are due: number n in the second n // `per_second` after `from_at`, at an instant that its id chooses."""
+
+    from_at: int
+    per_second: int
+
+    def sql(self) -> str:
+        """Over the columns `number` and `task_id`."""
+        return f"{self.from_at} + (number DIV {self.per_second}) * 1000000 + CRC32(task_id) MOD 1000000"
+
+    def at(self, number: int) -> int:
+        """Of the task of this number, in microseconds."""
+        part_us = zlib.crc32(task_id(number).encode()) % 1_000_000
+        return self.from_at + number // self.per_second * 1_000_000 + part_us
+
+
+def task_id(number: int) -> str:
+    """The id of the task of this number."""
+    return f"task-{number:08}"
 
 
 def insert_tasks(
-    url: str, namespace: str, count: int, *, at: int, created_at: int, partitions: int, handler: str = HANDLER
+    url: str, namespace: str, count: int, *, at: int | Times, created_at: int, partitions: int
 ) -> None:
-    """Insert active one-time tasks `task-00000000` to `count` - 1, all due at one instant (microseconds).
+    """Insert active one-time tasks with the numbers from 0 to `count` - 1. Instants in microseconds.
 
     Raises:
-        pymysql.Error: The database refuses, or a million rows take longer than ten minutes.
+        pymysql.Error: The database refuses, or half a million rows take longer than ten minutes.
     """
+    times = at.sql() if isinstance(at, Times) else str(at)
+    before, _, after = encode(Schedule(OneTime(_ANY_AT))).partition(str(_ANY_AT))
     with connect(url, timeout_s=_STATEMENT_TIMEOUT_S) as connection, connection.cursor() as cursor:
         for begin in range(0, count, ROWS_A_STATEMENT):
             part = min(ROWS_A_STATEMENT, count - begin)
@@ -51,10 +79,10 @@ def insert_tasks(
                 _INSERT_TASKS
                 % {
                     **_numbers(namespace, begin, part, partitions),
-                    "at": at,
+                    "at": times,
                     "created_at": created_at,
-                    "handler": text(handler),
-                    "schedule": text(encode(Schedule(OneTime(at)))),
+                    "handler": text(HANDLER),
+                    "schedule": f"{text(before)}, at, {text(after)}",
                     "payload": binary(PAYLOAD),
                 }
             )

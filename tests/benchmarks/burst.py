@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from benchmarks import counters
 from benchmarks.bulk import HANDLER, PAYLOAD
@@ -32,6 +32,8 @@ REGISTERED_PER_S = 2_000
 """Assumed until a burst was registered."""
 QUIET_S = 2.0
 """Between the last registration and the due instant at least, so that nothing of the one is seen in the other."""
+WARM_UP = 1_000
+LIMIT = "limit (executions/s)"
 _POLL_S = 0.25
 _LEAST_PER_S = 200
 """A burst that drains more slowly than this is given up."""
@@ -43,7 +45,6 @@ class BurstSettings:
 
     sizes: tuple[int, ...] = (20_000, 50_000)
     repeats: int = 3
-    rig: RigSettings = field(default_factory=RigSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +90,66 @@ class Bursts:
 
     def __init__(self, rig: Rig) -> None:
         """Use this rig, which runs."""
-        self._rig = rig
+        self.rig = rig
         self._count = 0
         self._registered_per_s = float(REGISTERED_PER_S)
 
     async def run(
-        self, size: int, *, beside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+        self,
+        size: int,
+        *,
+        due_at: int | None = None,
+        beside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> Burst:
-        """One burst of so many tasks, registered, run and judged.
+        """One burst of so many one-time tasks, registered, run and judged.
 
         Args:
             size: How many.
+            due_at: When, in microseconds; by default as soon as they can have been registered.
+            beside: See `fire`.
+
+        Raises:
+            TestingError: See `fire`.
+        """
+        due_at = due_at or (now_us() // SECOND_US + round(self.ahead_s(size))) * SECOND_US
+        return await self.fire(one_time_plan(self.next_namespace(), size, due_at), due_at, beside=beside)
+
+    def next_namespace(self) -> str:
+        """A namespace of its own for the next burst."""
+        self._count += 1
+        return f"burst-{self._count}"
+
+    def ahead_s(self, size: int) -> float:
+        """How long before they are due so many tasks have to be registered, by the rate of the last ones."""
+        return 2 * QUIET_S + 1.25 * size / self._registered_per_s
+
+    async def fire(
+        self,
+        plan: Sequence[PlannedTask],
+        due_at: int,
+        *,
+        beside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> Burst:
+        """Register a plan of one namespace, all of it due at one instant; let it run, and judge it.
+
+        Args:
+            plan: Each of its tasks has one scheduled time until the end.
+            due_at: When, in microseconds.
             beside: Makes what is entered shortly before the due instant and left when everything has run.
 
         Raises:
             TestingError: It could not be registered in time or did not end, or the checker does not accept it.
         """
-        self._count += 1
-        namespace = f"burst-{self._count}"
-        due_at, tasks = await self._register(namespace, size)
-        rig, cluster = self._rig, self._rig.cluster
+        tasks = await self._register(plan, due_at)
+        rig, cluster = self.rig, self.rig.cluster
         await sleep_until(due_at - SECOND_US // 2)
         with Sampling(cluster) as sampling, beside():
             before = await counters.read(cluster)
             await sleep_until(due_at)
-            await until_executed(rig, counters.executed(before) + size, give_up_s=10.0 + size / _LEAST_PER_S)
+            wanted = counters.executed(before) + len(plan)
+            await until_executed(rig, wanted, give_up_s=10.0 + len(plan) / _LEAST_PER_S)
             after = await counters.read(cluster)
-        runs = await asyncio.to_thread(read_run_logs, cluster.run_logs)
-        ledger = await asyncio.to_thread(
-            verify,
-            cluster.mysql_url,
-            tasks,
-            runs,
-            window=(due_at, due_at + 1),
-            partitions=cluster.settings.partitions,
-        )
-        forget_runs(cluster.run_logs)
+        ledger = await judged(rig, tasks, (due_at, due_at + 1))
         return Burst(
             due_at,
             ledger,
@@ -133,26 +158,40 @@ class Bursts:
             sampling.resident_mb("node"),
         )
 
-    async def _register(self, namespace: str, size: int) -> tuple[int, list[AcknowledgedTask]]:
-        load, already = self._rig.load, len(self._rig.load.tasks)
-        ahead_s = 2 * QUIET_S + 1.25 * size / self._registered_per_s
-        due_at = (now_us() // SECOND_US + round(ahead_s)) * SECOND_US
+    async def _register(self, plan: Sequence[PlannedTask], due_at: int) -> list[AcknowledgedTask]:
+        load, already = self.rig.load, len(self.rig.load.tasks)
         began_s = time.monotonic()
-        await load.register(
-            [
-                PlannedTask(
-                    namespace, f"task-{number:06}", HANDLER, "one-time", "burst", due_at, payload=PAYLOAD
-                )
-                for number in range(size)
-            ]
-        )
+        await load.register(plan)
         took_s = time.monotonic() - began_s
-        self._registered_per_s = size / took_s
+        self._registered_per_s = len(plan) / took_s
         if now_us() > due_at - QUIET_S * SECOND_US // 2:
             raise TestingError(
-                f"{size:,} tasks took {took_s:.1f} s to register and were due after {ahead_s:.1f} s: busy machine?"
+                f"{len(plan):,} tasks took {took_s:.1f} s to register: too late. A busy machine?"
             )
-        return due_at, load.tasks[already:]
+        return load.tasks[already:]
+
+
+def one_time_plan(
+    namespace: str, size: int, due_at: int, *, handler: str = HANDLER, payload: bytes = PAYLOAD
+) -> list[PlannedTask]:
+    """So many one-time tasks for one instant."""
+    return [
+        PlannedTask(namespace, f"task-{number:06}", handler, "one-time", "burst", due_at, payload=payload)
+        for number in range(size)
+    ]
+
+
+async def judged(
+    rig: Rig, tasks: Sequence[AcknowledgedTask], window: tuple[int, int]
+) -> tuple[LedgerRow, ...]:
+    """The ledger of these tasks, accepted by the checker. Raises as `evidence.verify`; the run logs are empty afterwards."""
+    cluster = rig.cluster
+    runs = await asyncio.to_thread(read_run_logs, cluster.run_logs)
+    ledger = await asyncio.to_thread(
+        verify, cluster.mysql_url, tasks, runs, window=window, partitions=cluster.settings.partitions
+    )
+    forget_runs(cluster.run_logs)
+    return ledger
 
 
 async def until_executed(rig: Rig, count: int, *, give_up_s: float) -> None:
@@ -172,28 +211,34 @@ async def until_executed(rig: Rig, count: int, *, give_up_s: float) -> None:
     raise TestingError(f"{count - done:,} executions have not ended after {give_up_s:.0f} s")
 
 
-async def measure(settings: BurstSettings, results: Results) -> dict[int, Burst]:
+@contextlib.asynccontextmanager
+async def started(name: str, settings: RigSettings) -> AsyncIterator[Bursts]:
+    """A rig that runs and is warm: its connections are open, its code was used.
+
+    Raises:
+        TestingError: It did not come up.
+    """
+    async with Rig(name, settings) as rig:
+        await rig.start_all()
+        bursts = Bursts(rig)
+        await bursts.run(WARM_UP)
+        yield bursts
+
+
+async def measure(bursts: Bursts, settings: BurstSettings, results: Results) -> dict[str, Burst]:
     """Write `burst ...` into the results; answer the last burst of each size, for the plots.
 
     Raises:
         TestingError: See `Bursts.run`.
     """
-    last: dict[int, Burst] = {}
-    async with Rig("burst", settings.rig) as rig:
-        await rig.start_all()
-        bursts = Bursts(rig)
-        await bursts.run(1_000)  # connections open, code is warm
-        for size in settings.sizes:
-            measured = [await bursts.run(size) for _ in range(settings.repeats)]
-            note(results, f"burst {size}", measured)
-            last[size] = measured[-1]
-    results.ratio(
-        f"burst {max(settings.sizes)} to limit", f"burst {max(settings.sizes)} drain (executions/s)", LIMIT
-    )
+    last: dict[str, Burst] = {}
+    for size in settings.sizes:
+        measured = [await bursts.run(size) for _ in range(settings.repeats)]
+        note(results, f"burst {size}", measured)
+        last[f"burst {size}"] = measured[-1]
+    name = f"burst {max(settings.sizes)}"
+    results.ratio(f"{name} to limit", f"{name} drain (executions/s)", LIMIT)
     return last
-
-
-LIMIT = "limit (executions/s)"
 
 
 def note(results: Results, name: str, measured: Sequence[Burst]) -> None:
@@ -210,4 +255,6 @@ def note(results: Results, name: str, measured: Sequence[Burst]) -> None:
     results.spread(
         f"{name} commits (per execution)", [burst.per_execution("Binlog_commits") for burst in measured]
     )
+    lags = [counters.quantile(burst.counted, counters.LOOP_LAG, 0.99) * 1_000 for burst in measured]
+    results.spread(f"{name} loop lag p99 (ms)", lags)
     results.spread(f"{name} node memory (MiB)", [burst.node_mb for burst in measured])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ _STATUS = (
     "Innodb_row_lock_waits",
     "Innodb_deadlocks",
 )
+LOOP_LAG = "mainspring_loop_lag_seconds"
 Reading = Mapping[str, float]
 
 
@@ -67,6 +69,29 @@ def executed(reading: Reading) -> int:
     return int(
         sum(value for name, value in reading.items() if name.startswith("mainspring_executions_total{"))
     )
+
+
+def quantile(counted: Reading, histogram: str, share: float) -> float:
+    """A quantile of what a histogram noted, evenly distributed within each bucket, as Prometheus has it; 0 without any.
+
+    Args:
+        counted: From `difference`.
+        histogram: Its name; it has no labels.
+        share: 0.99 for p99.
+    """
+    prefix = f'{histogram}_bucket{{le="'
+    buckets = sorted(
+        (float(name.removeprefix(prefix).removesuffix('"}')), count)
+        for name, count in counted.items()
+        if name.startswith(prefix)
+    )
+    wanted = share * buckets[-1][1] if buckets else 0.0
+    low_s = low = 0.0
+    for bound_s, count in buckets:
+        if count >= wanted > low:
+            return low_s + (bound_s - low_s) * (wanted - low) / (count - low) if bound_s < math.inf else low_s
+        low_s, low = bound_s, count
+    return 0.0
 
 
 def _status(url: str) -> Counter[str]:

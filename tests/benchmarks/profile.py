@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.burst import Burst, Bursts
-from benchmarks.rig import Rig, RigSettings
+from benchmarks.burst import Burst, started
+from benchmarks.rig import RigSettings
 
 from mainspring.testing.errors import TestingError
 from mainspring.testing.foreground import run_in_foreground
@@ -114,12 +114,10 @@ async def measure(size: int) -> tuple[Burst, dict[str, Profile]]:
     Raises:
         TestingError: The burst or the sampling failed.
     """
-    async with Rig("profile", RigSettings()) as rig:
-        await rig.start_all()
-        bursts = Bursts(rig)
-        await bursts.run(1_000)
-        members = [*rig.cluster.nodes, *rig.cluster.executors]
-        folder = rig.cluster.folder.logs
+    async with started("profile", RigSettings()) as bursts:
+        cluster = bursts.rig.cluster
+        members = [*cluster.nodes, *cluster.executors]
+        folder = cluster.folder.logs
         burst = await bursts.run(size, beside=lambda: profiled(members, folder))
         return burst, {member.name: Profile.read(stacks_of(member, folder)) for member in members}
 

@@ -11,6 +11,7 @@ from mainspring.testing.cache import repository_root
 
 FOLDER = "build/bench"
 FILE = "results.json"
+QUICK_FILE = "quick.json"
 
 
 def bench_folder() -> Path:
@@ -66,6 +67,19 @@ class Results(Mapping[str, float]):
             name: value for name, value in self._figures.items() if name.split(maxsplit=1)[0] != prefix
         }
 
+    def lines(self, prefix: str) -> list[str]:
+        """A table of the figures whose name begins with this word; least and greatest of several stand in one line."""
+        rows: list[str] = []
+        for name, value in self._figures.items():
+            base, _, unit = name.rpartition(" (")
+            if name.split(maxsplit=1)[0] != prefix or base.endswith((", least", ", greatest")):
+                continue
+            line = f"{base:48} {shown(value):>12} {unit.removesuffix(')')}"
+            if (least := self._figures.get(f"{base}, least ({unit}")) is not None:
+                line += f"   {shown(least)} to {shown(self._figures[f'{base}, greatest ({unit}'])}"
+            rows.append(line)
+        return rows
+
     def ratio(self, name: str, of: str, to: str) -> None:
         """Note how one figure compares with another, where both are there."""
         if self._figures.get(to) and of in self._figures:
@@ -79,3 +93,8 @@ class Results(Mapping[str, float]):
     def load(cls, path: Path) -> Results:
         """Read what `save` wrote; nothing where there is no such file."""
         return cls(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else cls()
+
+
+def shown(value: float) -> str:
+    """A number as people read it."""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"

@@ -1,0 +1,70 @@
+"""All figures, in the order in which they run, each in full and small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks import burst, limit, mixed, recurring, register, steady
+from benchmarks.burst import Bursts
+from benchmarks.results import Results
+
+Measured = object
+"""What a figure answers beside its results, for the plots: see `plots`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnRig:
+    """A figure that is measured on a rig of the usual kind."""
+
+    full: Callable[[Bursts, Results], Awaitable[Measured]]
+    quick: Callable[[Bursts, Results], Awaitable[Measured]]
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A figure that makes what it is measured on itself."""
+
+    full: Callable[[Results], Awaitable[Measured]]
+    quick: Callable[[Results], Awaitable[Measured]]
+
+
+def _limit(settings: limit.LimitSettings) -> Callable[[Results], Awaitable[Measured]]:
+    return lambda results: asyncio.to_thread(limit.measure, settings, results)
+
+
+FIGURES: Mapping[str, OnRig | Alone] = {
+    # First, for the ratios to it.
+    "limit": Alone(
+        full=_limit(limit.LimitSettings()),
+        quick=_limit(limit.LimitSettings(tasks=10_000, batches=(300, 1_000), connections=(2,), repeats=1)),
+    ),
+    "burst": OnRig(
+        full=lambda rig, results: burst.measure(rig, burst.BurstSettings(), results),
+        quick=lambda rig, results: burst.measure(rig, burst.BurstSettings((5_000,), repeats=1), results),
+    ),
+    "steady": OnRig(
+        full=lambda rig, results: steady.measure(rig, steady.SteadySettings(), results),
+        quick=lambda rig, results: steady.measure(rig, steady.SteadySettings((200,), seconds=5), results),
+    ),
+    "register": OnRig(
+        full=lambda rig, results: register.measure(rig, register.RegisterSettings(), results),
+        quick=lambda rig, results: register.measure(
+            rig, register.RegisterSettings(calls=1_600, batch_tasks=10_000, repeats=1), results
+        ),
+    ),
+    "mixed": OnRig(
+        full=lambda rig, results: mixed.measure(rig, mixed.MixedSettings(), results),
+        quick=lambda rig, results: mixed.measure(
+            rig, mixed.MixedSettings(burst=3_000, stored=5_000), results
+        ),
+    ),
+    # The last one on a rig: its tasks go on.
+    "recurring": OnRig(
+        full=lambda rig, results: recurring.measure(rig, recurring.RecurringSettings(), results),
+        quick=lambda rig, results: recurring.measure(
+            rig, recurring.RecurringSettings(1_000, "0,20,40 * * * * *", period_s=20), results
+        ),
+    ),
+}
