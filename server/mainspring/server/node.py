@@ -152,6 +152,7 @@ class Node:
             self._clock,
             engine,
             self._config.engine,
+            self.metrics,
             node_id=self.node_id,
             address=self.address,
             version=__version__,

@@ -164,6 +164,14 @@ class Metrics:
             registry=self.registry,
         )
         self.executors = Gauge("mainspring_executors", "Executors connected.", registry=self.registry)
+        frames = Counter(
+            "mainspring_executor_frames_total",
+            "Messages on the streams of executors, each with many items.",
+            ["direction"],
+            registry=self.registry,
+        )
+        self.frames_sent = frames.labels("sent")
+        self.frames_received = frames.labels("received")
         self.loop_lag = Histogram(
             "mainspring_loop_lag_seconds",
             "How late the event loop ran a timer.",

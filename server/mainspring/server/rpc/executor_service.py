@@ -19,6 +19,7 @@ from mainspring.server.dispatch.frames import WorkItem
 from mainspring.server.engine.engine import Engine
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.server.errors import InvalidField, MainspringError, Unavailable
+from mainspring.server.observability.metrics import Metrics
 from mainspring.server.rpc import convert
 from mainspring.server.rpc.status import status_of
 from mainspring.v1 import executor_service_pb2 as pb
@@ -44,6 +45,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         clock: Clock,
         engine: Engine,
         settings: EngineSettings,
+        metrics: Metrics,
         *,
         node_id: str,
         address: str,
@@ -53,6 +55,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         self._clock = clock
         self._engine = engine
         self._settings = settings
+        self._metrics = metrics
         self._node_id = node_id
         self._address = address
         self._version = version
@@ -149,6 +152,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         is_orderly = False
         try:
             while (frame := await context.read()) is not grpc.aio.EOF:
+                self._metrics.frames_received.inc()
                 is_orderly = bool(frame.goodbye)
                 self._take(session, frame)
         finally:
@@ -202,6 +206,7 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
                     # A stream whose write timed out cannot be used any more.
                     log.warning("executor_reads_nothing", executor_id=session.executor_id)
                     return
+                self._metrics.frames_sent.inc()
                 if session.is_closed:
                     return
                 frame = next(frames, None)
