@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks import burst, limit, mixed, recurring, register, steady
+from benchmarks import burst, limit, long, mixed, nodes, recurring, register, steady
 from benchmarks.burst import Bursts
 from benchmarks.results import Results
 
@@ -66,5 +66,13 @@ FIGURES: Mapping[str, OnRig | Alone] = {
         quick=lambda rig, results: recurring.measure(
             rig, recurring.RecurringSettings(1_000, "0,20,40 * * * * *", period_s=20), results
         ),
+    ),
+    "nodes": Alone(
+        full=lambda results: nodes.measure(nodes.NodesSettings(), results),
+        quick=lambda results: nodes.measure(nodes.NodesSettings((2,), burst=2_000, idle_s=2.0), results),
+    ),
+    "long": Alone(
+        full=lambda results: long.measure(long.LongSettings(), results),
+        quick=lambda results: long.measure(long.LongSettings(1_000, seconds=6), results),
     ),
 }
