@@ -53,6 +53,8 @@ class ClusterSettings:
     buffer_pool_mb: int = 128
     has_audit: bool = False
     """Whether triggers watch every write (`audit`): for fault tests; it costs the database some of its speed."""
+    database: str | None = None
+    """Its name; one that the server's data hold already is used as it is. None: a new one of a unique name."""
     mariadb_options: tuple[str, ...] = ()
     """More options of a MariaDB of the cluster's own, such as "--log-bin"."""
     server_arguments: tuple[str, ...] = ()
@@ -111,7 +113,7 @@ class Cluster:
     # --- servers --------------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """Start MariaDB and ZooKeeper, or find the user's own, and make an empty database.
+        """Start MariaDB and ZooKeeper, or find the user's own, and make the database.
 
         Raises:
             ServerUnavailableError: a server cannot be had here.
@@ -129,7 +131,7 @@ class Cluster:
         zookeeper = self.zookeeper or external_zookeeper()
         assert sql_server is not None
         assert zookeeper is not None
-        url = sql_server.create_database()
+        url = sql_server.create_database(self.settings.database)
         self._administrator_url = sql_server.administrator_database_url(url)
         # A server of the user's own may not let anybody create accounts.
         self._mysql_url = url

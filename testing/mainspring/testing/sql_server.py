@@ -97,9 +97,12 @@ class SqlServer(ABC):
             return list(cursor.fetchall())
 
     def create_database(self, database: str | None = None) -> str:
-        """Create an empty database, by default with a new unique name `mainspring_...`; return its URL."""
+        """Create an empty database, by default with a new unique name `mainspring_...`; return its URL.
+
+        One of the name given that is there already is taken as it is.
+        """
         name = database or f"mainspring_{secrets.token_hex(6)}"
-        self.execute(f"CREATE DATABASE `{name}`")
+        self.execute(f"CREATE DATABASE IF NOT EXISTS `{name}`")
         return self.database_url(name)
 
     def create_account(self, database_url: str, *, node: str = "mainspring") -> str:
