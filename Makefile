@@ -226,6 +226,10 @@ bench: install-dev servers ## What the database can do and what Mainspring does 
 bench-quick: install-dev servers ## The same, small, in two minutes (ONLY=burst)
 	@$(BENCH) --quick
 
+.PHONY: bench-stored
+bench-stored: install-dev servers ## A burst beside 10 thousand and 5 million stored tasks; 3 GB below build/bench
+	@PYTHONPATH=tests $(PY) -m benchmarks --only stored
+
 .PHONY: bench-profile
 bench-profile: install-dev servers ## A burst with node and executor sampled from outside: the top ten of each
 	@PYTHONPATH=tests $(PY) -m benchmarks.profile

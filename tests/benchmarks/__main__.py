@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.burst import Bursts, started
-from benchmarks.figures import FIGURES, OnRig
+from benchmarks.figures import BY_ITSELF, FIGURES, NOT_QUICK, OnRig
 from benchmarks.results import FILE, QUICK_FILE, Results, bench_folder
 from benchmarks.rig import RigSettings
 
@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help=f"names of figures, with commas: {', '.join(FIGURES)}")
     parser.add_argument("--quick", action="store_true", help="small, for a look in under two minutes")
     options = parser.parse_args(arguments)
-    asked = [name for name in options.only.split(",") if name] or list(FIGURES)
+    asked = [name for name in options.only.split(",") if name] or [
+        *(FIGURES.keys() - (NOT_QUICK if options.quick else BY_ITSELF))
+    ]
     if unknown := [name for name in asked if name not in FIGURES]:
         parser.error(f"no such figure: {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     names = [name for name in FIGURES if name in asked]

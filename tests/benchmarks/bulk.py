@@ -88,6 +88,43 @@ def insert_tasks(
             )
 
 
+_INSERT_EXECUTIONS = f"""INSERT INTO executions (partition_id, scheduled_at, task_key, state, due_at, attempt, epoch,
+  task_version, executor_id, node_id, claimed_at, dispatched_at, picked_up_at, finished_at, saved_at, reason)
+{_NUMBERS}
+SELECT partition_id, at, task_key, 4, at, 1, 1, 1, 'executor-1', 'node-1-0123456789abcdef', at + 1000, at + 2000, at + 3000,
+  at + 4000, at + 5000, ''
+FROM (SELECT partition_id, task_key, %(at)s AS at FROM placed) timed ORDER BY partition_id, at, task_key"""
+
+
+def insert_executions(
+    url: str, namespace: str, begin: int, count: int, *, at: Times, partitions: int
+) -> None:
+    """Insert executions that have succeeded, one each of tasks with the numbers from `begin` on, which need not be there.
+
+    Raises:
+        pymysql.Error: As `insert_tasks`.
+    """
+    with connect(url, timeout_s=_STATEMENT_TIMEOUT_S) as connection, connection.cursor() as cursor:
+        for first in range(begin, begin + count, ROWS_A_STATEMENT):
+            part = min(ROWS_A_STATEMENT, begin + count - first)
+            cursor.execute(
+                _INSERT_EXECUTIONS % {**_numbers(namespace, first, part, partitions), "at": at.sql()}
+            )
+
+
+def table_mb(url: str, table: str) -> float:
+    """How large a table is with its indexes, in MiB, as the server estimates it."""
+    with connect(url, timeout_s=_STATEMENT_TIMEOUT_S) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE TABLE {table}")
+        cursor.fetchall()
+        cursor.execute(
+            "SELECT (data_length + index_length) / 1048576 FROM information_schema.tables"
+            f" WHERE table_schema = DATABASE() AND table_name = {text(table)}"
+        )
+        row = cursor.fetchone()
+        return float(row[0]) if row else 0.0
+
+
 def _numbers(namespace: str, begin: int, count: int, partitions: int) -> dict[str, object]:
     return {
         "begin": begin,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks import burst, limit, long, mixed, nodes, recurring, register, steady
+from benchmarks import burst, ledger, limit, long, mixed, nodes, recurring, register, steady, stored
 from benchmarks.burst import Bursts
 from benchmarks.results import Results
 
@@ -75,4 +75,22 @@ FIGURES: Mapping[str, OnRig | Alone] = {
         full=lambda results: long.measure(long.LongSettings(), results),
         quick=lambda results: long.measure(long.LongSettings(1_000, seconds=6), results),
     ),
+    "ledger": Alone(
+        full=lambda results: ledger.measure(ledger.LedgerSettings(), results),
+        quick=lambda results: ledger.measure(
+            ledger.LedgerSettings(burst=2_000, repeats=1, buffer_pool_mb=32, times_the_pool=1.0), results
+        ),
+    ),
+    "stored": Alone(
+        full=lambda results: stored.measure(stored.StoredSettings(), results),
+        quick=lambda results: stored.measure(
+            stored.StoredSettings(few=1_000, many=100_000, burst=2_000, repeats=1), results
+        ),
+    ),
 }
+
+BY_ITSELF = frozenset({"stored"})
+"""Run only when asked for: what it needs takes minutes and gigabytes to build."""
+
+NOT_QUICK = frozenset({"nodes", "long", "ledger", *BY_ITSELF})
+"""Left out of the small run unless asked for: each needs a rig of its own."""

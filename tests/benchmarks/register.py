@@ -16,7 +16,7 @@ from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US
 from mainspring.testing.sql_server import connect
 
-PREPARE_S = 4.0
+PREPARE_S = 3.0
 """For the client processes to start and to build their requests."""
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.prepared import DATABASE, copy_into
 
 from mainspring.testing.cluster import Cluster, ClusterSettings
 from mainspring.testing.progress import Progress
@@ -26,12 +30,15 @@ class RigSettings:
     buffer_pool_mb: int = BUFFER_POOL_MB
     server_arguments: tuple[str, ...] = ()
     """More arguments of `mainspring server`."""
+    data: Path | None = None
+    """What the database begins with, see `prepared`; None: empty."""
 
     def cluster(self) -> ClusterSettings:
         """The settings of the cluster behind it."""
         return ClusterSettings(
             executor_capacity=self.executor_capacity,
             buffer_pool_mb=self.buffer_pool_mb,
+            database=DATABASE if self.data else None,
             mariadb_options=DURABLE,
             server_arguments=self.server_arguments,
         )
@@ -62,5 +69,7 @@ class Rig(Scenario):
         """Nothing: see the class."""
 
     async def start_all(self) -> None:
-        """Start everything that the settings name. Raises as `Scenario.start`."""
+        """Start everything that the settings name. Raises as `Scenario.start` and `prepared`."""
+        if self.settings.data:
+            await asyncio.to_thread(copy_into, self.cluster, self.settings.data)
         await self.start(nodes=self.settings.nodes, executors=self.settings.executors)
