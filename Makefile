@@ -230,6 +230,10 @@ bench-quick: install-dev servers ## The same, small, in two minutes (ONLY=burst)
 bench-stored: install-dev servers ## A burst beside 10 thousand and 5 million stored tasks; 3 GB below build/bench
 	@PYTHONPATH=tests $(PY) -m benchmarks --only stored
 
+.PHONY: bench-page
+bench-page: install-dev ## Write the figures of the last full run into docs/performance.md
+	@PYTHONPATH=tests $(PY) -m benchmarks.page
+
 .PHONY: bench-profile
 bench-profile: install-dev servers ## A burst with node and executor sampled from outside: the top ten of each
 	@PYTHONPATH=tests $(PY) -m benchmarks.profile

@@ -9,7 +9,9 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.burst import Bursts, started
+from benchmarks.circumstances import note_run
 from benchmarks.figures import BY_ITSELF, FIGURES, NOT_QUICK, OnRig
+from benchmarks.plots import draw
 from benchmarks.results import FILE, QUICK_FILE, Results, bench_folder
 from benchmarks.rig import RigSettings
 
@@ -39,21 +41,24 @@ async def _run(names: Sequence[str], *, is_quick: bool) -> int:
         rig: Bursts | None = None
         for name in names:
             begun_s = time.monotonic()
+            note_run(path, name)
             results.drop(name)
             figure = FIGURES[name]
             if not isinstance(figure, OnRig):
                 rig = None
                 await shared.aclose()
-                await (figure.quick if is_quick else figure.full)(results)
+                ledgers = await (figure.quick if is_quick else figure.full)(results)
             elif is_quick:
                 # One for all of them: most of a small figure's time is the start of its rig.
                 if rig is None:
                     rig = await shared.enter_async_context(started("quick", RigSettings()))
-                await figure.quick(rig, results)
+                ledgers = await figure.quick(rig, results)
             else:
                 async with started(name, RigSettings()) as own:
-                    await figure.full(own, results)
+                    ledgers = await figure.full(own, results)
             results.save(path)
+            if ledgers:
+                draw(ledgers, path.with_name(f"{path.stem}-{name}.png"))
             print(
                 f"== {name}: {time.monotonic() - begun_s:.0f} s", *results.lines(name), sep="\n", flush=True
             )

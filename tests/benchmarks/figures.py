@@ -8,29 +8,30 @@ from dataclasses import dataclass
 
 from benchmarks import burst, ledger, limit, long, mixed, nodes, recurring, register, steady, stored
 from benchmarks.burst import Bursts
+from benchmarks.plots import Ledgers
 from benchmarks.results import Results
 
-Measured = object
-"""What a figure answers beside its results, for the plots: see `plots`."""
+Drawn = Ledgers | None
+"""What a figure answers for the plots, beside its results."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnRig:
     """A figure that is measured on a rig of the usual kind."""
 
-    full: Callable[[Bursts, Results], Awaitable[Measured]]
-    quick: Callable[[Bursts, Results], Awaitable[Measured]]
+    full: Callable[[Bursts, Results], Awaitable[Drawn]]
+    quick: Callable[[Bursts, Results], Awaitable[Drawn]]
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
     """A figure that makes what it is measured on itself."""
 
-    full: Callable[[Results], Awaitable[Measured]]
-    quick: Callable[[Results], Awaitable[Measured]]
+    full: Callable[[Results], Awaitable[Drawn]]
+    quick: Callable[[Results], Awaitable[Drawn]]
 
 
-def _limit(settings: limit.LimitSettings) -> Callable[[Results], Awaitable[Measured]]:
+def _limit(settings: limit.LimitSettings) -> Callable[[Results], Awaitable[Drawn]]:
     return lambda results: asyncio.to_thread(limit.measure, settings, results)
 
 

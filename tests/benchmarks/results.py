@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mainspring.testing.cache import repository_root
 
@@ -20,6 +21,16 @@ def bench_folder() -> Path:
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+class Row(NamedTuple):
+    """A figure as people read it; least and greatest where it was measured several times."""
+
+    name: str
+    value: float
+    unit: str
+    least: float | None
+    greatest: float | None
 
 
 class Results(Mapping[str, float]):
@@ -67,18 +78,28 @@ class Results(Mapping[str, float]):
             name: value for name, value in self._figures.items() if name.split(maxsplit=1)[0] != prefix
         }
 
-    def lines(self, prefix: str) -> list[str]:
-        """A table of the figures whose name begins with this word; least and greatest of several stand in one line."""
-        rows: list[str] = []
+    def rows(self, prefix: str) -> list[Row]:
+        """The figures whose name begins with this word; least and greatest of several stand in their row."""
+        rows: list[Row] = []
         for name, value in self._figures.items():
             base, _, unit = name.rpartition(" (")
             if name.split(maxsplit=1)[0] != prefix or base.endswith((", least", ", greatest")):
                 continue
-            line = f"{base:48} {shown(value):>12} {unit.removesuffix(')')}"
-            if (least := self._figures.get(f"{base}, least ({unit}")) is not None:
-                line += f"   {shown(least)} to {shown(self._figures[f'{base}, greatest ({unit}'])}"
-            rows.append(line)
+            least, greatest = (self._figures.get(f"{base}, {word} ({unit}") for word in ("least", "greatest"))
+            rows.append(Row(base, value, unit.removesuffix(")"), least, greatest))
         return rows
+
+    def lines(self, prefix: str) -> list[str]:
+        """The same for a terminal."""
+        return [
+            f"{row.name:48} {shown(row.value):>12} {row.unit}"
+            + (
+                ""
+                if row.least is None or row.greatest is None
+                else f"   {shown(row.least)} to {shown(row.greatest)}"
+            )
+            for row in self.rows(prefix)
+        ]
 
     def ratio(self, name: str, of: str, to: str) -> None:
         """Note how one figure compares with another, where both are there."""

@@ -6,6 +6,7 @@ They were written into the database ahead, so that what is measured is running t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import counters
@@ -34,7 +35,7 @@ class SteadySettings:
 
 async def measure(
     bursts: Bursts, settings: SteadySettings, results: Results
-) -> dict[str, tuple[LedgerRow, ...]]:
+) -> dict[str, Sequence[LedgerRow]]:
     """Write `steady ...` into the results; answer the ledger of each rate, for the plots.
 
     Raises:
@@ -66,7 +67,7 @@ async def _one(rig: Rig, rate: int, seconds: int, results: Results) -> tuple[Led
         for number in range(count)
     ]
     until_at = times.from_at + seconds * SECOND_US
-    await sleep_until(times.from_at)
+    await sleep_until(times.from_at - SECOND_US // 2)  # none of them has run when the counters are read
     with Sampling(cluster) as sampling:
         before = await counters.read(cluster)
         await sleep_until(until_at)

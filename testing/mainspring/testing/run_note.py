@@ -74,6 +74,7 @@ def commit() -> str:
             ".",
             f":!{NOTES}",
             ":!docs/reliability.md",
+            ":!docs/performance.md",
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
