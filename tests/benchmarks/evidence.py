@@ -6,6 +6,7 @@ clients were acknowledged and what the executors wrote down are the same witness
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from mainspring.testing.checker import Limits, check
 from mainspring.testing.errors import TestingError
 from mainspring.testing.history import AcknowledgedTask, History, LedgerRow, ListedTask, Run
 from mainspring.testing.load_generator import now_us
+from mainspring.testing.load_run import SECOND_US
 from mainspring.testing.sql_server import connect
 
 _TIMEOUT_S = 120.0
 _SHOWN = 5
+_MARGIN_US = 500_000
 
 _LEDGER = """SELECT t.task_id, e.scheduled_at, e.due_at, e.state, e.attempt, e.epoch, e.executor_id, e.node_id, e.claimed_at,
   e.dispatched_at, e.picked_up_at, e.finished_at, e.saved_at, e.gap_last_scheduled_at, e.gap_count, e.reason, e.origin
@@ -76,6 +79,10 @@ def verify(
         WrongLedgerError: The checker found a violation, or a reason to doubt the evidence.
     """
     namespace = tasks[0].namespace
+    # As long after the window as the latest was late: so the checker knows that nothing due in it is still to come.
+    ledger = read_ledger(url, namespace, from_at=window[0], partitions=partitions)
+    late_us = max((row.picked_up_at - row.due_at for row in ledger if row.picked_up_at), default=0)
+    time.sleep(max(0, window[1] + late_us + _MARGIN_US - now_us()) / SECOND_US)
     listed = read_tasks(url, namespace)
     read_at = now_us()
     ledger = read_ledger(url, namespace, from_at=window[0], partitions=partitions)
