@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from benchmarks.burst import Bursts, BurstSettings, measure, started
+from benchmarks.burst import BurstSettings, measure
+from benchmarks.bursts import Bursts, started
 from benchmarks.evidence import WrongLedgerError
 from benchmarks.results import Results
 from benchmarks.rig import RigSettings

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.burst import Bursts, started
+from benchmarks.bursts import Bursts, started
 from benchmarks.circumstances import note_run
 from benchmarks.figures import BY_ITSELF, FIGURES, NOT_QUICK, OnRig
 from benchmarks.plots import draw

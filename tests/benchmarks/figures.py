@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks import burst, ledger, limit, long, mixed, nodes, recurring, register, steady, stored
-from benchmarks.burst import Bursts
+from benchmarks.bursts import Bursts
 from benchmarks.plots import Ledgers
 from benchmarks.results import Results
 

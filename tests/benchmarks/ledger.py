@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from benchmarks.bulk import Times, insert_executions, table_mb
-from benchmarks.burst import note, started
+from benchmarks.burst import note
+from benchmarks.bursts import started
 from benchmarks.prepared import prepared
 from benchmarks.results import Results
 from benchmarks.rig import RigSettings

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from benchmarks import counters
-from benchmarks.burst import judged, lateness_of, one_time_plan, started, until_executed
+from benchmarks.bursts import judged, lateness_of, one_time_plan, started, until_executed
 from benchmarks.results import Results
 from benchmarks.rig import RigSettings
 from benchmarks.sampling import KINDS, Sampling

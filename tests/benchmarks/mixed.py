@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.bulk import insert_tasks
-from benchmarks.burst import Burst, Bursts
+from benchmarks.bursts import Burst, Bursts
 from benchmarks.client_process import PAGE, Kind, Work
 from benchmarks.client_processes import Calls, call
 from benchmarks.register import PREPARE_S
@@ -37,7 +37,7 @@ class MixedSettings:
     creates_per_s: float = 200.0
     updates_per_s: float = 100.0
     pages_per_s: float = 4.0
-    callers: int = 16
+    callers: int = 256
     stored: int = 20_000
     """Tasks that are changed and listed."""
 

@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass
 
 from benchmarks import counters
-from benchmarks.burst import note, started
+from benchmarks.burst import note
+from benchmarks.bursts import started
 from benchmarks.results import Results
 from benchmarks.rig import RigSettings
 

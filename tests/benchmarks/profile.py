@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.burst import Burst, started
+from benchmarks.bursts import Burst, started
 from benchmarks.rig import RigSettings
 
 from mainspring.testing.errors import TestingError

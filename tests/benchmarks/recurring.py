@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.bulk import HANDLER, PAYLOAD
-from benchmarks.burst import Bursts, note
+from benchmarks.burst import note
+from benchmarks.bursts import Bursts
 from benchmarks.results import Results
 
 from mainspring.testing.errors import TestingError

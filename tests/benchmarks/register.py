@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from benchmarks.burst import Bursts
+from benchmarks.bursts import Bursts
 from benchmarks.client_process import Kind, Work
 from benchmarks.client_processes import Calls, call
 from benchmarks.results import Results

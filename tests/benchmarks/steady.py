@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks import counters
 from benchmarks.bulk import HANDLER, Times, insert_tasks, task_id
-from benchmarks.burst import Bursts, judged, lateness_of, until_executed
+from benchmarks.bursts import Bursts, judged, lateness_of, until_executed
 from benchmarks.results import Results
 from benchmarks.rig import Rig
 from benchmarks.sampling import KINDS, Sampling

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.bulk import Times, insert_tasks, table_mb
-from benchmarks.burst import note, started
+from benchmarks.burst import note
+from benchmarks.bursts import started
 from benchmarks.prepared import prepared
 from benchmarks.results import Results
 from benchmarks.rig import RigSettings
