@@ -63,7 +63,15 @@ def task_id(number: int) -> str:
 
 
 def insert_tasks(
-    url: str, namespace: str, count: int, *, at: int | Times, created_at: int, partitions: int
+    url: str,
+    namespace: str,
+    count: int,
+    *,
+    at: int | Times,
+    created_at: int,
+    partitions: int,
+    handler: str = HANDLER,
+    payload: bytes = PAYLOAD,
 ) -> None:
     """Insert active one-time tasks with the numbers from 0 to `count` - 1. Instants in microseconds.
 
@@ -81,9 +89,9 @@ def insert_tasks(
                     **_numbers(namespace, begin, part, partitions),
                     "at": times,
                     "created_at": created_at,
-                    "handler": text(HANDLER),
+                    "handler": text(handler),
                     "schedule": f"{text(before)}, at, {text(after)}",
-                    "payload": binary(PAYLOAD),
+                    "payload": binary(payload),
                 }
             )
 

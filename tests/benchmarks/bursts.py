@@ -194,15 +194,19 @@ def one_time_plan(
 
 
 async def judged(
-    rig: Rig, tasks: Sequence[AcknowledgedTask], window: tuple[int, int]
+    rig: Rig, tasks: Sequence[AcknowledgedTask], window: tuple[int, int], *, is_last: bool = True
 ) -> tuple[LedgerRow, ...]:
-    """The ledger of these tasks, accepted by the checker. Raises as `evidence.verify`; the run logs are empty afterwards."""
+    """The ledger of these tasks of one namespace, accepted by the checker. Raises as `evidence.verify`.
+
+    The run logs are empty afterwards, unless others are to be judged by them, too.
+    """
     cluster = rig.cluster
     runs = await asyncio.to_thread(read_run_logs, cluster.run_logs)
     ledger = await asyncio.to_thread(
         verify, cluster.mysql_url, tasks, runs, window=window, partitions=cluster.settings.partitions
     )
-    forget_runs(cluster.run_logs)
+    if is_last:
+        forget_runs(cluster.run_logs)
     return ledger
 
 

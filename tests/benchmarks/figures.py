@@ -6,7 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks import burst, ledger, limit, long, mixed, nodes, recurring, register, steady, stored
+from benchmarks import (
+    backlog,
+    burst,
+    fair,
+    ledger,
+    limit,
+    long,
+    mixed,
+    nodes,
+    recurring,
+    register,
+    steady,
+    stored,
+)
 from benchmarks.bursts import Bursts
 from benchmarks.plots import Ledgers
 from benchmarks.results import Results
@@ -61,6 +74,12 @@ FIGURES: Mapping[str, OnRig | Alone] = {
             rig, mixed.MixedSettings(burst=3_000, stored=5_000), results
         ),
     ),
+    "fair": OnRig(
+        full=lambda rig, results: fair.measure(rig, fair.FairSettings(), results),
+        quick=lambda rig, results: fair.measure(
+            rig, fair.FairSettings(3_000, rate=50, seconds=3, ahead_s=12), results
+        ),
+    ),
     # The last one on a rig: its tasks go on.
     "recurring": OnRig(
         full=lambda rig, results: recurring.measure(rig, recurring.RecurringSettings(), results),
@@ -75,6 +94,12 @@ FIGURES: Mapping[str, OnRig | Alone] = {
     "long": Alone(
         full=lambda results: long.measure(long.LongSettings(), results),
         quick=lambda results: long.measure(long.LongSettings(1_000, seconds=6), results),
+    ),
+    "backlog": Alone(
+        full=lambda results: backlog.measure(backlog.BacklogSettings(), results),
+        quick=lambda results: backlog.measure(
+            backlog.BacklogSettings(20_000, seconds=5, ahead_s=12), results
+        ),
     ),
     "ledger": Alone(
         full=lambda results: ledger.measure(ledger.LedgerSettings(), results),
@@ -93,5 +118,5 @@ FIGURES: Mapping[str, OnRig | Alone] = {
 BY_ITSELF = frozenset({"stored"})
 """Run only when asked for: what it needs takes minutes and gigabytes to build."""
 
-NOT_QUICK = frozenset({"nodes", "long", "ledger", *BY_ITSELF})
+NOT_QUICK = frozenset({"nodes", "long", "backlog", "ledger", *BY_ITSELF})
 """Left out of the small run unless asked for: each needs a rig of its own."""

@@ -5,18 +5,18 @@ They were written into the database ahead, so that what is measured is running t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import counters
-from benchmarks.bulk import HANDLER, Times, insert_tasks, task_id
+from benchmarks.bulk import Times
 from benchmarks.bursts import Bursts, judged, lateness_of, until_executed
+from benchmarks.prewritten import write_ahead
 from benchmarks.results import Results
 from benchmarks.rig import Rig
 from benchmarks.sampling import KINDS, Sampling
 
-from mainspring.testing.history import AcknowledgedTask, LedgerRow
+from mainspring.testing.history import LedgerRow
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.load_run import SECOND_US, sleep_until
 
@@ -48,24 +48,8 @@ async def measure(
 
 async def _one(rig: Rig, rate: int, seconds: int, results: Results) -> tuple[LedgerRow, ...]:
     cluster, namespace, count = rig.cluster, f"steady-{rate}", rate * seconds
-    created_at = now_us()
-    times = Times((created_at // SECOND_US + AHEAD_S + count // 50_000) * SECOND_US, rate)
-    await asyncio.to_thread(
-        insert_tasks,
-        cluster.mysql_url,
-        namespace,
-        count,
-        at=times,
-        created_at=created_at,
-        partitions=cluster.settings.partitions,
-    )
-    inserted_at = now_us()
-    tasks = [
-        AcknowledgedTask(
-            namespace, task_id(number), "one-time", HANDLER, created_at, inserted_at, at=times.at(number)
-        )
-        for number in range(count)
-    ]
+    times = Times((now_us() // SECOND_US + AHEAD_S + count // 50_000) * SECOND_US, rate)
+    tasks = await write_ahead(rig, namespace, count, times)
     until_at = times.from_at + seconds * SECOND_US
     await sleep_until(times.from_at - SECOND_US // 2)  # none of them has run when the counters are read
     with Sampling(cluster) as sampling:
