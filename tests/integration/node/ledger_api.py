@@ -11,6 +11,7 @@ import grpc.aio
 from google.protobuf import json_format
 
 from mainspring.executor import HandlerRegistry, Job
+from mainspring.server.core.instants import SECOND_US
 from mainspring.v1 import execution_pb2 as pb
 from mainspring.v1 import (
     execution_service_pb2,
@@ -67,6 +68,7 @@ class Span(NamedTuple):
     """One run of a handler, seconds on the monotonic clock."""
 
     task_id: str
+    scheduled_s: int
     begun_s: float
     ended_s: float
 
@@ -87,7 +89,7 @@ class Notebook:
                 await asyncio.sleep(takes_s)
             finally:
                 self.under_way -= 1
-                self.spans.append(Span(job.task_id, begun_s, time.monotonic()))
+                self.spans.append(Span(job.task_id, job.scheduled_at // SECOND_US, begun_s, time.monotonic()))
 
     def of(self, task_id: str) -> list[Span]:
         """The ended runs of a task, by their beginnings."""
