@@ -139,6 +139,7 @@ test: install-dev servers ## Unit, contract, integration and acceptance tests, w
 	@$(call run_tests,-m 'not slow')
 
 .PHONY: test-full
+test-full: export MAINSPRING_TESTS := all
 test-full: lint types protos-check servers ## Everything CI runs: lint, types, stubs, and the tests with the long ones
 	@$(call run_tests,)
 

@@ -41,6 +41,8 @@ class PlantedBug:
     wanted: Wanted = NOTHING_WANTED
     seeds: int = 40
     """Among so many seeds at least one is red."""
+    first: int = 0
+    """The first of them: those before it were green when this was written."""
 
 
 def _on_store(wrap: Callable[[Simulation, NodeStore], None]) -> Plant:
@@ -391,6 +393,7 @@ BUGS = (
         frozenset({"I11"}),
         Wanted((PlannedFault("stop_node", from_s=6.0, for_s=1.0),), slow=0.9),
         seeds=80,
+        first=44,
     ),
     PlantedBug("stopped_after_blip", _on_engine(_stop_after_blip), frozenset({"I1", "I4"}), Wanted((BLIP,))),
 )

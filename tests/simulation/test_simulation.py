@@ -9,11 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sampling import draws
 from simulation.batch import Summary, run_batch
 from simulation.run import run_seed
 
 TESTS = Path(__file__).resolve().parents[1]
-SEEDS = range(220)
+SEEDS = range(draws(220))
 WORKERS = 2
 
 

@@ -8,6 +8,7 @@ import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.checker.tiny import CRON, EVERY, NOW, ONCE, S
 
 from mainspring.testing.expected import Calendar, CronError, Edges, Expected, cron_times, due_range
@@ -59,7 +60,7 @@ FIVE = st.tuples(CLOCK, *DAY_FIELDS).map(lambda parts: " ".join([*parts[0], *par
 
 
 @given(FIVE, st.sampled_from(ZONES), st.sampled_from(DAYS))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=draws(80))
 def test_five_fields_agree_with_cronsim_over_two_days(expression: str, zone: str, day: str) -> None:
     from_at = micros(f"{day}T00:00:00+00:00") - 12 * 3600 * S
     until_at = from_at + 48 * 3600 * S
@@ -70,7 +71,7 @@ def test_five_fields_agree_with_cronsim_over_two_days(expression: str, zone: str
     st.tuples(st.one_of(field(0, 59), STARS), MINUTES, HOURS, *DAY_FIELDS).map(" ".join),
     st.sampled_from(DAYS),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=draws(60))
 def test_six_fields_agree_with_cronsim_over_two_hours(expression: str, day: str) -> None:
     from_at = micros(f"{day}T07:00:00+00:00")
     until_at = from_at + 2 * 3600 * S

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.checker.perfect import KILL, OUTAGE, S, perfect_history
 
 from mainspring.testing.checker import check
@@ -28,7 +29,7 @@ SIZES = st.integers(1, 12)
 
 @given(SEEDS, SIZES, FAULTS)
 @example(0, 40, (OUTAGE, KILL))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=draws(150))
 def test_a_perfect_history_is_clean(seed: int, size: int, faults: tuple) -> None:
     verdict = check(perfect_history(seed, size, faults))
     assert [str(violation) for violation in verdict.violations] == []
@@ -247,7 +248,7 @@ MUTATIONS = [
 
 @pytest.mark.parametrize("mutate", MUTATIONS)
 @given(SEEDS, SIZES, FAULTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=draws(60))
 def test_one_mistake_is_always_found(
     mutate: Callable[[History, random.Random], History], seed: int, size: int, faults: tuple
 ) -> None:

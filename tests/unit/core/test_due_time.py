@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.core.short import cron, every, once
 
 from mainspring.server.core.due_time import due_at
@@ -37,7 +38,7 @@ def test_the_part_of_a_task_never_changes(key: bytes, part: int) -> None:
     assert due_at(replace(once(0), jitter_us=2**64), key, 0) == part
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     schedule=st.sampled_from(
         [

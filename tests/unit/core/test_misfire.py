@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.core.short import cron, every, once
 
 from mainspring.server.core.due_time import due_at
@@ -76,7 +77,7 @@ def due_times(schedule: Schedule, scheduled_at: int, now: int, key: bytes = KEY)
     return times
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     phase_us=st.integers(0, 2 * DAY),
@@ -147,7 +148,7 @@ def test_every_due_time_up_to_the_maximum_is_run_made_up_for_or_in_the_gap(
         assert plan.next_at is None or due_at(schedule, key, plan.next_at) > now
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=draws(120), deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
     pauses_us=st.lists(st.integers(1, 6 * HOUR), min_size=1, max_size=8),

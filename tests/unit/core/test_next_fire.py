@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.core.short import cron, every, once
 
 from mainspring.server.core.next_fire import (
@@ -71,7 +72,7 @@ EXPRESSIONS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     zone=st.sampled_from(sorted(zone_names())),
     expression=st.sampled_from([*EXPRESSIONS, "*/10 * * * * *", "30 0 2 * * *", "0 12 L * *", "0 0 29 2 *"]),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sampling import draws
 
 from mainspring.server.core.timing_wheel import TimingWheel
 
@@ -102,7 +103,7 @@ class WheelAgainstModel(RuleBasedStateMachine):
 
 
 TestWheelAgainstModel = WheelAgainstModel.TestCase
-TestWheelAgainstModel.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWheelAgainstModel.settings = settings(max_examples=draws(150), stateful_step_count=40, deadline=None)
 
 
 def test_the_example_of_the_docstring_in_digits_of_eight_bits() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 
 from mainspring.dev.simulate.config import (
     MAX_SECONDS,
@@ -361,7 +362,7 @@ def damaged(draw: st.DrawFn) -> str:
     return "\n".join(f"{name} = {toml(value)}" for name, value in document.items())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=draws(300))
 @given(damaged() | st.text(max_size=200))
 def test_a_text_is_a_simulation_that_can_be_planned_or_has_its_faults_named(text: str) -> None:
     faults: list[str] = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from sampling import draws
 from unit.engine.engine_bench import PARTITIONS, EngineBench
 from unit.engine.faulty_store import UNITS
 from unit.engine.hand_executor import HandExecutor
@@ -337,7 +338,7 @@ async def run(steps: list[Step]) -> None:
 
 
 @seed(20_261_123)
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(100), deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, min_size=30, max_size=80))
 def test_nothing_is_stuck_leaked_or_sent_twice(steps: list[Step]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

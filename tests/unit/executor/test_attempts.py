@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 
 from mainspring.executor.attempts import (
     AttemptBook,
@@ -138,7 +139,7 @@ events = st.lists(
 
 
 @given(events)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 def test_an_attempt_starts_at_most_once_and_only_when_nothing_speaks_against_it(script: list[tuple]) -> None:
     book = AttemptBook()
     starts: dict[AttemptKey, int] = {}

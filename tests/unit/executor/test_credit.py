@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import draws
 
 from mainspring.executor.credit import ASK_AGAIN_AFTER_S, IDLE_AFTER_S, CreditLedger, CreditMove
 
@@ -70,7 +71,7 @@ steps = st.one_of(
 
 
 @given(capacity=st.integers(1, 12), script=st.lists(steps, max_size=120))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 def test_work_never_exceeds_the_capacity_whatever_nodes_do(capacity: int, script: list[tuple]) -> None:
     ledger = ledger_with(capacity, *NODES)
     nodes = {name: LateNode() for name in NODES}

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from sampling import draws
 from unit.shard_manager.fakes import Cluster, Link, LoopTimer, Node, cluster_of, held_by, in_virtual_time
 
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
@@ -142,7 +143,7 @@ def test_a_node_cut_off_from_its_database_loses_its_partitions_in_time(hang_s: f
     with_duties(3, test)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(draws(5)))
 def test_a_database_that_was_away_for_all_moves_nothing(seed: int) -> None:
     """Whatever the length of the outage, and whoever sees it begin and end first."""
 
@@ -195,7 +196,7 @@ def test_a_node_cut_off_from_executors_hands_over_in_order() -> None:
     with_duties(3, test)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(draws(3)))
 def test_executors_that_go_and_come_for_all_move_nothing(seed: int) -> None:
     async def test(cluster: Cluster, nodes: list[Node], duties: list[Duty]) -> None:
         rng = random.Random(seed)

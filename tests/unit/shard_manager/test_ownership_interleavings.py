@@ -10,6 +10,7 @@ from collections import Counter
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sampling import draws
 
 from mainspring.shard_manager.assignment import assign
 from mainspring.shard_manager.lease import PartitionLease, PartitionRow
@@ -188,7 +189,7 @@ def verify_calm(world: World) -> None:
     assert all(not node.prepared and not node.pending for node in world.nodes.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(st.integers(0, 1 << 48), st.integers(2, 4), st.integers(1, 12))
 @example(seed=0, nodes=3, partitions=8)
 def test_one_holder_per_epoch_and_calm_in_the_end(seed: int, nodes: int, partitions: int) -> None:
@@ -202,7 +203,7 @@ def test_one_holder_per_epoch_and_calm_in_the_end(seed: int, nodes: int, partiti
     verify_calm(world)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50), deadline=None)
 @given(st.integers(0, 1 << 48))
 @example(seed=195_616)
 @example(seed=128_687)

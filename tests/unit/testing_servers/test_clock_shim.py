@@ -15,7 +15,7 @@ from mainspring.testing.clock_shim import ClockShim
 from mainspring.testing.errors import ServerUnavailableError
 from mainspring.testing.member_process import import_environment
 
-# Answers each line of its input with what its clocks show and how long its waits take.
+# Answers each line of its input with what its clocks show and, when it is "waits", how long those take.
 CHILD = """
 import ctypes, json, platform, sys, threading, time
 from datetime import datetime, timezone
@@ -66,6 +66,15 @@ def wait_on_a_condition():
     with condition:
         condition.wait(0.2)
 
+WAITS = {
+    "sleep": lambda: time.sleep(0.2),
+    "Event.wait": lambda: threading.Event().wait(0.2),
+    "Condition.wait": wait_on_a_condition,
+    "join": lambda: threading.Thread(target=time.sleep, args=(0.2,)).run(),
+    "sem_timedwait": wait_on_a_semaphore_of_the_wall_clock,
+    "futex": wait_on_a_futex_of_the_wall_clock,
+    "pthread_cond_timedwait": wait_on_a_condition_of_the_wall_clock,
+}
 for line in sys.stdin:
     print(json.dumps({
         "clocks": {
@@ -76,15 +85,7 @@ for line in sys.stdin:
             "gettimeofday": of_day(),
         },
         "monotonic": time.monotonic(),
-        "waits": {
-            "sleep": timed(lambda: time.sleep(0.2)),
-            "Event.wait": timed(lambda: threading.Event().wait(0.2)),
-            "Condition.wait": timed(wait_on_a_condition),
-            "join": timed(lambda: threading.Thread(target=time.sleep, args=(0.2,)).run()),
-            "sem_timedwait": timed(wait_on_a_semaphore_of_the_wall_clock),
-            "futex": timed(wait_on_a_futex_of_the_wall_clock),
-            "pthread_cond_timedwait": timed(wait_on_a_condition_of_the_wall_clock),
-        },
+        "waits": {name: timed(wait) for name, wait in WAITS.items() if line == "waits\\n"},
     }), flush=True)
 """
 
@@ -99,10 +100,10 @@ class Child:
             env={**os.environ, **import_environment(), **shim.environment},
         )
 
-    def ask(self) -> dict[str, dict[str, float]]:
+    def ask(self, what: str = "clocks") -> dict[str, dict[str, float]]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("?\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return dict(json.loads(self._process.stdout.readline()))
 
@@ -148,7 +149,9 @@ def test_the_wall_clock_moves_both_ways_while_the_child_runs(shim: ClockShim, ch
 @pytest.mark.parametrize("offset_s", [30.0, -30.0])
 def test_waits_last_as_long_as_without_it(shim: ClockShim, child: Child, offset_s: float) -> None:
     shim.set_offset(offset_s)
-    for name, took_s in child.ask()["waits"].items():
+    waits = child.ask("waits")["waits"]
+    assert len(waits) == 7
+    for name, took_s in waits.items():
         assert 0.19 <= took_s < 5.0, name
 
 
