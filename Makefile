@@ -17,8 +17,9 @@ DEVELOPMENT := \# ---- development only ----
 PROTOS := $(sort $(wildcard protos/mainspring/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
 # Test processes at once, each with servers of its own. Most tests wait more than they compute.
-WORKERS ?= 3
-TEST_TIERS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/acceptance)
+WORKERS ?= 4
+# In the order in which they begin: those that wait for whole clusters first, those that only compute fill up the end.
+TEST_TIERS := $(wildcard tests/acceptance tests/integration tests/simulation tests/contract tests/unit)
 
 .PHONY: help
 help: ## List the targets
@@ -129,7 +130,7 @@ test-unit: install-dev ## Tests without servers, in seconds
 # $(call run_tests,OPTIONS): several test processes share the machine; what failed there runs once more by itself, so that a
 # bound on real processes and real time is judged on a machine that has time for it.
 define run_tests
-$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(1) $(TEST_TIERS) || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
+$(PY) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(1) $(TEST_TIERS) || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
 	echo '== what failed, once more and one at a time'; \
 	$(PY) -m pytest -q --last-failed --last-failed-no-failures none $(1) $(TEST_TIERS); }
 endef
