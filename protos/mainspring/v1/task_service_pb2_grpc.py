@@ -219,7 +219,8 @@ class TaskServiceServicer:
         """Runs the scheduled times of a task in a range that lies in the past and that the ledger does not hold as run, one after
         the other at a bounded rate. Of its present schedule; what ended as SKIPPED, EXPIRED or CANCELLED, or lies in a gap, has not
         run. A final state never changes, so each such time gets an execution of its own, whose scheduled time is the microsecond
-        behind it: the same call again finds it there and adds nothing. They take nothing of max_executions. Errors as TriggerTask.
+        behind it: the same call again finds it there and adds nothing. A time that has passed and waits for its own execution is
+        left to that. They take nothing of max_executions. Errors as TriggerTask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

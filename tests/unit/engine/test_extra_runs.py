@@ -73,6 +73,20 @@ async def test_a_removal_waits_for_what_waits_and_refuses_what_runs() -> None:
 
 
 @in_virtual_time
+async def test_a_backfill_leaves_alone_what_still_waits_to_be_claimed() -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(every_s=10, in_s=5))
+        begin = bench.clock.now() + 5_000_000
+        await bench.pass_time(17)  # nobody could run the two times that have passed
+        done = await bench.engine.extra_runs.backfill(ref, "t", begin, bench.clock.now())
+        assert done == (0, None)
+        bench.executor(is_automatic=True)
+        await bench.pass_time(5)
+        assert [row.ref.scheduled_at for row in await bench.ledger(ref)] == [begin, begin + 10_000_000]
+
+
+@in_virtual_time
 async def test_a_backfill_begins_one_after_the_other() -> None:
     async with EngineBench() as bench:
         executor = bench.executor(is_automatic=True)

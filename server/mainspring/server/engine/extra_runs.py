@@ -94,13 +94,17 @@ class ExtraRuns:
         return outcome.added[0].ref.scheduled_at if outcome.added else outcome.existing[0]
 
     async def backfill(self, ref: TaskRef, name: str, start_at: int, end_at: int) -> Backfilled:
-        """Adds executions for the scheduled times in [start, end) that did not run, at most 1,000.
+        """Adds executions for the scheduled times in [start, end) that did not run, at most 1,000. Not for those that have
+        passed and still wait to be claimed: the task's next scheduled time and what comes after it.
 
         Raises:
             As `trigger`.
         """
-        schedule = decode((await self._read(ref, name)).schedule)
-        times = list(fires_between(schedule, start_at - 1, end_at - 1, BACKFILLS_A_CALL + 1))
+        task = await self._read(ref, name)
+        if task.scheduled_at is not None:
+            # What has passed and is not claimed yet will be, by itself: the task is read before its ledger.
+            end_at = min(end_at, task.scheduled_at)
+        times = list(fires_between(decode(task.schedule), start_at - 1, end_at - 1, BACKFILLS_A_CALL + 1))
         next_start_at = times[BACKFILLS_A_CALL] if len(times) > BACKFILLS_A_CALL else None
         times = times[:BACKFILLS_A_CALL]
         ledger = await self._ledger(ref, times[0], times[-1] + 2) if times else []
