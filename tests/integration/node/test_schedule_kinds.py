@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from integration.dev.conftest import Dev, run_cli
+from integration.dev.conftest import Dev
+from typer.testing import CliRunner
 
+from mainspring.cli.app import app
 from mainspring.client import (
     At,
     CalendarInterval,
@@ -159,11 +161,16 @@ async def ledger(client: MainspringClient, task_id: str) -> list[Execution]:
     return [e async for e in client.list_executions(task_id=task_id)][::-1]
 
 
+def this_second() -> datetime:
+    """Now, in a zone in which the next seconds lie in one day: noon is always somewhere."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return now.astimezone(timezone(timedelta(hours=12 - now.hour)))
+
+
 async def registered_by_command(address: str, name: str, words: list[str]) -> None:
-    done = await asyncio.to_thread(
-        run_cli, "task", "create", "noop", *words, "--id", name, "--overlap", "allow", "--address", address
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ["task", "create", "noop", *words, "--id", name, "--overlap", "allow", "--address", address]
+    done = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert done.exit_code == 0, done.output
 
 
 async def test_on_mariadb(bench: Any) -> None:
@@ -182,22 +189,15 @@ async def test_on_sqlite(tmp_path: Path) -> None:
 
 
 async def each_kind_fires_when_it_said_it_would(address: str) -> None:
-    begin = datetime.now(UTC).replace(microsecond=0)
-    # Noon is always somewhere: a zone in which the next seconds lie in one day.
-    now = begin.astimezone(timezone(timedelta(hours=12 - begin.hour)))
     async with MainspringClient(address) as client:
         said = {
             name: await client.create_task(
-                "noop", kind.schedule(now), task_id=f"sdk {name}", overlap=OverlapPolicy.ALLOW
+                "noop", kind.schedule(this_second()), task_id=f"sdk {name}", overlap=OverlapPolicy.ALLOW
             )
             for name, kind in KINDS.items()
         }
-        await asyncio.gather(
-            *(
-                registered_by_command(address, f"cli {name}", kind.words(now + 12 * SECOND))
-                for name, kind in KINDS.items()
-            )
-        )
+        for name, kind in KINDS.items():
+            await registered_by_command(address, f"cli {name}", kind.words(this_second()))
         for name, kind in KINDS.items():
             wanted = kind.fires or 3
             for task_id in (f"sdk {name}", f"cli {name}"):
