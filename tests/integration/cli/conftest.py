@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.command import run_here
 from integration.memory_node import MemoryNode, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,10 +78,11 @@ async def run_command(
 
 @pytest.fixture
 def mainspring(memory_node: MemoryNode) -> Mainspring:
-    """Run the command against the node, which the environment names."""
+    """Run the command against the node, which the environment names: in this process."""
 
     async def run(*arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None) -> Done:
         named = {"MAINSPRING_ADDRESS": memory_node.address, **(environment or {})}
-        return await run_command(*arguments, stdin=stdin, environment=environment_of_command(**named))
+        done = await asyncio.to_thread(run_here, *arguments, stdin=stdin, environment=named)
+        return Done(done.exit_code, done.stdout, done.stderr)
 
     return run

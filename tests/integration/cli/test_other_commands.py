@@ -187,11 +187,10 @@ async def test_the_database_away_is_unreachable_too_and_not_blamed_on_the_addres
 
 async def test_letters_that_the_terminal_lacks(memory_node: MemoryNode, mainspring: Mainspring) -> None:
     ascii_only = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    done = await mainspring(
-        "task", "create", "report", "--delay", "5s", "--id", "grüße", environment={"PYTHONUTF8": "1"}
-    )
+    done = await mainspring("task", "create", "report", "--delay", "5s", "--id", "grüße")
     assert done.code == 0, done.stderr
-    shown = await mainspring("task", "list", environment=ascii_only)
+    named = environment_of_command(MAINSPRING_ADDRESS=memory_node.address, **ascii_only)
+    shown = await run_command("task", "list", environment=named)
     assert (shown.code, shown.stdout.splitlines()[1].split()[0]) == (0, "gr\\xfc\\xdfe")
 
 

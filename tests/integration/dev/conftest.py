@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.command import run_here
 
 from mainspring.testing.member_process import MemberProcess, import_environment, mainspring_command
 from mainspring.testing.ports import LOOPBACK, free_port
@@ -43,8 +44,8 @@ class Dev:
 
     def cli(self, *words: str) -> Any:
         """The JSON that a command answers."""
-        done = run_cli(*words, "--address", self.address, "--json")
-        assert done.returncode == 0, done.stderr
+        done = run_here(*words, "--address", self.address, "--json")
+        assert done.exit_code == 0, done.stderr
         return json.loads(done.stdout)
 
     def grpcurl(self, *words: str, data: Any = None) -> str:
@@ -66,11 +67,12 @@ class Dev:
         """The task's latest execution once it is final."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            done = run_cli("execution", "get", task_id, "--address", self.address, "--json")
-            if done.returncode == 0:
+            done = run_here("execution", "get", task_id, "--address", self.address, "--json")
+            if done.exit_code == 0:
                 execution = json.loads(done.stdout)
                 if execution["state"].rpartition("_")[2] in ("SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED"):
                     return execution
+            time.sleep(0.05)
         raise AssertionError(f"{task_id} is not final after {within_s:g} s: {done.stdout or done.stderr}")
 
 
