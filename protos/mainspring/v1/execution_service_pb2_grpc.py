@@ -116,7 +116,10 @@ class ExecutionServiceServicer:
 
     def AdjustExecution(self, request, context):
         """Changes one scheduled time that is still to come: leaves it out, moves its due time, or gives it a payload of its own.
-        Its identity stays the scheduled time. FAILED_PRECONDITION: it has been claimed already, or is no time of the schedule.
+        Its identity stays the scheduled time, and the times that follow stay where they are. A time can be both moved and given a
+        payload, by two calls; one that was left out and is moved or given a payload runs again. FAILED_PRECONDITION: it has been
+        claimed already, is no time of the schedule, or the task has ended. RESOURCE_EXHAUSTED: 64 times of the task are adjusted.
+        NOT_FOUND: there is no such task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,7 +90,8 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
     _execute(
         database_url,
         "ALTER TABLE tasks DROP COLUMN delivery, DROP COLUMN execution_count, DROP COLUMN policies, DROP COLUMN labels,"
-        " DROP COLUMN note, DROP COLUMN changed_by, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
+        " DROP COLUMN note, DROP COLUMN changed_by, DROP COLUMN adjustments_version, DROP COLUMN adjustments,"
+        " DROP COLUMN adjusted_payloads, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
         "ALTER TABLE executions DROP COLUMN origin, DROP COLUMN failure_count, DROP COLUMN error_kind, DROP COLUMN payload,"
         " DROP COLUMN progress, DROP COLUMN progress_at",
         "DELETE FROM schema_migrations WHERE version >= 2",
@@ -105,6 +106,7 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         "0004_policies_and_origins",
         "0005_namespaces",
         "0006_triggers",
+        "0007_adjustments",
     )
     store = MySQLStore(settings)
     await store.start()
@@ -118,6 +120,7 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         await store.close()
     assert task is not None
     assert (task.delivery, task.execution_count) == (Delivery.AT_LEAST_ONCE, 0)
+    assert (task.adjustments_version, task.adjustments) == (0, None)
 
 
 async def test_an_existing_cluster_is_given_an_id_once(database_url: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mainspring.server.core import adjustments
 from mainspring.server.core.explain import span_words
 from mainspring.server.core.model import Task, TaskState
 from mainspring.server.core.next_fire import count_fires, last_fire, next_fire
@@ -96,20 +97,34 @@ def _to_come(task: Task, schedule: Schedule, scheduled_at: int, now: int) -> str
             f"The task is paused since {instant_words(task.updated_at)}{_who(task)}. What becomes of the times that pass"
             " meanwhile its misfire policy says when it is resumed."
         )
+    adjusted = _adjusted(task, scheduled_at)
     if scheduled_at > now:
-        return f"It is still to come, in {span_words(scheduled_at - now)}."
+        return f"It is still to come, in {span_words(scheduled_at - now)}.{adjusted}"
     if scheduled_at > task.scheduled_at:
         return (
             f"The task is behind: its next scheduled time is still {instant_words(task.scheduled_at)}. An execution is"
-            f" recorded only when an executor has free credit for handler {task.handler!r}."
+            f" recorded only when an executor has free credit for handler {task.handler!r}.{adjusted}"
         )
     if task.due_at is not None and task.due_at > now:
-        return f"It is due in {span_words(task.due_at - now)}, at {instant_words(task.due_at)}."
+        return f"It is due in {span_words(task.due_at - now)}, at {instant_words(task.due_at)}.{adjusted}"
     due_for = "" if task.due_at is None else f" for {span_words(now - task.due_at)}"
     return (
         f"It has been due{due_for} and is not claimed yet: that takes an executor with free credit for handler"
-        f" {task.handler!r}, and an owner of partition {task.ref.partition_id}."
+        f" {task.handler!r}, and an owner of partition {task.ref.partition_id}.{adjusted}"
     )
+
+
+def _adjusted(task: Task, scheduled_at: int) -> str:
+    """What calls have made of a time that is to come."""
+    one = adjustments.decode(task.adjustments).get(scheduled_at)
+    if one is None:
+        return ""
+    if one.is_skipped:
+        return " A call left it out: it will be skipped."
+    said = [] if one.due_at is None else [f"moved it to {instant_words(one.due_at)}"]
+    if one.has_payload:
+        said.append("gave it a payload of its own")
+    return f" A call {' and '.join(said)}."
 
 
 def _beyond(maximum: int) -> str:

@@ -133,6 +133,9 @@ def _summary(
         sentences.append(f"It took {counted(execution.attempt, 'attempt')}.")
     if execution.origin in _ORIGINS:
         sentences.append(_ORIGINS[execution.origin])
+    if execution.due_at < execution.ref.scheduled_at and execution.origin is ExecutionOrigin.SCHEDULE:
+        early = span_words(execution.ref.scheduled_at - execution.due_at)
+        sentences.append(f"A call had moved it: it was due {early} before its scheduled time.")
     return " ".join(sentences)
 
 

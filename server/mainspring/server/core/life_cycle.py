@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from mainspring.server.core import policies
-from mainspring.server.core.due_time import due_at
+from mainspring.server.core import adjustments, policies
 from mainspring.server.core.model import Delivery, Task, TaskState
 from mainspring.server.core.policies import MisfireMode
 from mainspring.server.core.schedule_text import decode
@@ -53,10 +52,27 @@ def with_state_changed(
         return replace(changed, state=TaskState.PAUSED, due_at=None)
     if task.state is TaskState.ACTIVE or task.scheduled_at is None:
         return None
-    due = max(due_at(decode(task.schedule), task.ref.task_key, task.scheduled_at), task.created_at)
+    return replace(changed, state=TaskState.ACTIVE, due_at=due_again(task, now))
+
+
+def due_again(task: Task, now: int) -> int:
+    """When the next scheduled time of a task is due that a call has put off or moved.
+
+    As its schedule and its adjustments say, or now when that has passed and a passed time runs. Where the misfire policy
+    does not simply run it, it is due when it was.
+
+    Args:
+        task: one that has a next scheduled time.
+        now: cluster time.
+    """
+    assert task.scheduled_at is not None
+    due = adjustments.due_at(
+        decode(task.schedule), task.ref.task_key, task.scheduled_at, adjustments.decode(task.adjustments)
+    )
+    due = max(due, task.created_at)
     if policies.decode(task.policies).misfire.mode is MisfireMode.LATEST:
         due = max(due, now)
-    return replace(changed, state=TaskState.ACTIVE, due_at=due)
+    return due
 
 
 def with_removal_begun(task: Task, *, now: int) -> Task | None:
@@ -121,8 +137,14 @@ def with_definition_changed(
         version=task.version + 1,
         updated_at=max(now, task.updated_at),
     )
-    has_passed = task.scheduled_at is not None and task.scheduled_at <= now
-    if definition.schedule == task.schedule or has_passed or first_at is None:
+    if definition.schedule == task.schedule:
         return changed
-    due = max(due_at(decode(definition.schedule), task.ref.task_key, first_at), now)
+    has_passed = task.scheduled_at is not None and task.scheduled_at <= now
+    next_at = task.scheduled_at if has_passed else first_at
+    schedule = decode(definition.schedule)
+    kept = adjustments.kept_with(task.adjustments, schedule, task.ref.task_key, next_at)
+    changed = replace(changed, adjustments=kept)
+    if has_passed or first_at is None:
+        return changed
+    due = max(adjustments.due_at(schedule, task.ref.task_key, first_at, adjustments.decode(kept)), now)
     return replace(changed, scheduled_at=first_at, due_at=due if task.state is TaskState.ACTIVE else None)

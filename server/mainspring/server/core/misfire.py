@@ -14,17 +14,22 @@ A scheduled time is due at its due time (`due_time`): with jitter the latest one
 then the task's next. Of a schedule with a maximum the times beyond it do not exist: skipped times count, and the latest
 one is the latest within the maximum.
 
+A call may have adjusted times to come (`adjustments`). One that is moved is due then, fresh or missed; one that is left
+out is skipped and never made up for, and the policies speak of the others. It is recorded by itself, but within a gap it
+is a part of that: a time has one place.
+
 One call decides however long the outage was: missed times are counted by arithmetic, and only those that are made up for
 are named one by one. The decision is a function of its arguments; the claim carries it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mainspring.server.core import due_time
+from mainspring.server.core import adjustments as adjusting
+from mainspring.server.core.adjustments import NO_ADJUSTMENTS, Adjustments
 from mainspring.server.core.next_fire import count_fires, last_fire, next_fire
 from mainspring.server.core.nth_fire import nth_fire
 from mainspring.server.core.policies import Misfire, MisfireMode
@@ -52,7 +57,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class ClaimPlan:
-    """The decision. Each scheduled time from the given one up to `next_at` is in one of `runs`, `gap` and `catch_up`.
+    """The decision. Each scheduled time from the given one up to `next_at` is in one of the other four.
 
     Attributes:
         runs: scheduled times to run now, ascending.
@@ -60,12 +65,14 @@ class ClaimPlan:
         next_at: the task's next scheduled time; None when it has none left. It is due already when `max_runs` was
             reached: claim again.
         catch_up: missed times to be made up for, ascending, all before `runs`.
+        skipped: times that a call left out, ascending; in between, but behind the gap.
     """
 
     runs: tuple[int, ...]
     gap: Gap | None
     next_at: int | None
     catch_up: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ def plan_claim(
     execution_count: int,
     grace_us: int,
     max_runs: int,
+    adjustments: Adjustments = NO_ADJUSTMENTS,
 ) -> ClaimPlan:
     """Decide about the scheduled times of a task from its next one up to the last that is due.
 
@@ -102,7 +110,8 @@ def plan_claim(
         task_key: decides about the due times of a schedule with jitter.
         execution_count: how many scheduled times of the task are in the ledger; they count towards its maximum.
         grace_us: a time that was due no longer ago than this is fresh. Not negative.
-        max_runs: at most so many runs in one plan, at least 1.
+        max_runs: at most so many fresh times in one plan, at least 1.
+        adjustments: of times of the task; others than those from `scheduled_at` on change nothing.
 
     Returns:
         The plan; without runs and gap if `scheduled_at` is not due, or the maximum is reached.
@@ -110,39 +119,38 @@ def plan_claim(
     left = _NO_MAXIMUM if schedule.max_executions is None else schedule.max_executions - execution_count
 
     def due(time: int) -> int:
-        at = due_time.due_at(schedule, task_key, time)
+        at = adjusting.due_at(schedule, task_key, time, adjustments)
         return max(at, due_at) if isinstance(schedule.timing, OneTime) else at
 
     if left <= 0:
         return ClaimPlan((), None, None)
     if due(scheduled_at) > now:
         return ClaimPlan((), None, scheduled_at)
+    left_out = sorted(at for at, one in adjustments.items() if one.is_skipped and at >= scheduled_at)
     fresh_at = now - grace_us
     missed = _missed(schedule, due, scheduled_at, fresh_at, left)
     first: int | None = scheduled_at
     if missed is not None:
         left -= missed.count
         first = missed.following if left > 0 else None
-    runs: list[int] = []
+    fresh: list[int] = []
     time = first
-    while time is not None and due(time) <= now and len(runs) < max_runs:
-        runs.append(time)
-        time = next_fire(schedule, time) if len(runs) < left else None
+    while time is not None and due(time) <= now and len(fresh) < max_runs:
+        fresh.append(time)
+        time = next_fire(schedule, time) if len(fresh) < left else None
+    runs = tuple(at for at in fresh if at not in left_out)
+    skipped = tuple(at for at in fresh if at in left_out)
     if missed is None:
-        return ClaimPlan(tuple(runs), None, time)
-    if misfire.mode is MisfireMode.LATEST and not runs:
-        return ClaimPlan(
-            (missed.last,), _gap_before(schedule, scheduled_at, missed.last, missed.count - 1), time
-        )
-    catch_up = _catch_up(schedule, due, scheduled_at, missed, misfire, now)
-    gap = _gap_before(
-        schedule,
-        scheduled_at,
-        catch_up[0] if catch_up else None,
-        missed.count - len(catch_up),
-        missed.last,
-    )
-    return ClaimPlan(tuple(runs), gap, time, catch_up)
+        return ClaimPlan(runs, None, time, (), skipped)
+    kept: tuple[int, ...] = ()
+    if misfire.mode is MisfireMode.ALL:
+        kept = _latest(schedule, due, scheduled_at, missed, left_out, misfire.limit, now - misfire.window_us)
+    elif misfire.mode is MisfireMode.LATEST and not runs:
+        kept = _latest(schedule, due, scheduled_at, missed, left_out, 1)
+    gap, beside = _passed_over(schedule, scheduled_at, missed, left_out, kept)
+    if misfire.mode is MisfireMode.ALL:
+        return ClaimPlan(runs, gap, time, kept, (*beside, *skipped))
+    return ClaimPlan((*kept, *runs), gap, time, (), (*beside, *skipped))
 
 
 def _missed(
@@ -159,8 +167,7 @@ def _missed(
         last, count = following, count + 1
     if count == left:
         return _Missed(count, last, None)
-    following = _first_due_from(schedule, due, last, fresh_at)
-    until_at = fresh_at if following is None else following
+    following, until_at = _first_due_from(schedule, due, last, fresh_at)
     count = 1 + count_fires(schedule, scheduled_at, until_at)
     if count <= left:
         latest = last_fire(schedule, last, until_at)
@@ -174,48 +181,72 @@ def _missed(
 
 def _first_due_from(
     schedule: Schedule, due: Callable[[int], int], passed_at: int, from_at: int
-) -> int | None:
-    """The first fire that is due at `from_at` or later, given that the one at `passed_at` is due before."""
-    if schedule.jitter_us:
-        # Of the times before `from_at` only the last can be due at or after it: the others are due before the next one.
-        last = last_fire(schedule, passed_at, from_at)
-        if last is not None and due(last) >= from_at:
-            return last
-    return next_fire(schedule, from_at - 1)
+) -> tuple[int | None, int]:
+    """The first fire that is due at `from_at` or later, given that the one at `passed_at` is due before.
+
+    Answers an instant, too, that lies behind all fires that are due before, and not behind that one.
+    """
+    # Due times keep the order of the scheduled times. So of the times before `from_at` only the last can be due at or after
+    # it, by jitter or moved, and of those behind it only the first, moved, can be due before it.
+    last = last_fire(schedule, passed_at, from_at)
+    if last is not None and due(last) >= from_at:
+        return last, last
+    first = next_fire(schedule, from_at - 1)
+    if first is None:
+        return None, from_at
+    if due(first) >= from_at:
+        return first, first
+    return next_fire(schedule, first), first + 1
 
 
-def _catch_up(
+def _latest(
     schedule: Schedule,
     due: Callable[[int], int],
     scheduled_at: int,
     missed: _Missed,
-    misfire: Misfire,
-    now: int,
+    left_out: Sequence[int],
+    limit: int,
+    due_from_at: int | None = None,
 ) -> tuple[int, ...]:
-    """Which of the missed times are made up for: the latest ones within the limit and the window."""
-    if misfire.mode is not MisfireMode.ALL:
-        return ()
+    """The latest missed times that are not left out: at most `limit`, all of them due at `due_from_at` or later."""
+    out = [at for at in left_out if at <= missed.last]
     first: int | None = scheduled_at
-    if missed.count > misfire.limit:
-        first = nth_fire(schedule, scheduled_at, missed.count - misfire.limit)
-        first = missed.last if first is None else first  # as above: one at a time
-    window_at = now - misfire.window_us
-    if first is not None and due(first) < window_at:
-        first = _first_due_from(schedule, due, first, window_at)
+    wanted = limit
+    while wanted < missed.count:
+        if wanted == 1:
+            first = missed.last
+        else:
+            first = nth_fire(schedule, scheduled_at, missed.count - wanted)
+            first = missed.last if first is None else first  # the walk gave up, as in `_missed`
+        more = limit + sum(at >= first for at in out)
+        if more == wanted:
+            break
+        first, wanted = scheduled_at, more
+    if first is not None and due_from_at is not None and due(first) < due_from_at:
+        first, _ = _first_due_from(schedule, due, first, due_from_at)
     times: list[int] = []
     while first is not None and first <= missed.last:
-        times.append(first)
+        if first not in out:
+            times.append(first)
         first = next_fire(schedule, first)
     return tuple(times)
 
 
-def _gap_before(
-    schedule: Schedule, scheduled_at: int, kept: int | None, count: int, last: int = 0
-) -> Gap | None:
-    """The gap of `count` missed times from `scheduled_at` to the one before `kept`; to `last` when none is kept."""
-    if count == 0:
-        return None
-    if kept is not None:
-        before = last_fire(schedule, scheduled_at, kept)
-        last = scheduled_at if before is None else before
-    return Gap(scheduled_at, last, count)
+def _passed_over(
+    schedule: Schedule, scheduled_at: int, missed: _Missed, left_out: Sequence[int], kept: Sequence[int]
+) -> tuple[Gap | None, tuple[int, ...]]:
+    """What becomes of the missed times that are not kept: the gap, and those left out that lie behind it."""
+    out = [at for at in left_out if at <= missed.last]
+    end_at = kept[0] if kept else None
+    count = missed.count - len(kept) - (0 if end_at is None else sum(at > end_at for at in out))
+    last: int | None = missed.last
+    if end_at is not None:
+        last = last_fire(schedule, scheduled_at - 1, end_at) if end_at > scheduled_at else None
+        if last is None and end_at > scheduled_at:
+            last = scheduled_at  # which need not be a fire
+    # What is left out at the end of the stretch is no part of the gap.
+    while last is not None and last in out:
+        count -= 1
+        last = (last_fire(schedule, scheduled_at, last) or scheduled_at) if last > scheduled_at else None
+    gap = Gap(scheduled_at, last, count) if last is not None and count > 0 else None
+    return gap, tuple(at for at in out if gap is None or at > gap.to_at)

@@ -132,6 +132,13 @@ class Task:
     """What was noted with the latest change of the state by a call."""
     changed_by: str = ""
     """Who made that change, as the call said."""
+    adjustments_version: int = 0
+    """How often scheduled times of it were adjusted: a claim that was planned before is dropped, as with `version`. A number
+    of its own, for what waits of the task goes on."""
+    adjustments: str | None = None
+    """`core.adjustments.encode` of its adjusted times to come."""
+    adjusted_payloads: bytes | None = None
+    """`core.adjustments.encode_payloads` of theirs, and of times that have passed; None too where payloads are not read."""
 
 
 class DueTask(NamedTuple):
@@ -148,11 +155,20 @@ class DueTask(NamedTuple):
     """As `Task.execution_count`: what is left of a schedule's `max_executions` follows from it."""
     policies: str = ""
     """As `NewTask.policies`."""
+    adjustments_version: int = 0
+    """As `Task.adjustments_version`."""
+    adjustments: str | None = None
+    """As `Task.adjustments`."""
 
     @property
     def ref(self) -> TaskRef:
         """The task's name."""
         return TaskRef(self.partition_id, self.task_key)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Of two states of one task the one that came later has the greater of these."""
+        return self.version, self.scheduled_at, self.adjustments_version
 
 
 class DueCursor(NamedTuple):
@@ -187,6 +203,8 @@ class ClaimRun:
     the claim says."""
     skip_reason: str = ""
     """Set: it never runs, and is recorded as SKIPPED for this reason."""
+    has_payload: bool = False
+    """Whether it gets a payload of its own, from its task's `adjusted_payloads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +221,8 @@ class ClaimItem:
     next_due_at: int | None
     replaced: tuple[ExecutionRef, ...] = ()
     """Open executions of the task that are to be cancelled once this is recorded."""
+    next_adjustments: str | None = None
+    """What is left of the task's adjustments then."""
 
 
 @dataclass(frozen=True, slots=True)

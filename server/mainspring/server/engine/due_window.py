@@ -94,10 +94,7 @@ class DueWindow:
         for task in tasks:
             ref = TaskRef(task.partition_id, task.task_key)
             known = self._known.get(ref)
-            if known is not None and (
-                ref in self._claiming
-                or (known.version, known.scheduled_at) >= (task.version, task.scheduled_at)
-            ):
+            if known is not None and (ref in self._claiming or known.order >= task.order):
                 continue
             if known is None and self._saturated:
                 saturation = self._saturated.get(task.handler)
@@ -124,6 +121,12 @@ class DueWindow:
         if before_version is None or known.version < before_version:
             del self._known[ref]
             self._wheel.cancel(ref)
+
+    def forget_older(self, task: DueTask) -> None:
+        """Drops what is known of a task when that is older than this, as `forget` does."""
+        known = self._known.get(task.ref)
+        if known is not None and known.order < task.order:
+            self.forget(task.ref)
 
     def forget_from(self, at: int) -> None:
         """Drops what is due at this instant or later, not before the frontier: to make room for what is due earlier."""

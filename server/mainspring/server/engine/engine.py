@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution
+from mainspring.server.core.model import DueTask, ExecutionRef, OpenExecution, Task
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, ProgressReport
@@ -236,6 +236,16 @@ class Engine:
             elif due.due_at < self._context.clock.now() + int(self._context.settings.window_s * 1_000_000):
                 self._post.hint(task.ref, due)
         self._loader.accept(own)
+
+    def hint_adjusted(self, task: Task) -> None:
+        """Tells the owner of a task that a scheduled time of it was adjusted; what is lost of that the claim notices."""
+        due = due_task_of(task)
+        if due is None:
+            return
+        if self._context.held.epoch_of(task.ref.partition_id) is not None:
+            self._loader.accept([due])
+        else:
+            self._post.hint(task.ref, due)
 
     def accept_hints(self, hints: Sequence[Hint]) -> list[int]:
         """Takes hints in, from other nodes or this one; answers the positions of those whose partition is not held.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from operator import attrgetter
 
-from mainspring.server.core import overlap, policies
-from mainspring.server.core.due_time import due_at
+from mainspring.server.core import adjustments, overlap, policies
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
 from mainspring.server.core.model import (
     ClaimGap,
@@ -36,6 +36,7 @@ def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
         execution_count=task.execution_count,
         grace_us=int(settings.misfire_grace_s * 1_000_000),
         max_runs=settings.max_runs_per_claim,
+        adjustments=adjustments.decode(task.adjustments),
     )
 
 
@@ -56,30 +57,40 @@ def claim_item(
 ) -> ClaimItem:
     """A claim's item; `executor_ids` (at most one for each of `beside.runs`) go to the earliest runs, the others wait."""
     schedule = decode(task.schedule)
+    adjusted = adjustments.decode(task.adjustments)
 
     def due(scheduled_at: int) -> int:
         # What is stored counts: a task may be due later than its schedule says (registered late, or put off).
         if scheduled_at == task.scheduled_at:
             return task.due_at
-        return due_at(schedule, task.task_key, scheduled_at)
+        return adjustments.due_at(schedule, task.task_key, scheduled_at, adjusted)
+
+    def has_payload(scheduled_at: int) -> bool:
+        return scheduled_at in adjusted and adjusted[scheduled_at].has_payload
 
     def runs() -> Iterator[ClaimRun]:
         spacing_us = int(settings.catch_up_spacing_s * 1_000_000)
         for i, at in enumerate(plan.catch_up):
-            yield ClaimRun(at, due(at), None, ExecutionOrigin.CATCH_UP, now + i * spacing_us)
+            wake_at = now + i * spacing_us
+            yield ClaimRun(at, due(at), None, ExecutionOrigin.CATCH_UP, wake_at, has_payload=has_payload(at))
         executors = dict(zip(beside.runs, executor_ids, strict=False))
         for at in plan.runs:
             reason = beside.reason if at in beside.skipped else ""
-            yield ClaimRun(at, due(at), executors.get(at), skip_reason=reason)
+            yield ClaimRun(
+                at, due(at), executors.get(at), skip_reason=reason, has_payload=has_payload(at) and not reason
+            )
+        for at in plan.skipped:
+            yield ClaimRun(at, due(at), None, skip_reason=adjustments.SKIPPED)
 
     gap, next_at = plan.gap, plan.next_at
     return ClaimItem(
         task,
-        tuple(runs()),
+        tuple(sorted(runs(), key=attrgetter("scheduled_at")) if plan.skipped else runs()),
         ClaimGap(gap.from_at, gap.to_at, gap.count, MISFIRED) if gap is not None else None,
         next_at,
-        None if next_at is None else due_at(schedule, task.task_key, next_at),
+        None if next_at is None else adjustments.due_at(schedule, task.task_key, next_at, adjusted),
         tuple(ExecutionRef(task.partition_id, at, task.task_key) for at in beside.replaced),
+        adjustments.left_from(task.adjustments, next_at),
     )
 
 
@@ -92,6 +103,7 @@ def following(item: ClaimItem) -> DueTask | None:
         due_at=item.next_due_at,
         scheduled_at=item.next_scheduled_at,
         execution_count=item.due.execution_count + skipped + len(item.runs),
+        adjustments=item.next_adjustments,
     )
 
 
@@ -109,4 +121,6 @@ def due_task_of(task: Task) -> DueTask | None:
         task.schedule,
         task.execution_count,
         task.policies,
+        task.adjustments_version,
+        task.adjustments,
     )

@@ -174,8 +174,11 @@ class WindowLoader:
             cursor = following
 
     def accept(self, tasks: Sequence[DueTask]) -> None:
-        """Takes hints in: tasks of held partitions that are due inside the window."""
+        """Takes hints in: tasks of held partitions that are due inside the window. What has become due later is dropped."""
         frontier = self._window.frontier
+        for task in tasks:
+            if task.due_at >= frontier:
+                self._window.forget_older(task)
         self.merge(
             [
                 t

@@ -262,6 +262,8 @@ def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
         schedule=due.schedule,
         execution_count=due.execution_count,
         policies=due.policies,
+        adjustments_version=due.adjustments_version,
+        adjustments=due.adjustments,
     )
 
 
@@ -282,6 +284,8 @@ def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
             message.schedule,
             message.execution_count,
             message.policies,
+            message.adjustments_version,
+            message.adjustments if message.HasField("adjustments") else None,
         ),
     )
 

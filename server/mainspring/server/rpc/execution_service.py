@@ -10,6 +10,8 @@ import grpc
 from mainspring.server.clock import Clock
 from mainspring.server.core.execution_filter import ExecutionFilter
 from mainspring.server.core.model import ExecutionRef, ExecutionState
+from mainspring.server.core.task_adjustment import WantedAdjustment
+from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
@@ -21,7 +23,8 @@ from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.slo import get_slo
-from mainspring.server.rpc.task_changes import Reason, named_task
+from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges, named_task
+from mainspring.server.rpc.validation import Limits
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -30,9 +33,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, store: Store, clock: Clock, owner_calls: OwnerCalls) -> None:
+    def __init__(
+        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._changes = TaskChanges(clock, store, engine, limits, owner_calls)
         self._watchers = Watchers(store, clock)
         self._owner_calls = owner_calls
 
@@ -104,39 +110,66 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
         """See the proto."""
         return await get_slo(request, self._store, self._clock)
 
-    # --- calls that the owner of the task carries out (`TaskOwner`) ----------------------------------------------
-
-    def _partition_of(
+    def _named(
         self,
-        request: execution_service_pb2.CancelExecutionRequest | execution_service_pb2.RetryExecutionRequest,
-    ) -> int:
-        """Of the task of a request that names one execution, which is checked."""
+        request: execution_service_pb2.CancelExecutionRequest
+        | execution_service_pb2.RetryExecutionRequest
+        | execution_service_pb2.AdjustExecutionRequest,
+    ) -> tuple[NamedTask, int]:
+        """The task and the scheduled time that a request names."""
         named = named_task(request.namespace, request.task_id, self._store.partition_count, field="task_id")
         if not request.HasField("scheduled_time"):
             raise InvalidField("scheduled_time", "is required")
-        instant(request.scheduled_time, "scheduled_time")
-        return named.ref.partition_id
+        return named, instant(request.scheduled_time, "scheduled_time")
+
+    async def AdjustExecution(
+        self, request: execution_service_pb2.AdjustExecutionRequest, context: Context
+    ) -> execution_service_pb2.AdjustExecutionResponse:
+        """See the proto."""
+        named, scheduled_at = self._named(request)
+        await self._changes.adjust(named, scheduled_at, _wanted(request))
+        return execution_service_pb2.AdjustExecutionResponse()
+
+    # --- calls that the owner of the task carries out (`TaskOwner`) ----------------------------------------------
 
     async def CancelExecution(
         self, request: execution_service_pb2.CancelExecutionRequest, context: Context
     ) -> execution_service_pb2.CancelExecutionResponse:
         """See the proto."""
-        partition_id = self._partition_of(request)
+        named, _ = self._named(request)
         Reason(request.note).checked()
         return cast(
             execution_service_pb2.CancelExecutionResponse,
-            await self._owner_calls.call("CancelExecution", partition_id, request),
+            await self._owner_calls.call("CancelExecution", named.ref.partition_id, request),
         )
 
     async def RetryExecution(
         self, request: execution_service_pb2.RetryExecutionRequest, context: Context
     ) -> execution_service_pb2.RetryExecutionResponse:
         """See the proto."""
-        partition_id = self._partition_of(request)
+        named, _ = self._named(request)
         return cast(
             execution_service_pb2.RetryExecutionResponse,
-            await self._owner_calls.call("RetryExecution", partition_id, request),
+            await self._owner_calls.call("RetryExecution", named.ref.partition_id, request),
         )
+
+
+def _wanted(request: execution_service_pb2.AdjustExecutionRequest) -> WantedAdjustment:
+    """What a call asks for.
+
+    Raises:
+        InvalidField: it asks for nothing, or for something false.
+    """
+    kind = request.WhichOneof("adjustment")
+    if kind is None:
+        raise InvalidField("adjustment", "is required: skip, due_time, payload or reset")
+    if kind == "due_time":
+        return WantedAdjustment(due_at=instant(request.due_time, "due_time"))
+    if kind == "payload":
+        return WantedAdjustment(payload=request.payload)
+    if not getattr(request, kind):
+        raise InvalidField(kind, "is false: set it to true, or another adjustment")
+    return WantedAdjustment(is_skipped=kind == "skip")
 
 
 def _filter(request: execution_service_pb2.ListExecutionsRequest) -> ExecutionFilter:

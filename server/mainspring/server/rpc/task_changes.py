@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 from mainspring.server.clock import Clock
 from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import Task, TaskRef, TaskState
+from mainspring.server.core.task_adjustment import WantedAdjustment, with_adjustment
 from mainspring.server.core.task_filter import TaskFilter
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import (
@@ -144,12 +145,44 @@ class TaskChanges:
             lambda task: False,
         )
 
+    async def adjust(self, named: NamedTask, scheduled_at: int, wanted: WantedAdjustment) -> None:
+        """Adjusts one scheduled time of a task that is still to come. Nobody has to be waited for (`task_adjustment`).
+
+        Raises:
+            NotFound: there is no such task.
+            FailedPrecondition: it has ended, or the time was claimed already, or is none of its schedule.
+            InvalidField, ResourceExhausted: as `with_adjustment`.
+        """
+        now = self._clock.now()
+        changed = await self._write(
+            named,
+            lambda task: with_adjustment(
+                task, scheduled_at, wanted, now=now, payload_bytes=self._limits.payload_bytes
+            ),
+            lambda task: False,
+        )
+        # Told again when there was nothing to change: the call before may have been cut off before it told.
+        self._engine.hint_adjusted(changed)
+
     async def _change(
         self,
         named: NamedTask,
         change: Callable[[Task], Task | None],
         is_as_wanted: Callable[[Task], bool],
     ) -> Task:
+        changed = await self._write(named, change, is_as_wanted)
+        # Told again when there was nothing to change: the call before may have been cut off before it told.
+        await self._engine.announce([changed])
+        return changed
+
+    async def _write(
+        self,
+        named: NamedTask,
+        change: Callable[[Task], Task | None],
+        is_as_wanted: Callable[[Task], bool],
+    ) -> Task:
+        """Changes one task, which has not ended but for when that is what is wanted; answers it as it is then."""
+
         def checked(task: Task) -> Task | None:
             named.check(task)
             if task.state in (TaskState.COMPLETED, TaskState.CANCELLED) and not is_as_wanted(task):
@@ -160,8 +193,6 @@ class TaskChanges:
         (changed,) = await self._store.change_tasks([named.ref], checked)
         if changed is None:
             raise NotFound("task", named.name)
-        # Told again when there was nothing to change: the call before may have been cut off before it told.
-        await self._engine.announce([changed.task])
         return changed.task
 
     async def change_many(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mainspring.server.core.adjustments import decode_payloads
 from mainspring.server.core.model import (
     ClaimGap,
     ClaimItem,
@@ -66,7 +67,8 @@ def plan(
         partition_id, task_key, version = due.partition_id, due.task_key, due.version
         epoch = call.epochs[partition_id]
         key = binary(task_key)
-        _, last, namespace, task_id, handler, payload, delivery, policies = row
+        _, last, namespace, task_id, handler, payload, delivery, policies, adjusted_payloads = row
+        own_payloads = decode_payloads(adjusted_payloads)
         gap = item.gap
         counted = 0
         if gap is not None:
@@ -93,9 +95,11 @@ def plan(
                 executor = executors[executor_id] = text(executor_id)
             state, attempt = (1, 0) if executor_id is None else (2, 1)
             look_at = wake_at if run.wake_at is None else run.wake_at
+            own = own_payloads.get(run.scheduled_at) if run.has_payload else None
             sql = (
                 f"({partition_id},{run.scheduled_at},{key},{'NULL' if last is None else last},{state},{run.due_at},"
-                f"{look_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'',{int(run.origin)})"
+                f"{look_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'',{int(run.origin)},"
+                f"{'NULL' if own is None else binary(own)})"
             )
             answer = Dispatchable(
                 ref=ref,
@@ -105,7 +109,7 @@ def plan(
                 namespace=namespace,
                 task_id=task_id,
                 handler=handler,
-                payload=payload if executor_id is not None else b"",
+                payload=b"" if executor_id is None else payload if own is None else own,
                 due_at=run.due_at,
                 task_version=version,
                 claimed_at=now,
@@ -116,7 +120,8 @@ def plan(
             )
             planned.append(Planned(ref, sql, answer))
             last = run.scheduled_at
-        moves.append([partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last, counted])
+        move = [partition_id, task_key.hex(), item.next_scheduled_at, item.next_due_at, last, counted]
+        moves.append(move if item.next_adjustments is None else [*move, item.next_adjustments])
     return planned, moves
 
 
@@ -128,5 +133,5 @@ def _skipped(
     return (
         f"({due.partition_id},{run.scheduled_at},{binary(due.task_key)},{integer(previous)},7,{run.due_at},NULL,0,"
         f"{call.epochs[due.partition_id]},{due.version},NULL,{text(call.owner_id)},{call.now},{call.now},{call.now},"
-        f"{bounds},{text(run.skip_reason[:2000])},{int(run.origin)})"
+        f"{bounds},{text(run.skip_reason[:2000])},{int(run.origin)},NULL)"
     )

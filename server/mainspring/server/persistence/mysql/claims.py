@@ -25,24 +25,26 @@ PARK_US = 60_000_000
 """A task whose claim the database refuses is looked at again after this long, not at each sweep."""
 
 _KEYS = """(SELECT j.n, j.partition_id, UNHEX(j.task_key) AS task_key, j.scheduled_at, j.version, j.execution_count,
-    j.is_sent
+    j.is_sent, j.adjustments_version, j.has_payloads
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (n FOR ORDINALITY, partition_id SMALLINT UNSIGNED PATH '$[0]',
     task_key CHAR(32) PATH '$[1]', scheduled_at BIGINT PATH '$[2]', version BIGINT UNSIGNED PATH '$[3]',
-    execution_count BIGINT PATH '$[4]', is_sent TINYINT PATH '$[5]')) j) k"""
+    execution_count BIGINT PATH '$[4]', is_sent TINYINT PATH '$[5]', adjustments_version BIGINT UNSIGNED PATH '$[6]',
+    has_payloads TINYINT PATH '$[7]')) j) k"""
 
 # SKIP LOCKED: one task locked by an API call must not hold up the other 999. The payload is read only for those that
-# are sent now.
+# are sent now. Of tasks that were never adjusted the last two values are left out, and NULL.
 LOCK_TASKS = f"""SELECT k.n, t.last_scheduled_at, t.namespace, t.task_id, t.handler, IF(k.is_sent, t.payload, X''),
-  t.delivery, t.policies
+  t.delivery, t.policies, IF(k.has_payloads, t.adjusted_payloads, NULL)
 FROM {_KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
 WHERE t.scheduled_at = k.scheduled_at AND t.version = k.version AND t.execution_count = k.execution_count AND t.state = 1
+  AND t.adjustments_version = COALESCE(k.adjustments_version, 0)
 FOR UPDATE SKIP LOCKED"""
 
 # Affected rows tell how many are new.
 INSERT_EXECUTIONS = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
   wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at,
-  gap_count, reason, origin)
+  gap_count, reason, origin, payload)
 VALUES %(rows)s
 ON DUPLICATE KEY UPDATE executions.state = executions.state"""
 
@@ -55,19 +57,20 @@ STRAIGHT_JOIN executions e FORCE INDEX (PRIMARY)
 
 # What is counted are the rows that this transaction inserts: it commits with them, or not at all.
 MOVE_TASKS = """UPDATE (SELECT j.partition_id, UNHEX(j.task_key) AS task_key, j.next_scheduled_at, j.next_due_at,
-    j.last_scheduled_at, j.counted
+    j.last_scheduled_at, j.counted, j.adjustments
   FROM JSON_TABLE(%(items)s, '$[*]' COLUMNS (partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]',
     next_scheduled_at BIGINT PATH '$[2]', next_due_at BIGINT PATH '$[3]', last_scheduled_at BIGINT PATH '$[4]',
-    counted BIGINT PATH '$[5]')) j) k
+    counted BIGINT PATH '$[5]', adjustments VARCHAR(4000) PATH '$[6]')) j) k
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
 SET t.state = IF(k.next_scheduled_at IS NULL, 3, 1), t.scheduled_at = k.next_scheduled_at, t.due_at = k.next_due_at,
-  t.last_scheduled_at = k.last_scheduled_at, t.execution_count = t.execution_count + k.counted"""
+  t.last_scheduled_at = k.last_scheduled_at, t.execution_count = t.execution_count + k.counted,
+  t.adjustments = k.adjustments, t.adjusted_payloads = IF(k.adjustments IS NULL, NULL, t.adjusted_payloads)"""
 
 PARK_TASK = """UPDATE partitions p FORCE INDEX (PRIMARY) STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY)
 SET t.due_at = %(due_at)s
 WHERE p.partition_id = %(partition_id)s AND p.epoch = %(epoch)s AND p.owner_id = %(owner_id)s
   AND t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s AND t.scheduled_at = %(scheduled_at)s
-  AND t.version = %(version)s AND t.state = 1"""
+  AND t.version = %(version)s AND t.adjustments_version = %(adjustments_version)s AND t.state = 1"""
 
 
 class _RowsExist(Exception):
@@ -183,6 +186,7 @@ class ClaimUnits(Units):
                     "task_key": binary(due.task_key),
                     "scheduled_at": due.scheduled_at,
                     "version": due.version,
+                    "adjustments_version": due.adjustments_version,
                 },
             )
         except StoreError as failure:
@@ -206,6 +210,7 @@ async def _claim(
                 item.due.version,
                 item.due.execution_count,
                 int(any(run.executor_id is not None for run in item.runs)),
+                *_adjusted(item),
             ]
             for item in items
         ]
@@ -244,6 +249,13 @@ async def _claim(
     if sum(result.affected for result in results[: len(parts)]) != len(planned):
         raise _RowsExist
     return ClaimOutcome([row.answer for row in planned if row.answer is not None], moved, dropped, refused)
+
+
+def _adjusted(item: ClaimItem) -> tuple[int, ...]:
+    """What LOCK_TASKS asks about adjustments: nothing for a task without any."""
+    if not item.due.adjustments_version:
+        return ()
+    return item.due.adjustments_version, int(any(run.has_payload for run in item.runs))
 
 
 async def _join_late(

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from mainspring.server.core.model import Task, TaskRef
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.literals import binary, document, text
-from mainspring.server.persistence.mysql.tasks import KEYS, READ_TASKS, TASK_COLUMNS, task_from_row
+from mainspring.server.persistence.mysql.tasks import KEYS, WHOLE, WITHOUT_PAYLOAD, task_from_row
 from mainspring.server.persistence.store import Changed
 
 # No SKIP LOCKED: a claim that holds the row comes first, and what it made of the task is what is changed.
-LOCK_TASKS = READ_TASKS + "\nFOR UPDATE"
-LOCK_TASKS_WITHOUT_PAYLOAD = f"""SELECT {TASK_COLUMNS.format(payload="X''")}
+_LOCK_TASKS = f"""SELECT {{columns}}
 FROM {KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key
 FOR UPDATE"""
+LOCK_TASKS = _LOCK_TASKS.format(columns=WHOLE)
+LOCK_TASKS_WITHOUT_PAYLOAD = _LOCK_TASKS.format(columns=WITHOUT_PAYLOAD)
 
 CHANGE_TASKS = """UPDATE (SELECT j.partition_id, UNHEX(j.task_key) AS task_key, j.state, j.version, j.scheduled_at, j.due_at,
     j.updated_at, j.note, j.changed_by
@@ -30,6 +31,11 @@ SET t.state = k.state, t.version = k.version, t.scheduled_at = k.scheduled_at, t
 DEFINE_TASK = """UPDATE tasks SET handler = %(handler)s, payload = %(payload)s, schedule = %(schedule)s,
   definition_hash = %(definition_hash)s, delivery = %(delivery)s, policies = %(policies)s, labels = %(labels)s
 WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s"""
+
+_ADJUST_TASK = """UPDATE tasks SET adjustments_version = %(adjustments_version)s, adjustments = %(adjustments)s{payloads}
+WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s"""
+ADJUST_TASK_AND_PAYLOADS = _ADJUST_TASK.format(payloads=", adjusted_payloads = %(adjusted_payloads)s")
+ADJUST_TASK = _ADJUST_TASK.format(payloads="")
 
 READ_VERSIONS = f"""SELECT t.partition_id, t.task_key, t.version FROM {KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key"""
@@ -49,7 +55,7 @@ class LifeCycleUnits(Units):
         async def body(transaction: Transaction) -> dict[TaskRef, Changed]:
             (read,) = await transaction.run(lock % {"keys": _keys(refs)})
             outcome: dict[TaskRef, Changed] = {}
-            definitions: list[str] = []
+            others: list[str] = []
             moves: list[list[int | str | None]] = []
             for task in map(task_from_row, read.rows):
                 changed = change(task)
@@ -57,9 +63,12 @@ class LifeCycleUnits(Units):
                 if changed is not None:
                     moves.append(_move(changed))
                     if _definition(changed) != _definition(task):
-                        definitions.append(DEFINE_TASK % _definition(changed))
+                        others.append(DEFINE_TASK % _definition(changed))
+                    if _adjustments(changed) != _adjustments(task):
+                        adjust = ADJUST_TASK_AND_PAYLOADS if with_payload else ADJUST_TASK
+                        others.append(adjust % _adjustments(changed))
             if moves:
-                await transaction.run("; ".join([CHANGE_TASKS % {"items": document(moves)}, *definitions]))
+                await transaction.run("; ".join([CHANGE_TASKS % {"items": document(moves)}, *others]))
             return outcome
 
         outcome = await self._db.transaction(self._db.api, body)
@@ -102,4 +111,15 @@ def _definition(task: Task) -> dict[str, object]:
         "delivery": int(task.delivery),
         "policies": text(task.policies),
         "labels": text(task.labels),
+    }
+
+
+def _adjustments(task: Task) -> dict[str, object]:
+    adjustments, payloads = task.adjustments, task.adjusted_payloads
+    return {
+        "partition_id": int(task.ref.partition_id),
+        "task_key": binary(task.ref.task_key),
+        "adjustments_version": int(task.adjustments_version),
+        "adjustments": "NULL" if adjustments is None else text(adjustments),
+        "adjusted_payloads": "NULL" if payloads is None else binary(payloads),
     }

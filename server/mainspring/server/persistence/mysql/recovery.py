@@ -29,7 +29,7 @@ STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id A
 FOR UPDATE"""
 
 READ_CLAIMED = """SELECT e.partition_id, e.scheduled_at, e.task_key, e.attempt, e.executor_id, e.due_at, e.task_version,
-  e.epoch, e.state
+  e.epoch, e.state, e.payload
 FROM (SELECT j.partition_id, j.scheduled_at, UNHEX(j.task_key) AS task_key, j.epoch
   FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (partition_id SMALLINT UNSIGNED PATH '$[0]',
     scheduled_at BIGINT PATH '$[1]', task_key CHAR(32) PATH '$[2]', epoch BIGINT UNSIGNED PATH '$[3]')) j) k
@@ -115,7 +115,7 @@ def _dispatchable(
 
     The last is what a change that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
     """
-    partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state = row
+    partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state, own = row
     if run is None or (state, attempt) not in ((1, 0), (2, 1)):
         return None
     _, _, version, _, namespace, task_id, handler, payload, delivery, policies = task
@@ -129,7 +129,7 @@ def _dispatchable(
         namespace=namespace,
         task_id=task_id,
         handler=handler,
-        payload=payload if executor_id is not None else b"",
+        payload=b"" if executor_id is None else payload if own is None else own,
         due_at=due_at,
         task_version=task_version,
         claimed_at=now,

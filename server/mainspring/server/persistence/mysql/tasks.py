@@ -23,7 +23,11 @@ PARTITIONS_PER_FILTERED_STATEMENT = 32
 
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
   t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.execution_count, t.created_at,
-  t.updated_at, t.delivery, t.policies, t.labels, t.note, t.changed_by"""
+  t.updated_at, t.delivery, t.policies, t.labels, t.note, t.changed_by, t.adjustments_version, t.adjustments,
+  {payloads}"""
+WITH_PAYLOAD = TASK_COLUMNS.format(payload="t.payload", payloads="NULL")
+WITHOUT_PAYLOAD = TASK_COLUMNS.format(payload="X''", payloads="NULL")
+WHOLE = TASK_COLUMNS.format(payload="t.payload", payloads="t.adjusted_payloads")
 
 # The assignment behind ON DUPLICATE changes nothing: an existing row is left alone, and unlike INSERT IGNORE it does
 # not hide a value that does not fit. The number of affected rows tells how many are new.
@@ -35,16 +39,16 @@ ON DUPLICATE KEY UPDATE tasks.version = tasks.version"""
 KEYS = """(SELECT j.partition_id, UNHEX(j.task_key) AS task_key FROM JSON_TABLE(%(keys)s, '$[*]' COLUMNS (
   partition_id SMALLINT UNSIGNED PATH '$[0]', task_key CHAR(32) PATH '$[1]')) j) k"""
 
-READ_TASKS = f"""SELECT {TASK_COLUMNS.format(payload="t.payload")}
+READ_TASKS = f"""SELECT {WITH_PAYLOAD}
 FROM {KEYS}
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = k.partition_id AND t.task_key = k.task_key"""
 
-READ_TASK = f"""SELECT {TASK_COLUMNS.format(payload="t.payload")}
+READ_TASK = f"""SELECT {WITH_PAYLOAD}
 FROM tasks t WHERE t.partition_id = %(partition_id)s AND t.task_key = %(task_key)s"""
 
-LIST_TASKS = f"""SELECT {TASK_COLUMNS}
+LIST_TASKS = """SELECT {columns}
 FROM tasks t FORCE INDEX (PRIMARY)
-WHERE t.namespace = %(namespace)s AND ({{ranges}})%(condition)s
+WHERE t.namespace = %(namespace)s AND ({ranges})%(condition)s
 ORDER BY t.partition_id, t.task_key LIMIT %(limit)s"""
 
 COUNT_TASKS = """SELECT t.state, COUNT(*) FROM tasks t FORCE INDEX (PRIMARY)
@@ -117,7 +121,7 @@ class TaskUnits(Units):
         only: TaskFilter = NO_FILTER,
     ) -> list[Task]:
         """See `TaskStore.list_tasks`: reads one key range a partition, until the page is full."""
-        columns = LIST_TASKS.replace("{payload}", "t.payload" if with_payload else "X''")
+        columns = LIST_TASKS.replace("{columns}", WITH_PAYLOAD if with_payload else WITHOUT_PAYLOAD)
         condition = condition_of(only)
         step = PARTITIONS_PER_FILTERED_STATEMENT if condition else PARTITIONS_PER_LIST_STATEMENT
         low, high = _key_range(namespace)
@@ -188,6 +192,9 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         labels=row[18],
         note=row[19],
         changed_by=row[20],
+        adjustments_version=row[21],
+        adjustments=row[22],
+        adjusted_payloads=row[23],
     )
 
 

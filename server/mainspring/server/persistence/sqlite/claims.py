@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from mainspring.server.core.adjustments import decode_payloads
 from mainspring.server.core.model import (
     ClaimGap,
     ClaimItem,
@@ -35,13 +36,14 @@ PARK_US = 60_000_000
 
 # The payload is read only for those that are sent now.
 READ_TASK = """SELECT last_scheduled_at, namespace, task_id, handler, CASE WHEN ? THEN payload ELSE x'' END,
-  delivery, policies
+  delivery, policies, CASE WHEN ? THEN adjusted_payloads END
 FROM tasks
-WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND execution_count = ? AND state = 1"""
+WHERE partition_id = ? AND task_key = ? AND scheduled_at = ? AND version = ? AND execution_count = ?
+  AND adjustments_version = ? AND state = 1"""
 
 INSERT_EXECUTION = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
-  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, origin)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  wake_at, attempt, epoch, task_version, executor_id, node_id, claimed_at, origin, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
 INSERT_SKIPPED = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
@@ -52,7 +54,8 @@ VALUES (:partition_id, :scheduled_at, :task_key, :previous, 7, :due_at, 0, :epoc
 ON CONFLICT DO NOTHING"""
 
 MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?,
-  execution_count = execution_count + ?
+  execution_count = execution_count + ?, adjustments = ?,
+  adjusted_payloads = CASE WHEN ? THEN adjusted_payloads END
 WHERE partition_id = ? AND task_key = ?"""
 
 PARK_TASK = "UPDATE tasks SET due_at = ? WHERE partition_id = ? AND task_key = ?"
@@ -157,13 +160,16 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     due = item.due
     partition_id, task_key, version = due.partition_id, due.task_key, due.version
     is_sent = any(run.executor_id is not None for run in item.runs)
+    has_payloads = any(run.has_payload for run in item.runs)
+    known = (due.scheduled_at, version, due.execution_count, due.adjustments_version)
     row: tuple[Any, ...] | None = connection.execute(
-        READ_TASK, (is_sent, partition_id, task_key, due.scheduled_at, version, due.execution_count)
+        READ_TASK, (is_sent, has_payloads, partition_id, task_key, *known)
     ).fetchone()
     if row is None:
         outcome.dropped.append(item)
         return
-    last, namespace, task_id, handler, payload, delivery, policies = row
+    last, namespace, task_id, handler, payload, delivery, policies, adjusted_payloads = row
+    own_payloads = decode_payloads(adjusted_payloads)
     epoch, now = call.epochs[partition_id], call.now
     newest_at, new = last, []
     counted = 0
@@ -183,6 +189,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
             continue
         executor_id = run.executor_id
         state, attempt = (1, 0) if executor_id is None else (2, 1)
+        own = own_payloads.get(run.scheduled_at) if run.has_payload else None
         values = (
             *(
                 partition_id,
@@ -195,7 +202,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 attempt,
                 epoch,
             ),
-            *(version, executor_id, call.owner_id, now, int(run.origin)),
+            *(version, executor_id, call.owner_id, now, int(run.origin), own),
         )
         if connection.execute(INSERT_EXECUTION, values).rowcount == 0:
             continue
@@ -211,7 +218,7 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
                 namespace=namespace,
                 task_id=task_id,
                 handler=handler,
-                payload=payload if executor_id is not None else b"",
+                payload=b"" if executor_id is None else payload if own is None else own,
                 due_at=run.due_at,
                 task_version=version,
                 claimed_at=now,
@@ -222,10 +229,9 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
             )
         )
     next_state = 3 if item.next_scheduled_at is None else 1
-    connection.execute(
-        MOVE_TASK,
-        (next_state, item.next_scheduled_at, item.next_due_at, last, counted, partition_id, task_key),
-    )
+    moved = (next_state, item.next_scheduled_at, item.next_due_at, last, counted)
+    adjusted = (item.next_adjustments, item.next_adjustments is not None)
+    connection.execute(MOVE_TASK, (*moved, *adjusted, partition_id, task_key))
     if new and newest_at is not None and newest_at > new[0]:
         # A call has added an execution later than these times.
         join_history(connection, due.ref, newest_at, new)

@@ -9,15 +9,16 @@ from dataclasses import asdict
 from mainspring.server.core.model import Task, TaskRef
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.tasks import (
-    READ_TASK,
     READ_TASK_WITHOUT_PAYLOAD,
+    READ_WHOLE_TASK,
     task_from_row,
 )
 from mainspring.server.persistence.store import Changed
 
 _CHANGE_TASK = """UPDATE tasks SET state = :state, version = :version, scheduled_at = :scheduled_at, due_at = :due_at,
   updated_at = :updated_at, note = :note, changed_by = :changed_by, handler = :handler, schedule = :schedule,
-  definition_hash = :definition_hash, delivery = :delivery, policies = :policies, labels = :labels{payload}
+  definition_hash = :definition_hash, delivery = :delivery, policies = :policies, labels = :labels,
+  adjustments_version = :adjustments_version, adjustments = :adjustments{payload}
 WHERE partition_id = :partition_id AND task_key = :task_key"""
 CHANGE_TASK = _CHANGE_TASK.format(payload="")
 
@@ -31,8 +32,9 @@ class LifeCycleUnits(Units):
         self, refs: Sequence[TaskRef], change: Callable[[Task], Task | None], *, with_payload: bool = True
     ) -> list[Changed | None]:
         """See `TaskStore.change_tasks`."""
-        read = READ_TASK if with_payload else READ_TASK_WITHOUT_PAYLOAD
-        write = _CHANGE_TASK.format(payload=", payload = :payload" if with_payload else "")
+        read = READ_WHOLE_TASK if with_payload else READ_TASK_WITHOUT_PAYLOAD
+        payloads = ", payload = :payload, adjusted_payloads = :adjusted_payloads"
+        write = _CHANGE_TASK.format(payload=payloads if with_payload else "")
 
         def body(connection: sqlite3.Connection) -> dict[TaskRef, Changed]:
             outcome: dict[TaskRef, Changed] = {}

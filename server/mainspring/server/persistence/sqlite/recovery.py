@@ -20,7 +20,7 @@ from mainspring.server.persistence.sqlite.database import Units
 READ_TASK = """SELECT scheduled_at, version, namespace, task_id, handler, payload, delivery, policies FROM tasks
 WHERE partition_id = ? AND task_key = ?"""
 
-READ_CLAIMED = """SELECT state, attempt, executor_id, due_at, task_version FROM executions
+READ_CLAIMED = """SELECT state, attempt, executor_id, due_at, task_version, payload FROM executions
 WHERE partition_id = ? AND scheduled_at = ? AND task_key = ? AND epoch = ? AND node_id = ? AND claimed_at = ?"""
 
 _AS_CLAIMED = frozenset({(1, 0), (2, 1)})
@@ -91,7 +91,7 @@ def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
 def _dispatchable(
     run: ClaimRun, ref: ExecutionRef, row: tuple[Any, ...], task: tuple[Any, ...], mark: tuple[int, str, int]
 ) -> Dispatchable:
-    _, attempt, executor_id, due_at, task_version = row
+    _, attempt, executor_id, due_at, task_version, own = row
     _, _, namespace, task_id, handler, payload, delivery, policies = task
     epoch, _, now = mark
     return Dispatchable(
@@ -102,7 +102,7 @@ def _dispatchable(
         namespace=namespace,
         task_id=task_id,
         handler=handler,
-        payload=payload if executor_id is not None else b"",
+        payload=b"" if executor_id is None else payload if own is None else own,
         due_at=due_at,
         task_version=task_version,
         claimed_at=now,

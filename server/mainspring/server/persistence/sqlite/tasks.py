@@ -20,22 +20,24 @@ PARTITIONS_PER_READ = 16
 
 _COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
   scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery, policies, labels, note,
-  changed_by"""
+  changed_by, adjustments_version, adjustments, {payloads}"""
+_WITH_PAYLOAD = _COLUMNS.format(payload="payload", payloads="NULL")
+_WITHOUT_PAYLOAD = _COLUMNS.format(payload="x''", payloads="NULL")
+_WHOLE = _COLUMNS.format(payload="payload", payloads="adjusted_payloads")
 
 INSERT_TASK = """INSERT INTO tasks (partition_id, task_key, state, version, scheduled_at, due_at, created_at, updated_at,
   definition_hash, namespace, task_id, handler, schedule, payload, delivery, policies, labels)
 VALUES (?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 
-READ_TASK = f"SELECT {_COLUMNS.format(payload='payload')} FROM tasks WHERE partition_id = ? AND task_key = ?"
-
-_WITHOUT_PAYLOAD = _COLUMNS.format(payload="x''")
+READ_TASK = f"SELECT {_WITH_PAYLOAD} FROM tasks WHERE partition_id = ? AND task_key = ?"
 READ_TASK_WITHOUT_PAYLOAD = f"SELECT {_WITHOUT_PAYLOAD} FROM tasks WHERE partition_id = ? AND task_key = ?"
+READ_WHOLE_TASK = f"SELECT {_WHOLE} FROM tasks WHERE partition_id = ? AND task_key = ?"
 
-_LIST_TASKS = f"""SELECT {_COLUMNS} FROM tasks
-WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{{condition}}
+_LIST_TASKS = """SELECT {columns} FROM tasks
+WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{condition}
 ORDER BY task_key LIMIT ?"""
-LIST_TASKS = _LIST_TASKS.format(payload="payload", condition="")
+LIST_TASKS = _LIST_TASKS.format(columns=_WITH_PAYLOAD, condition="")
 
 _COUNT_TASKS = """SELECT state, COUNT(*) FROM tasks
 WHERE partition_id = ? AND task_key > ? AND task_key <= ? AND namespace = ?{condition}
@@ -99,7 +101,8 @@ class TaskUnits(Units):
     ) -> list[Task]:
         """See `TaskStore.list_tasks`: reads one key range a partition, until the page is full."""
         condition, wanted = condition_of(only)
-        sql = _LIST_TASKS.format(payload="payload" if with_payload else "x''", condition=condition)
+        columns = _WITH_PAYLOAD if with_payload else _WITHOUT_PAYLOAD
+        sql = _LIST_TASKS.format(columns=columns, condition=condition)
         low, high = _key_range(namespace)
         begin = after.partition_id if after is not None else 0
         found: list[Task] = []
@@ -164,6 +167,9 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         labels=row[18],
         note=row[19],
         changed_by=row[20],
+        adjustments_version=row[21],
+        adjustments=row[22],
+        adjusted_payloads=row[23],
     )
 
 
