@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from unit.engine.engine_bench import OTHER, EngineBench
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.model import Execution, ExecutionState, TaskRef
-from mainspring.server.core.policies import Overlap, Policies
+from mainspring.server.core.policies import Overlap, Policies, encode
 from mainspring.server.dispatch.frames import AttemptId, Outcome
 from mainspring.server.errors import UnknownOutcome
 
@@ -230,6 +232,30 @@ async def test_allow_runs_beside_each_other_and_tasks_do_not_hold_each_other() -
         )
         await bench.pass_time(2.5)
         assert [len(bench.sent_of(ref)) for ref in refs] == [3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("before", [SKIP, BUFFER_ONE, REPLACE])
+@in_virtual_time
+async def test_a_task_that_is_updated_to_allow_runs_beside_itself_from_then_on(before: Policies) -> None:
+    """What was held under the older policy was never sent: it ends, and the times that follow wait for nothing."""
+    async with EngineBench() as bench:
+        executor = bench.executor()
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(in_s=0.1, every_s=2, policies=before))
+        await bench.until(lambda: executor.running)
+        await bench.pass_time(2.5)
+        allow = encode(Policies(overlap=Overlap.ALLOW))
+        (updated,) = await bench.store.inner.change_tasks(
+            [ref], lambda task: replace(task, version=task.version + 1, policies=allow)
+        )
+        assert updated is not None
+        await bench.engine.announce([updated.task])
+        bench.allow_overlap(ref)
+        await bench.pass_time(4)
+        first, second, *others = await states(bench, ref)
+        assert (first, second) == (DISPATCHED, SKIPPED if before is SKIP else CANCELLED)
+        assert others == [DISPATCHED, DISPATCHED]
+        assert len(bench.sent) == 3
 
 
 @in_virtual_time
