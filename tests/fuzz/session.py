@@ -411,8 +411,8 @@ class Session:
             self.wish.put(given, field, self.now)
         if self.wish.maybe(0.2):
             self.wish.put(given, "labels", self.now)  # not in the mask: ignored
-        if given.schedule.WhichOneof("kind") in ("at", "delay") and has_passed(known, self.now):
-            return  # two times of a task that fires once: which of them the policy means is not said
+        if "schedule" in mask and has_passed(known, self.now):
+            return  # the model has no place for what is owed of the schedule before
         request = task_service_pb2.UpdateTaskRequest(task=given)
         request.update_mask.paths.extend(mask)
         if self.wish.maybe():
@@ -451,20 +451,19 @@ class Session:
         """An update that is right."""
         answer = await self.call(self.tasks, "UpdateTask", request)
         before = known.task
-        is_passed = has_passed(known, self.now)
         if "schedule" in request.update_mask.paths:
             self.check_schedule(answer.task, request.task)
             wanted.schedule.CopyFrom(answer.task.schedule)
         has_new_schedule = wanted.schedule != before.schedule
         known.schedule = readable(wanted, known.key)
-        if has_new_schedule and not is_passed:
+        if has_new_schedule:
             wanted.next_scheduled_time.CopyFrom(answer.task.next_scheduled_time)
         is_changed = wanted != before
         known.task = wanted
         if is_changed:
             known.touch(self.now)
             known.sent = None
-        if has_new_schedule and not is_passed:
+        if has_new_schedule:
             assert known.next_at is not None
             known.due = max(due_at(known.schedule, known.key, known.next_at), self.now)
             await self.check_fires(known, answer)
@@ -992,6 +991,39 @@ class Session:
         await self.recheck(known)
         await self.check_ledger(known)
 
+    async def adjust(self) -> None:
+        """AdjustExecution of a time to come, and back again: the task is as it was, and another time cannot be adjusted."""
+        known = self.any_known(lambda known: known.is_live and not has_passed(known, self.now))
+        if known is None or known.next_at is None:
+            return
+        times = [known.next_at, *fires_between(known.schedule, known.next_at, 2**62, 5)]
+        left = (known.schedule.max_executions or 2**62) - known.task.execution_count
+        index = self.rng.randrange(len(times))
+        if known.task.state == PAUSED or known.is_once:
+            index = 0
+        at, kind = times[index], self.rng.choice(("skip", "payload", "due_time", "reset"))
+        name: dict[str, Any] = {"namespace": known.task.namespace, "task_id": known.task.id}
+
+        def request(at: int, **how: Any) -> execution_service_pb2.AdjustExecutionRequest:
+            return execution_service_pb2.AdjustExecutionRequest(scheduled_time=stamp(at), **name, **how)
+
+        due = due_at(known.schedule, known.key, at)
+        how: dict[str, Any] = {"skip": True, "payload": b"own", "due_time": stamp(due), "reset": True}
+        wanted = request(at, **{kind: how[kind]})
+        if index >= left:
+            await self.refused(self.executions, "AdjustExecution", wanted, Code.FAILED_PRECONDITION)
+            return
+        if kind == "due_time" and due < self.now:
+            return
+        await self.call(self.executions, "AdjustExecution", wanted)
+        await self.call(self.executions, "AdjustExecution", request(at, reset=True))
+        if not known.is_once:
+            none = request(at + 1, skip=True)
+            await self.refused(self.executions, "AdjustExecution", none, Code.FAILED_PRECONDITION)
+            past = request(at, due_time=stamp(self.now - 1))
+            await self.refused(self.executions, "AdjustExecution", past, Code.INVALID_ARGUMENT, "due_time")
+        await self.recheck(known)
+
     async def beside_wrong(self) -> None:
         """TriggerTask, BackfillTask, DeleteTask, CancelExecution and RetryExecution with one thing wrong."""
         known = self.any_known(lambda known: known.is_live)
@@ -1135,6 +1167,7 @@ class Session:
         (beside_wrong, 6),
         (delete, 3),
         (backfill, 2),
+        (adjust, 4),
     )
 
     async def run(self, requests: int) -> None:
