@@ -26,7 +26,7 @@ from mainspring.v1 import executor_service_pb2 as mainspring_dot_v1_dot_executor
 from mainspring.v1 import task_service_pb2 as mainspring_dot_v1_dot_task__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/node_service.proto\x12\rmainspring.v1\x1a$mainspring/v1/executor_service.proto\x1a mainspring/v1/task_service.proto\"5\n\x0bHintRequest\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.TaskHint\"\x97\x02\n\x08TaskHint\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x11\n\tdue_at_us\x18\x03 \x01(\x03\x12\x17\n\x0fscheduled_at_us\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07handler\x18\x06 \x01(\t\x12\x10\n\x08schedule\x18\x07 \x01(\t\x12\x11\n\tcancelled\x18\x08 \x01(\x08\x12\x17\n\x0f\x65xecution_count\x18\t \x01(\x03\x12\x10\n\x08policies\x18\n \x01(\t\x12\x1b\n\x13\x61\x64justments_version\x18\x0b \x01(\x03\x12\x18\n\x0b\x61\x64justments\x18\x0c \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_adjustments\" \n\x0cHintResponse\x12\x10\n\x08not_mine\x18\x01 \x03(\x05\"9\n\x0fTakeNoteRequest\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.TaskNote\"~\n\x08TaskNote\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\nis_stopped\x18\x04 \x01(\x08\x12%\n\x04next\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.TaskHint\"\'\n\x10TakeNoteResponse\x12\x13\n\x0bunconfirmed\x18\x01 \x03(\x05\"]\n\x12\x46orwardCallRequest\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x10\n\x08\x63\x61ll_key\x18\x04 \x01(\x0c\"v\n\x13\x46orwardCallResponse\x12\x12\n\x08response\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x12\x15\n\x0bis_not_mine\x18\x03 \x01(\x08H\x00\x42\t\n\x07outcome\"T\n\x15\x46orwardResultsRequest\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.mainspring.v1.Result\x12\x13\n\x0b\x65xecutor_id\x18\x02 \x01(\t\"B\n\x16\x46orwardResultsResponse\x12(\n\x05saved\x18\x01 \x03(\x0b\x32\x19.mainspring.v1.AttemptRef\"C\n\x16\x46orwardProgressRequest\x12)\n\x08progress\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.Progress\"\x19\n\x17\x46orwardProgressResponse\"Y\n\x16\x41nnounceReleaseRequest\x12\x15\n\rpartition_ids\x18\x01 \x03(\x05\x12(\n\x08releases\x18\x02 \x03(\x0b\x32\x16.mainspring.v1.Release\"W\n\x07Release\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x16\n\x0ereleased_at_us\x18\x04 \x01(\x03\"\x19\n\x17\x41nnounceReleaseResponse\"8\n\x11SetDrainedRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nis_drained\x18\x02 \x01(\x08\"\x14\n\x12SetDrainedResponse2\xe7\x04\n\x0bNodeService\x12?\n\x04Hint\x12\x1a.mainspring.v1.HintRequest\x1a\x1b.mainspring.v1.HintResponse\x12]\n\x0e\x46orwardResults\x12$.mainspring.v1.ForwardResultsRequest\x1a%.mainspring.v1.ForwardResultsResponse\x12K\n\x08TakeNote\x12\x1e.mainspring.v1.TakeNoteRequest\x1a\x1f.mainspring.v1.TakeNoteResponse\x12T\n\x0b\x46orwardCall\x12!.mainspring.v1.ForwardCallRequest\x1a\".mainspring.v1.ForwardCallResponse\x12`\n\x0f\x46orwardProgress\x12%.mainspring.v1.ForwardProgressRequest\x1a&.mainspring.v1.ForwardProgressResponse\x12`\n\x0f\x41nnounceRelease\x12%.mainspring.v1.AnnounceReleaseRequest\x1a&.mainspring.v1.AnnounceReleaseResponse\x12Q\n\nSetDrained\x12 .mainspring.v1.SetDrainedRequest\x1a!.mainspring.v1.SetDrainedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/node_service.proto\x12\rmainspring.v1\x1a$mainspring/v1/executor_service.proto\x1a mainspring/v1/task_service.proto\"5\n\x0bHintRequest\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.TaskHint\"\xb3\x02\n\x08TaskHint\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x11\n\tdue_at_us\x18\x03 \x01(\x03\x12\x17\n\x0fscheduled_at_us\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07handler\x18\x06 \x01(\t\x12\x10\n\x08schedule\x18\x07 \x01(\t\x12\x11\n\tcancelled\x18\x08 \x01(\x08\x12\x17\n\x0f\x65xecution_count\x18\t \x01(\x03\x12\x10\n\x08policies\x18\n \x01(\t\x12\x1b\n\x13\x61\x64justments_version\x18\x0b \x01(\x03\x12\x18\n\x0b\x61\x64justments\x18\x0c \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04owed\x18\r \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_adjustmentsB\x07\n\x05_owed\" \n\x0cHintResponse\x12\x10\n\x08not_mine\x18\x01 \x03(\x05\"9\n\x0fTakeNoteRequest\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.TaskNote\"~\n\x08TaskNote\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x10\n\x08task_key\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\nis_stopped\x18\x04 \x01(\x08\x12%\n\x04next\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.TaskHint\"\'\n\x10TakeNoteResponse\x12\x13\n\x0bunconfirmed\x18\x01 \x03(\x05\"]\n\x12\x46orwardCallRequest\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x10\n\x08\x63\x61ll_key\x18\x04 \x01(\x0c\"v\n\x13\x46orwardCallResponse\x12\x12\n\x08response\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x12\x15\n\x0bis_not_mine\x18\x03 \x01(\x08H\x00\x42\t\n\x07outcome\"T\n\x15\x46orwardResultsRequest\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.mainspring.v1.Result\x12\x13\n\x0b\x65xecutor_id\x18\x02 \x01(\t\"B\n\x16\x46orwardResultsResponse\x12(\n\x05saved\x18\x01 \x03(\x0b\x32\x19.mainspring.v1.AttemptRef\"C\n\x16\x46orwardProgressRequest\x12)\n\x08progress\x18\x01 \x03(\x0b\x32\x17.mainspring.v1.Progress\"\x19\n\x17\x46orwardProgressResponse\"Y\n\x16\x41nnounceReleaseRequest\x12\x15\n\rpartition_ids\x18\x01 \x03(\x05\x12(\n\x08releases\x18\x02 \x03(\x0b\x32\x16.mainspring.v1.Release\"W\n\x07Release\x12\x14\n\x0cpartition_id\x18\x01 \x01(\x05\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x16\n\x0ereleased_at_us\x18\x04 \x01(\x03\"\x19\n\x17\x41nnounceReleaseResponse\"8\n\x11SetDrainedRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nis_drained\x18\x02 \x01(\x08\"\x14\n\x12SetDrainedResponse2\xe7\x04\n\x0bNodeService\x12?\n\x04Hint\x12\x1a.mainspring.v1.HintRequest\x1a\x1b.mainspring.v1.HintResponse\x12]\n\x0e\x46orwardResults\x12$.mainspring.v1.ForwardResultsRequest\x1a%.mainspring.v1.ForwardResultsResponse\x12K\n\x08TakeNote\x12\x1e.mainspring.v1.TakeNoteRequest\x1a\x1f.mainspring.v1.TakeNoteResponse\x12T\n\x0b\x46orwardCall\x12!.mainspring.v1.ForwardCallRequest\x1a\".mainspring.v1.ForwardCallResponse\x12`\n\x0f\x46orwardProgress\x12%.mainspring.v1.ForwardProgressRequest\x1a&.mainspring.v1.ForwardProgressResponse\x12`\n\x0f\x41nnounceRelease\x12%.mainspring.v1.AnnounceReleaseRequest\x1a&.mainspring.v1.AnnounceReleaseResponse\x12Q\n\nSetDrained\x12 .mainspring.v1.SetDrainedRequest\x1a!.mainspring.v1.SetDrainedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,37 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HINTREQUEST']._serialized_start=123
   _globals['_HINTREQUEST']._serialized_end=176
   _globals['_TASKHINT']._serialized_start=179
-  _globals['_TASKHINT']._serialized_end=458
-  _globals['_HINTRESPONSE']._serialized_start=460
-  _globals['_HINTRESPONSE']._serialized_end=492
-  _globals['_TAKENOTEREQUEST']._serialized_start=494
-  _globals['_TAKENOTEREQUEST']._serialized_end=551
-  _globals['_TASKNOTE']._serialized_start=553
-  _globals['_TASKNOTE']._serialized_end=679
-  _globals['_TAKENOTERESPONSE']._serialized_start=681
-  _globals['_TAKENOTERESPONSE']._serialized_end=720
-  _globals['_FORWARDCALLREQUEST']._serialized_start=722
-  _globals['_FORWARDCALLREQUEST']._serialized_end=815
-  _globals['_FORWARDCALLRESPONSE']._serialized_start=817
-  _globals['_FORWARDCALLRESPONSE']._serialized_end=935
-  _globals['_FORWARDRESULTSREQUEST']._serialized_start=937
-  _globals['_FORWARDRESULTSREQUEST']._serialized_end=1021
-  _globals['_FORWARDRESULTSRESPONSE']._serialized_start=1023
-  _globals['_FORWARDRESULTSRESPONSE']._serialized_end=1089
-  _globals['_FORWARDPROGRESSREQUEST']._serialized_start=1091
-  _globals['_FORWARDPROGRESSREQUEST']._serialized_end=1158
-  _globals['_FORWARDPROGRESSRESPONSE']._serialized_start=1160
-  _globals['_FORWARDPROGRESSRESPONSE']._serialized_end=1185
-  _globals['_ANNOUNCERELEASEREQUEST']._serialized_start=1187
-  _globals['_ANNOUNCERELEASEREQUEST']._serialized_end=1276
-  _globals['_RELEASE']._serialized_start=1278
-  _globals['_RELEASE']._serialized_end=1365
-  _globals['_ANNOUNCERELEASERESPONSE']._serialized_start=1367
-  _globals['_ANNOUNCERELEASERESPONSE']._serialized_end=1392
-  _globals['_SETDRAINEDREQUEST']._serialized_start=1394
-  _globals['_SETDRAINEDREQUEST']._serialized_end=1450
-  _globals['_SETDRAINEDRESPONSE']._serialized_start=1452
-  _globals['_SETDRAINEDRESPONSE']._serialized_end=1472
-  _globals['_NODESERVICE']._serialized_start=1475
-  _globals['_NODESERVICE']._serialized_end=2090
+  _globals['_TASKHINT']._serialized_end=486
+  _globals['_HINTRESPONSE']._serialized_start=488
+  _globals['_HINTRESPONSE']._serialized_end=520
+  _globals['_TAKENOTEREQUEST']._serialized_start=522
+  _globals['_TAKENOTEREQUEST']._serialized_end=579
+  _globals['_TASKNOTE']._serialized_start=581
+  _globals['_TASKNOTE']._serialized_end=707
+  _globals['_TAKENOTERESPONSE']._serialized_start=709
+  _globals['_TAKENOTERESPONSE']._serialized_end=748
+  _globals['_FORWARDCALLREQUEST']._serialized_start=750
+  _globals['_FORWARDCALLREQUEST']._serialized_end=843
+  _globals['_FORWARDCALLRESPONSE']._serialized_start=845
+  _globals['_FORWARDCALLRESPONSE']._serialized_end=963
+  _globals['_FORWARDRESULTSREQUEST']._serialized_start=965
+  _globals['_FORWARDRESULTSREQUEST']._serialized_end=1049
+  _globals['_FORWARDRESULTSRESPONSE']._serialized_start=1051
+  _globals['_FORWARDRESULTSRESPONSE']._serialized_end=1117
+  _globals['_FORWARDPROGRESSREQUEST']._serialized_start=1119
+  _globals['_FORWARDPROGRESSREQUEST']._serialized_end=1186
+  _globals['_FORWARDPROGRESSRESPONSE']._serialized_start=1188
+  _globals['_FORWARDPROGRESSRESPONSE']._serialized_end=1213
+  _globals['_ANNOUNCERELEASEREQUEST']._serialized_start=1215
+  _globals['_ANNOUNCERELEASEREQUEST']._serialized_end=1304
+  _globals['_RELEASE']._serialized_start=1306
+  _globals['_RELEASE']._serialized_end=1393
+  _globals['_ANNOUNCERELEASERESPONSE']._serialized_start=1395
+  _globals['_ANNOUNCERELEASERESPONSE']._serialized_end=1420
+  _globals['_SETDRAINEDREQUEST']._serialized_start=1422
+  _globals['_SETDRAINEDREQUEST']._serialized_end=1478
+  _globals['_SETDRAINEDRESPONSE']._serialized_start=1480
+  _globals['_SETDRAINEDRESPONSE']._serialized_end=1500
+  _globals['_NODESERVICE']._serialized_start=1503
+  _globals['_NODESERVICE']._serialized_end=2118
 # @@protoc_insertion_point(module_scope)

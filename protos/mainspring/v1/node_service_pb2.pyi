@@ -15,7 +15,7 @@ class HintRequest(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[TaskHint, _Mapping]]] = ...) -> None: ...
 
 class TaskHint(_message.Message):
-    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled", "execution_count", "policies", "adjustments_version", "adjustments")
+    __slots__ = ("partition_id", "task_key", "due_at_us", "scheduled_at_us", "version", "handler", "schedule", "cancelled", "execution_count", "policies", "adjustments_version", "adjustments", "owed")
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_KEY_FIELD_NUMBER: _ClassVar[int]
     DUE_AT_US_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class TaskHint(_message.Message):
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_VERSION_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    OWED_FIELD_NUMBER: _ClassVar[int]
     partition_id: int
     task_key: bytes
     due_at_us: int
@@ -40,7 +41,8 @@ class TaskHint(_message.Message):
     policies: str
     adjustments_version: int
     adjustments: str
-    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ..., execution_count: _Optional[int] = ..., policies: _Optional[str] = ..., adjustments_version: _Optional[int] = ..., adjustments: _Optional[str] = ...) -> None: ...
+    owed: str
+    def __init__(self, partition_id: _Optional[int] = ..., task_key: _Optional[bytes] = ..., due_at_us: _Optional[int] = ..., scheduled_at_us: _Optional[int] = ..., version: _Optional[int] = ..., handler: _Optional[str] = ..., schedule: _Optional[str] = ..., cancelled: _Optional[bool] = ..., execution_count: _Optional[int] = ..., policies: _Optional[str] = ..., adjustments_version: _Optional[int] = ..., adjustments: _Optional[str] = ..., owed: _Optional[str] = ...) -> None: ...
 
 class HintResponse(_message.Message):
     __slots__ = ("not_mine",)

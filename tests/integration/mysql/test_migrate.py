@@ -91,7 +91,7 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         database_url,
         "ALTER TABLE tasks DROP COLUMN delivery, DROP COLUMN execution_count, DROP COLUMN policies, DROP COLUMN labels,"
         " DROP COLUMN note, DROP COLUMN changed_by, DROP COLUMN adjustments_version, DROP COLUMN adjustments,"
-        " DROP COLUMN adjusted_payloads, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
+        " DROP COLUMN adjusted_payloads, DROP COLUMN owed, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
         "ALTER TABLE executions DROP COLUMN origin, DROP COLUMN failure_count, DROP COLUMN error_kind, DROP COLUMN payload,"
         " DROP COLUMN progress, DROP COLUMN progress_at",
         "DELETE FROM schema_migrations WHERE version >= 2",

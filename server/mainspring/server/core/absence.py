@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mainspring.server.core import adjustments
+from mainspring.server.core import adjustments, owed_times
 from mainspring.server.core.explain import span_words
 from mainspring.server.core.model import Task, TaskState
 from mainspring.server.core.next_fire import count_fires, last_fire, next_fire
@@ -27,6 +27,10 @@ def why_none(task: Task, schedule: Schedule, scheduled_at: int, now: int, *, kep
         now: cluster time.
         kept_from_at: what ended before this is removed from the ledger.
     """
+    for owed in owed_times.decode(task.owed):
+        is_of_it = task.scheduled_at is not None and task.scheduled_at <= scheduled_at < owed.next_at
+        if is_of_it and _is_fire(owed.schedule, scheduled_at):
+            return _to_come(task, owed.schedule, scheduled_at, now) + " It is of the schedule before."
     if not _is_fire(schedule, scheduled_at):
         if scheduled_at < kept_from_at:
             return _removed(kept_from_at)
@@ -34,7 +38,8 @@ def why_none(task: Task, schedule: Schedule, scheduled_at: int, now: int, *, kep
     is_recurring = not isinstance(schedule.timing, OneTime)
     if is_recurring and scheduled_at <= task.created_at:
         return f"The task was registered after that, at {instant_words(task.created_at)}."
-    if task.scheduled_at is not None and scheduled_at >= task.scheduled_at:
+    first_at = owed_times.first_of_schedule(task)
+    if first_at is not None and scheduled_at >= first_at:
         return _to_come(task, schedule, scheduled_at, now)
     if task.state is TaskState.CANCELLED and scheduled_at > (task.last_scheduled_at or _ANY_TIME_BEFORE):
         if scheduled_at >= kept_from_at or task.updated_at > kept_from_at:
@@ -88,8 +93,9 @@ def _earliest(schedule: Schedule, at: int) -> int:
 def _to_come(task: Task, schedule: Schedule, scheduled_at: int, now: int) -> str:
     assert task.scheduled_at is not None
     maximum = schedule.max_executions
-    if maximum is not None and scheduled_at > task.scheduled_at:
-        earlier = 1 + count_fires(schedule, task.scheduled_at, scheduled_at)
+    first_at = owed_times.first_of_schedule(task)
+    if maximum is not None and first_at is not None and scheduled_at > first_at:
+        earlier = 1 + count_fires(schedule, first_at, scheduled_at)
         if task.execution_count + earlier >= maximum:
             return _beyond(maximum)
     if task.state is TaskState.PAUSED:

@@ -101,17 +101,17 @@ def left_from(text: str | None, from_at: int | None) -> str | None:
     return encode({at: one for at, one in decode(text).items() if at >= from_at})
 
 
-def kept_with(text: str | None, schedule: Schedule, task_key: bytes, next_at: int | None) -> str | None:
+def kept_with(text: str | None, schedule: Schedule, task_key: bytes, next_at: int) -> Adjustments:
     """What of a stored text a task keeps with another schedule: the adjustments of times that this one has, too.
 
     A due time that would change the order of the due times goes.
 
     Args:
-        next_at: the task's next scheduled time with that schedule.
+        next_at: the first scheduled time of that schedule.
     """
     kept: dict[int, Adjustment] = {}
     for at, one in decode(text).items():
-        if next_at is None or at < next_at or next_fire(schedule, at - 1) != at:
+        if at < next_at or next_fire(schedule, at - 1) != at:
             continue
         if one.due_at is not None:
             earlier_at = last_fire(schedule, next_at - 1, at)
@@ -123,7 +123,7 @@ def kept_with(text: str | None, schedule: Schedule, task_key: bytes, next_at: in
                 one = replace(one, due_at=None)
         if one != AS_PLANNED:
             kept[at] = one
-    return encode(kept)
+    return kept
 
 
 def encode_payloads(payloads: Mapping[int, bytes]) -> bytes | None:

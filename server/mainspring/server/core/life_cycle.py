@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from mainspring.server.core import adjustments, policies
+from mainspring.server.core import adjustments, owed_times
 from mainspring.server.core.model import Delivery, Task, TaskState
 from mainspring.server.core.policies import MisfireMode
 from mainspring.server.core.schedule_text import decode
@@ -66,11 +66,10 @@ def due_again(task: Task, now: int) -> int:
         now: cluster time.
     """
     assert task.scheduled_at is not None
-    due = adjustments.due_at(
-        decode(task.schedule), task.ref.task_key, task.scheduled_at, adjustments.decode(task.adjustments)
-    )
-    due = max(due, task.created_at)
-    if policies.decode(task.policies).misfire.mode is MisfireMode.LATEST:
+    schedule, misfire = owed_times.governing(task)
+    known = adjustments.decode(task.adjustments)
+    due = max(adjustments.due_at(schedule, task.ref.task_key, task.scheduled_at, known), task.created_at)
+    if misfire.mode is MisfireMode.LATEST:
         due = max(due, now)
     return due
 
@@ -111,12 +110,15 @@ def with_definition_changed(
 ) -> Task | None:
     """The task with another definition. None: it has it already, or has ended.
 
-    With another schedule its next scheduled time is `first_at`; but one that has passed already stays, for the claim to
-    decide about.
+    With another schedule its next scheduled time is `first_at`. Times of the one before that are due already stay, for the
+    claim to decide about by the misfire policy before (`owed_times`).
 
     Args:
         first_at: the first time of the schedule behind `now`; needed when the schedule is another one.
         now: cluster time.
+
+    Raises:
+        FailedPrecondition: it was given too many schedules while nothing of it could be recorded.
     """
     if task.state not in (TaskState.ACTIVE, TaskState.PAUSED):
         return None
@@ -139,12 +141,20 @@ def with_definition_changed(
     )
     if definition.schedule == task.schedule:
         return changed
-    has_passed = task.scheduled_at is not None and task.scheduled_at <= now
-    next_at = task.scheduled_at if has_passed else first_at
-    schedule = decode(definition.schedule)
-    kept = adjustments.kept_with(task.adjustments, schedule, task.ref.task_key, next_at)
-    changed = replace(changed, adjustments=kept)
-    if has_passed or first_at is None:
+    if first_at is None:
         return changed
-    due = max(adjustments.due_at(schedule, task.ref.task_key, first_at, adjustments.decode(kept)), now)
-    return replace(changed, scheduled_at=first_at, due_at=due if task.state is TaskState.ACTIVE else None)
+    schedule = decode(definition.schedule)
+    key = task.ref.task_key
+    owed, owed_until_at = owed_times.with_another_schedule(task, schedule, first_at, now)
+    kept = dict(adjustments.kept_with(task.adjustments, schedule, key, first_at))
+    if owed is not None:
+        known = adjustments.decode(task.adjustments).items()
+        kept |= {at: one for at, one in known if at < owed_until_at}
+        return replace(changed, adjustments=adjustments.encode(kept), owed=owed)
+    due = max(adjustments.due_at(schedule, key, first_at, kept), now)
+    return replace(
+        changed,
+        scheduled_at=first_at,
+        due_at=due if task.state is TaskState.ACTIVE else None,
+        adjustments=adjustments.encode(kept),
+    )

@@ -74,6 +74,12 @@ class ClaimPlan:
     catch_up: tuple[int, ...] = ()
     skipped: tuple[int, ...] = ()
 
+    @property
+    def decided_count(self) -> int:
+        """How many scheduled times it decides about."""
+        in_gap = self.gap.count if self.gap is not None else 0
+        return in_gap + len(self.runs) + len(self.catch_up) + len(self.skipped)
+
 
 @dataclass(frozen=True, slots=True)
 class _Missed:
@@ -167,7 +173,7 @@ def _missed(
         last, count = following, count + 1
     if count == left:
         return _Missed(count, last, None)
-    following, until_at = _first_due_from(schedule, due, last, fresh_at)
+    following, until_at = first_due_from(schedule, due, last, fresh_at)
     count = 1 + count_fires(schedule, scheduled_at, until_at)
     if count <= left:
         latest = last_fire(schedule, last, until_at)
@@ -179,10 +185,10 @@ def _missed(
     return _Missed(left, latest, None)
 
 
-def _first_due_from(
+def first_due_from(
     schedule: Schedule, due: Callable[[int], int], passed_at: int, from_at: int
 ) -> tuple[int | None, int]:
-    """The first fire that is due at `from_at` or later, given that the one at `passed_at` is due before.
+    """The first fire that is due at `from_at` or later, given that the time at `passed_at` is due before.
 
     Answers an instant, too, that lies behind all fires that are due before, and not behind that one.
     """
@@ -223,7 +229,7 @@ def _latest(
             break
         first, wanted = scheduled_at, more
     if first is not None and due_from_at is not None and due(first) < due_from_at:
-        first, _ = _first_due_from(schedule, due, first, due_from_at)
+        first, _ = first_due_from(schedule, due, first, due_from_at)
     times: list[int] = []
     while first is not None and first <= missed.last:
         if first not in out:

@@ -139,6 +139,8 @@ class Task:
     """`core.adjustments.encode` of its adjusted times to come."""
     adjusted_payloads: bytes | None = None
     """`core.adjustments.encode_payloads` of theirs, and of times that have passed; None too where payloads are not read."""
+    owed: str | None = None
+    """`core.owed_times.encode` of what it owes of earlier schedules; then its next scheduled time is the first of these."""
 
 
 class DueTask(NamedTuple):
@@ -159,6 +161,8 @@ class DueTask(NamedTuple):
     """As `Task.adjustments_version`."""
     adjustments: str | None = None
     """As `Task.adjustments`."""
+    owed: str | None = None
+    """As `Task.owed`."""
 
     @property
     def ref(self) -> TaskRef:
@@ -223,6 +227,8 @@ class ClaimItem:
     """Open executions of the task that are to be cancelled once this is recorded."""
     next_adjustments: str | None = None
     """What is left of the task's adjustments then."""
+    next_owed: str | None = None
+    """What the task owes of earlier schedules then."""
 
 
 @dataclass(frozen=True, slots=True)

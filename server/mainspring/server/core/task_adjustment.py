@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mainspring.server.core import adjustments as adjusting
-from mainspring.server.core import due_time
+from mainspring.server.core import due_time, owed_times
 from mainspring.server.core.adjustments import AS_PLANNED, MOST_ADJUSTMENTS, Adjustment, Adjustments
 from mainspring.server.core.life_cycle import due_again
 from mainspring.server.core.model import Task, TaskState
 from mainspring.server.core.next_fire import count_fires, last_fire, next_fire
+from mainspring.server.core.owed_times import first_of_schedule
 from mainspring.server.core.plain_english import instant_words
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.core.schedule_text import decode
@@ -111,7 +112,8 @@ def _adjusted(before: Adjustment, wanted: WantedAdjustment) -> Adjustment:
 
 def _check_is_to_come(task: Task, schedule: Schedule, scheduled_at: int) -> None:
     words = instant_words(scheduled_at)
-    if scheduled_at == task.scheduled_at:
+    first_at = first_of_schedule(task)
+    if scheduled_at == first_at:
         return
     is_fire = (
         scheduled_at == schedule.timing.at
@@ -120,13 +122,14 @@ def _check_is_to_come(task: Task, schedule: Schedule, scheduled_at: int) -> None
     )
     if not is_fire:
         raise FailedPrecondition(f"{words} is no scheduled time of the task: PreviewSchedule tells which are")
-    if task.scheduled_at is None or scheduled_at < task.scheduled_at:
+    if first_at is None or scheduled_at < first_at:
         raise FailedPrecondition(
-            f"the execution of {words} was claimed already, or passed before the task began"
+            f"the execution of {words} was claimed already, or passed before the task had this schedule"
         )
     maximum = schedule.max_executions
     if maximum is not None:
-        number = task.execution_count + 2 + count_fires(schedule, task.scheduled_at, scheduled_at)
+        owed_count = sum(one.count for one in owed_times.decode(task.owed))
+        number = task.execution_count + owed_count + 2 + count_fires(schedule, first_at, scheduled_at)
         if number > maximum:
             raise FailedPrecondition(f"{words} lies beyond the maximum of {maximum} executions of the task")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from operator import attrgetter
 
-from mainspring.server.core import adjustments, overlap, policies
+from mainspring.server.core import adjustments, overlap, owed_times, policies
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
 from mainspring.server.core.model import (
     ClaimGap,
@@ -26,11 +26,14 @@ MISFIRED = "misfired: nothing could run it at its time"
 
 def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
     """What of a task's due times runs, what is made up for, what is skipped, and its next time."""
+    schedule, misfire = owed_times.governing(task)
+    if owed := owed_times.decode(task.owed):
+        schedule = owed_times.bounded(owed[0], task.execution_count, decode(task.schedule).max_executions)
     return plan_claim(
-        decode(task.schedule),
+        schedule,
         task.scheduled_at,
         now,
-        misfire=policies.decode(task.policies).misfire,
+        misfire=misfire,
         due_at=task.due_at,
         task_key=task.task_key,
         execution_count=task.execution_count,
@@ -56,7 +59,7 @@ def claim_item(
     settings: EngineSettings,
 ) -> ClaimItem:
     """A claim's item; `executor_ids` (at most one for each of `beside.runs`) go to the earliest runs, the others wait."""
-    schedule = decode(task.schedule)
+    schedule, _ = owed_times.governing(task)
     adjusted = adjustments.decode(task.adjustments)
 
     def due(scheduled_at: int) -> int:
@@ -82,15 +85,21 @@ def claim_item(
         for at in plan.skipped:
             yield ClaimRun(at, due(at), None, skip_reason=adjustments.SKIPPED)
 
-    gap, next_at = plan.gap, plan.next_at
+    gap, next_at, next_schedule, next_owed = plan.gap, plan.next_at, schedule, None
+    if owed := owed_times.decode(task.owed):
+        present = decode(task.schedule)
+        next_at, left = owed_times.after_claim(owed, plan, task.execution_count, present.max_executions)
+        next_schedule = left[0].schedule if left else present
+        next_owed = owed_times.encode(left)
     return ClaimItem(
         task,
         tuple(sorted(runs(), key=attrgetter("scheduled_at")) if plan.skipped else runs()),
         ClaimGap(gap.from_at, gap.to_at, gap.count, MISFIRED) if gap is not None else None,
         next_at,
-        None if next_at is None else adjustments.due_at(schedule, task.task_key, next_at, adjusted),
+        None if next_at is None else adjustments.due_at(next_schedule, task.task_key, next_at, adjusted),
         tuple(ExecutionRef(task.partition_id, at, task.task_key) for at in beside.replaced),
         adjustments.left_from(task.adjustments, next_at),
+        next_owed,
     )
 
 
@@ -104,6 +113,7 @@ def following(item: ClaimItem) -> DueTask | None:
         scheduled_at=item.next_scheduled_at,
         execution_count=item.due.execution_count + skipped + len(item.runs),
         adjustments=item.next_adjustments,
+        owed=item.next_owed,
     )
 
 
@@ -123,4 +133,5 @@ def due_task_of(task: Task) -> DueTask | None:
         task.policies,
         task.adjustments_version,
         task.adjustments,
+        task.owed,
     )

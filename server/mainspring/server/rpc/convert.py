@@ -267,6 +267,7 @@ def hint_to_proto(hint: Hint) -> node_service_pb2.TaskHint:
         policies=due.policies,
         adjustments_version=due.adjustments_version,
         adjustments=due.adjustments,
+        owed=due.owed,
     )
 
 
@@ -289,6 +290,7 @@ def hint_from_proto(message: node_service_pb2.TaskHint) -> Hint:
             message.policies,
             message.adjustments_version,
             message.adjustments if message.HasField("adjustments") else None,
+            message.owed if message.HasField("owed") else None,
         ),
     )
 

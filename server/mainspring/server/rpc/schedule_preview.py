@@ -11,6 +11,7 @@ from mainspring.server.core.hashed_fields import has_hash
 from mainspring.server.core.meaning import meaning
 from mainspring.server.core.model import Task
 from mainspring.server.core.next_fire import LAST_FIRE_AT, first_fire, next_fire
+from mainspring.server.core.owed_times import first_of_schedule
 from mainspring.server.core.preview import upcoming_fires
 from mainspring.server.core.schedule import CalendarInterval, Cron
 from mainspring.server.core.schedule_text import decode
@@ -94,7 +95,7 @@ def put_meaning(
     fires = upcoming_fires(
         schedule,
         task.ref.task_key,
-        first_at=task.scheduled_at,
+        first_at=first_of_schedule(task),
         after_at=max(task.created_at, task.last_scheduled_at or 0),
         already=task.execution_count,
     )

@@ -66,6 +66,10 @@ SET t.state = IF(k.next_scheduled_at IS NULL, 3, 1), t.scheduled_at = k.next_sch
   t.last_scheduled_at = k.last_scheduled_at, t.execution_count = t.execution_count + k.counted,
   t.adjustments = k.adjustments, t.adjusted_payloads = IF(k.adjustments IS NULL, NULL, t.adjusted_payloads)"""
 
+SET_OWED = (
+    "UPDATE tasks SET owed = %(owed)s WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s"
+)
+
 PARK_TASK = """UPDATE partitions p FORCE INDEX (PRIMARY) STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY)
 SET t.due_at = %(due_at)s
 WHERE p.partition_id = %(partition_id)s AND p.epoch = %(epoch)s AND p.owner_id = %(owner_id)s
@@ -245,7 +249,8 @@ async def _claim(
         for part in split(planned, [len(row.sql) for row in planned], max_rows=5000)
     ]
     late = await _join_late(transaction, taken, planned)
-    results = await transaction.run("; ".join([*parts, MOVE_TASKS % {"items": document(moves)}, *late]))
+    move = MOVE_TASKS % {"items": document(moves)}
+    results = await transaction.run("; ".join([*parts, move, *_pay(moved), *late]))
     if sum(result.affected for result in results[: len(parts)]) != len(planned):
         raise _RowsExist
     return ClaimOutcome([row.answer for row in planned if row.answer is not None], moved, dropped, refused)
@@ -256,6 +261,20 @@ def _adjusted(item: ClaimItem) -> tuple[int, ...]:
     if not item.due.adjustments_version:
         return ()
     return item.due.adjustments_version, int(any(run.has_payload for run in item.runs))
+
+
+def _pay(items: Sequence[ClaimItem]) -> list[str]:
+    """Statements for tasks that owed times of earlier schedules: seldom any."""
+    return [
+        SET_OWED
+        % {
+            "owed": text(item.next_owed),
+            "partition_id": item.due.partition_id,
+            "task_key": binary(item.due.task_key),
+        }
+        for item in items
+        if item.due.owed is not None
+    ]
 
 
 async def _join_late(

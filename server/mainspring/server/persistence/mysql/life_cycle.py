@@ -29,7 +29,8 @@ SET t.state = k.state, t.version = k.version, t.scheduled_at = k.scheduled_at, t
   t.updated_at = k.updated_at, t.note = k.note, t.changed_by = k.changed_by"""
 
 DEFINE_TASK = """UPDATE tasks SET handler = %(handler)s, payload = %(payload)s, schedule = %(schedule)s,
-  definition_hash = %(definition_hash)s, delivery = %(delivery)s, policies = %(policies)s, labels = %(labels)s
+  definition_hash = %(definition_hash)s, delivery = %(delivery)s, policies = %(policies)s, labels = %(labels)s,
+  owed = %(owed)s
 WHERE partition_id = %(partition_id)s AND task_key = %(task_key)s"""
 
 _ADJUST_TASK = """UPDATE tasks SET adjustments_version = %(adjustments_version)s, adjustments = %(adjustments)s{payloads}
@@ -111,6 +112,7 @@ def _definition(task: Task) -> dict[str, object]:
         "delivery": int(task.delivery),
         "policies": text(task.policies),
         "labels": text(task.labels),
+        "owed": text(task.owed),
     }
 
 

@@ -24,7 +24,7 @@ PARTITIONS_PER_FILTERED_STATEMENT = 32
 TASK_COLUMNS = """t.partition_id, t.task_key, t.namespace, t.task_id, t.handler, {payload}, t.schedule,
   t.definition_hash, t.state, t.version, t.scheduled_at, t.due_at, t.last_scheduled_at, t.execution_count, t.created_at,
   t.updated_at, t.delivery, t.policies, t.labels, t.note, t.changed_by, t.adjustments_version, t.adjustments,
-  {payloads}"""
+  {payloads}, t.owed"""
 WITH_PAYLOAD = TASK_COLUMNS.format(payload="t.payload", payloads="NULL")
 WITHOUT_PAYLOAD = TASK_COLUMNS.format(payload="X''", payloads="NULL")
 WHOLE = TASK_COLUMNS.format(payload="t.payload", payloads="t.adjusted_payloads")
@@ -195,6 +195,7 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         adjustments_version=row[21],
         adjustments=row[22],
         adjusted_payloads=row[23],
+        owed=row[24],
     )
 
 

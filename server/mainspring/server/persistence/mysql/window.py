@@ -19,7 +19,7 @@ from mainspring.server.persistence.mysql.literals import binary, integers
 # The lower bound matters as much as the upper one: index entries of rows that moved on stay until purge has removed
 # them, and a scan from the beginning would walk over all of them.
 LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count,
-  policies, adjustments_version, adjustments
+  policies, adjustments_version, adjustments, owed
 FROM tasks FORCE INDEX (due)
 WHERE (%(ranges)s) AND state = 1
 ORDER BY partition_id, due_at, task_key LIMIT %(limit)s"""

@@ -58,6 +58,8 @@ MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_sc
   adjusted_payloads = CASE WHEN ? THEN adjusted_payloads END
 WHERE partition_id = ? AND task_key = ?"""
 
+SET_OWED = "UPDATE tasks SET owed = ? WHERE partition_id = ? AND task_key = ?"
+
 PARK_TASK = "UPDATE tasks SET due_at = ? WHERE partition_id = ? AND task_key = ?"
 
 
@@ -232,6 +234,8 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
     moved = (next_state, item.next_scheduled_at, item.next_due_at, last, counted)
     adjusted = (item.next_adjustments, item.next_adjustments is not None)
     connection.execute(MOVE_TASK, (*moved, *adjusted, partition_id, task_key))
+    if due.owed is not None:
+        connection.execute(SET_OWED, (item.next_owed, partition_id, task_key))
     if new and newest_at is not None and newest_at > new[0]:
         # A call has added an execution later than these times.
         join_history(connection, due.ref, newest_at, new)

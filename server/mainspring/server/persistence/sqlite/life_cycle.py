@@ -18,7 +18,8 @@ from mainspring.server.persistence.store import Changed
 _CHANGE_TASK = """UPDATE tasks SET state = :state, version = :version, scheduled_at = :scheduled_at, due_at = :due_at,
   updated_at = :updated_at, note = :note, changed_by = :changed_by, handler = :handler, schedule = :schedule,
   definition_hash = :definition_hash, delivery = :delivery, policies = :policies, labels = :labels,
-  adjustments_version = :adjustments_version, adjustments = :adjustments{payload}
+  adjustments_version = :adjustments_version, adjustments = :adjustments,
+  owed = :owed{payload}
 WHERE partition_id = :partition_id AND task_key = :task_key"""
 CHANGE_TASK = _CHANGE_TASK.format(payload="")
 

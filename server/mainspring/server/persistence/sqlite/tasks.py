@@ -20,7 +20,7 @@ PARTITIONS_PER_READ = 16
 
 _COLUMNS = """partition_id, task_key, namespace, task_id, handler, {payload}, schedule, definition_hash, state, version,
   scheduled_at, due_at, last_scheduled_at, execution_count, created_at, updated_at, delivery, policies, labels, note,
-  changed_by, adjustments_version, adjustments, {payloads}"""
+  changed_by, adjustments_version, adjustments, {payloads}, owed"""
 _WITH_PAYLOAD = _COLUMNS.format(payload="payload", payloads="NULL")
 _WITHOUT_PAYLOAD = _COLUMNS.format(payload="x''", payloads="NULL")
 _WHOLE = _COLUMNS.format(payload="payload", payloads="adjusted_payloads")
@@ -170,6 +170,7 @@ def task_from_row(row: tuple[Any, ...]) -> Task:
         adjustments_version=row[21],
         adjustments=row[22],
         adjusted_payloads=row[23],
+        owed=row[24],
     )
 
 

@@ -22,7 +22,7 @@ from mainspring.server.core.model import (
 from mainspring.server.persistence.sqlite.database import Units
 
 LOAD_DUE_TASKS = """SELECT due_at, partition_id, task_key, scheduled_at, version, handler, schedule, execution_count,
-  policies, adjustments_version, adjustments
+  policies, adjustments_version, adjustments, owed
 FROM tasks INDEXED BY due
 WHERE partition_id = ? AND (due_at, task_key) > (?, ?) AND due_at < ? AND state = 1
 ORDER BY due_at, task_key LIMIT ?"""

@@ -1,8 +1,8 @@
--- Adjusted scheduled times of tasks.
+-- Adjusted scheduled times of tasks, and what they owe of schedules that were replaced.
 --
 -- adjustments_version: how often. adjustments: text of core.adjustments, NULL for none; adjusted_payloads: the payloads that
--- belong to it. The table is made anew, because a new column could only stand behind the payload, and each load of the window
--- would read past all of a large one.
+-- belong to it. owed: text of core.owed_times, NULL for nothing. The table is made anew, because a new column could only stand
+-- behind the payload, and each load of the window would read past all of a large one.
 CREATE TABLE new_tasks (
   partition_id        INTEGER NOT NULL,
   task_key            BLOB    NOT NULL CHECK (length(task_key) = 16),
@@ -26,6 +26,7 @@ CREATE TABLE new_tasks (
   note                TEXT    NOT NULL DEFAULT '' CHECK (length(note) <= 500),
   changed_by          TEXT    NOT NULL DEFAULT '' CHECK (length(changed_by) <= 200),
   adjustments         TEXT    CHECK (length(adjustments) <= 4000),
+  owed                TEXT,
   payload             BLOB    NOT NULL,
   adjusted_payloads   BLOB,
   PRIMARY KEY (partition_id, task_key)
