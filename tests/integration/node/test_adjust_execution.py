@@ -234,6 +234,14 @@ async def test_another_schedule_drops_what_is_not_its_own(cluster: Cluster) -> N
         task=task_pb2.Task(id="a", schedule=every(5, first)),
         update_mask=FieldMask(paths=["schedule"]),
     )
+    moved = first + 6_000_000
+    await cluster.adjust("a", stamp(first + 5_000_000), due_time=stamp(moved))
+    answer = await cluster.task(
+        "UpdateTask", task=task_pb2.Task(id="a", payload=b"x"), update_mask=FieldMask(paths=["payload"])
+    )
+    due = {fire.scheduled_time.ToMicroseconds(): fire.due_time for fire in answer.next_fires}
+    assert due[first + 5_000_000] == stamp(moved)
     assert (await cluster.row("a", stamp(first))).state == SKIPPED
-    assert (await cluster.row("a", stamp(first + 5_000_000))).state == SUCCEEDED
+    row = await cluster.row("a", stamp(first + 5_000_000))
+    assert (row.state, row.due_time) == (SUCCEEDED, stamp(moved))
     assert len(await cluster.ledger("a")) == 2

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta, timezone
 from enum import IntEnum
 from typing import Final
 
+from mainspring.server.core.adjustments import NO_ADJUSTMENTS, Adjustments, due_at
 from mainspring.server.core.clock_changes import ClockChange, changes_between
 from mainspring.server.core.compound_walls import WallSet
-from mainspring.server.core.due_time import due_at
 from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.next_fire import LAST_FIRE_AT, fires_between, next_fire
 from mainspring.server.core.plain_english import time_of_day
@@ -79,7 +79,13 @@ class UpcomingFire:
 
 
 def upcoming_fires(
-    schedule: Schedule, task_key: bytes, *, first_at: int | None, after_at: int, already: int = 0
+    schedule: Schedule,
+    task_key: bytes,
+    *,
+    first_at: int | None,
+    after_at: int,
+    already: int = 0,
+    adjustments: Adjustments = NO_ADJUSTMENTS,
 ) -> Iterator[UpcomingFire]:
     """The scheduled times from `first_at` on, up to the last one that there will be.
 
@@ -89,6 +95,7 @@ def upcoming_fires(
         after_at: the instant that the first one follows: a change before it is not spoken of, and nothing is due before
             it.
         already: how many scheduled times the task has had, of those that it may have.
+        adjustments: the task's, for those that are moved; one that is left out is a scheduled time all the same.
 
     Raises:
         BadCronExpression, UnknownTimeZone: as `next_fire`.
@@ -98,7 +105,7 @@ def upcoming_fires(
     scheduled_at, before_at = first_at, after_at
     while scheduled_at is not None and (most is None or already < most):
         notes = clock.notes(before_at, scheduled_at) if scheduled_at > before_at else ()
-        due = max(due_at(schedule, task_key, scheduled_at), after_at)
+        due = max(due_at(schedule, task_key, scheduled_at, adjustments), after_at)
         yield UpcomingFire(scheduled_at, due, clock.local_time(scheduled_at), tuple(notes))
         already += 1
         before_at = scheduled_at

@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import islice
 
 from mainspring.server.clock import Clock
+from mainspring.server.core.adjustments import decode as decode_adjustments
 from mainspring.server.core.hashed_fields import has_hash
 from mainspring.server.core.meaning import meaning
 from mainspring.server.core.model import Task
@@ -98,8 +99,9 @@ def put_meaning(
         first_at=first_of_schedule(task),
         after_at=max(task.created_at, task.last_scheduled_at or 0),
         already=task.execution_count,
+        adjustments=decode_adjustments(task.adjustments),
     )
-    if is_shared and not schedule.jitter_us and schedule.max_executions is None:
+    if is_shared and task.adjustments is None and not schedule.jitter_us and schedule.max_executions is None:
         for first in islice(fires, 1):  # what comes before the first one differs from task to task
             response.next_fires.append(fire_to_proto(first))
             response.next_fires.extend(_shared_fires(task.schedule, first.scheduled_at))
