@@ -39,7 +39,7 @@ async def test_calls_end_in_time_and_all_goes_on(
         begun_s = time.monotonic()
         with pytest.raises(Unavailable):
             await client.create_task("noop", Delay(timedelta(seconds=1)), task_id="away", timeout_s=4)
-        assert time.monotonic() - begun_s < 6
+        assert time.monotonic() - begun_s < 10
         if fault == "frozen":
             own_mariadb.resume()
         else:

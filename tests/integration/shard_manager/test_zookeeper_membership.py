@@ -15,6 +15,9 @@ from mainspring.shard_manager.zookeeper import ZooKeeperMembership
 from mainspring.testing.zookeeper import ZooKeeperServer
 
 SESSION_S = 1.2
+PROMISED_S = 10.0
+"""Within so much what is waited for has come."""
+STUCK_S = 3.0
 
 
 async def until_connected(membership: ZooKeeperMembership, within_s: float = 8.0) -> MembershipView:
@@ -53,11 +56,11 @@ async def test_comes_up_without_a_server(
     begun_at = time.monotonic()
     await memberships[0].start()
     memberships[0].publish(Publication(True, {1: 1}))
-    assert time.monotonic() - begun_at < 0.5
+    assert time.monotonic() - begun_at < PROMISED_S, "it waits for no connection"
     await memberships[0].wait_for_change(memberships[0].view().generation, 1.0)
     assert memberships[0].view().session is SessionState.STARTING
     await asyncio.to_thread(own_zookeeper.start)
-    view = await until_connected(memberships[0], within_s=3.0)
+    view = await until_connected(memberships[0], within_s=PROMISED_S)
     assert view.members["node-0"].holds == {1: 1}
 
 
@@ -67,7 +70,7 @@ async def test_stops_without_a_server(
     await memberships[0].start()
     await until_connected(memberships[0])
     await asyncio.to_thread(own_zookeeper.kill)
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(PROMISED_S):
         await memberships[0].stop()
 
 
@@ -86,7 +89,7 @@ async def test_server_frozen_beyond_the_session_timeout(
     for _ in range(8):
         own_zookeeper.pause()
         frozen_at = time.monotonic()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PROMISED_S):
             while memberships[0].view().is_connected:
                 await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
         assert memberships[0].view().read_at <= frozen_at
@@ -103,17 +106,20 @@ async def test_server_frozen_beyond_the_session_timeout(
     pytest.fail("no freeze ended both sessions: nothing was shown")
 
 
-async def test_restarted_server_forgets_nothing(
-    own_zookeeper: ZooKeeperServer, memberships: list[ZooKeeperMembership]
-) -> None:
-    await memberships[0].start()
-    started_at = (await until_connected(memberships[0])).session_started_at
+@pytest.mark.parametrize("own_zookeeper", [1_000], indirect=True)
+async def test_restarted_server_forgets_nothing(own_zookeeper: ZooKeeperServer) -> None:
+    membership = ZooKeeperMembership(
+        f"{own_zookeeper.hosts}/mainspring", "node-0", "127.0.0.1:0", "1", session_timeout_s=20.0
+    )
+    await membership.start()
+    started_at = (await until_connected(membership)).session_started_at
     for _ in range(2):
         await asyncio.to_thread(own_zookeeper.kill)
         await asyncio.to_thread(own_zookeeper.start)
-        view = await until_connected(memberships[0])
+        view = await until_connected(membership)
         assert view.session_started_at == started_at
         assert set(view.members) == {"node-0"}
+    await membership.stop()
 
 
 async def test_client_that_gave_up_is_replaced(
@@ -123,7 +129,7 @@ async def test_client_that_gave_up_is_replaced(
     await memberships[0].start()
     before = (await until_connected(memberships[0])).session_started_at
     await asyncio.to_thread(memberships[0]._client.stop)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PROMISED_S):
         while not (view := memberships[0].view()).is_connected or view.session_started_at == before:
             await memberships[0].wait_for_change(view.generation, 0.5)
     assert set(view.members) == {"node-0"}
@@ -146,7 +152,7 @@ async def test_entry_that_vanished_or_belongs_to_an_old_session_is_made_anew(
 
 async def expect_own_entry(raw: KazooClient, membership: ZooKeeperMembership, path: str) -> None:
     assert membership._client is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PROMISED_S):
         while True:
             try:
                 _, stat = await asyncio.to_thread(raw.get, path)
@@ -164,7 +170,7 @@ async def test_writes_are_coalesced(raw: KazooClient, memberships: list[ZooKeepe
     for epoch in range(1, 101):
         memberships[0].publish(Publication(True, dict.fromkeys(range(256), epoch)))
         await asyncio.sleep(0.01)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PROMISED_S):
         while memberships[0].view().members["node-0"].holds.get(0) != 100:
             await memberships[0].wait_for_change(memberships[0].view().generation, 0.5)
     took_s = time.monotonic() - begun_at
@@ -183,14 +189,14 @@ async def test_stuck_loop_is_not_a_member(raw: KazooClient, own_zookeeper: ZooKe
     def watch_it_go() -> float:
         begun_at = time.monotonic()
         while raw.exists("/nodes/stuck"):
-            if time.monotonic() - begun_at > 5:
+            if time.monotonic() - begun_at > PROMISED_S:
                 return -1.0
             time.sleep(0.02)
         return time.monotonic() - begun_at
 
     going = asyncio.get_running_loop().run_in_executor(None, watch_it_go)
-    time.sleep(1.5)  # noqa: ASYNC251 - that is the fault
-    assert 0.3 < await going < 1.4
+    time.sleep(STUCK_S)  # noqa: ASYNC251 - that is the fault
+    assert 0.3 < await going < STUCK_S, "while it was stuck"
     await expect_own_entry(raw, membership, "/nodes/stuck")
     await membership.stop()
 
@@ -206,7 +212,7 @@ async def test_stuck_loop_while_the_server_is_away_leaves_no_request_behind(
     await until_connected(membership)
     _, stat = await asyncio.to_thread(raw.get, "/nodes/stuck")
     await asyncio.to_thread(own_zookeeper.kill)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PROMISED_S):
         while membership.view().is_connected:
             await membership.wait_for_change(membership.view().generation, 0.5)
     time.sleep(1.5)  # noqa: ASYNC251 - that is the fault
@@ -228,7 +234,7 @@ async def test_loop_stuck_before_the_server_is_back_is_no_member_either(
     await membership.start()
     await until_connected(membership)
     own_zookeeper.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PROMISED_S):
         while membership.view().is_connected:
             await membership.wait_for_change(membership.view().generation, 0.5)
 
@@ -268,7 +274,7 @@ async def test_path_of_another_cluster(raw: KazooClient, own_zookeeper: ZooKeepe
     stranger = member("b-1", "b" * 32, 64)
     await stranger.start()
     stranger.publish(Publication(True, {}))
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PROMISED_S):
         await stranger.refused.wait()
     assert "a" * 32 in stranger.refusal
     assert "b" * 32 in stranger.refusal
@@ -298,7 +304,7 @@ async def test_everything_is_read_again_without_any_event(memberships: list[ZooK
     await until_connected(memberships[0])
     await memberships[0].wait_for_change(memberships[0].view().generation, 1.0)
     before = memberships[0].view()
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(PROMISED_S):
         while memberships[0].view().read_at < before.read_at + 3.0:
             await memberships[0].wait_for_change(memberships[0].view().generation, 0.1)
     assert memberships[0].view().generation == before.generation
