@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks import counters
 from benchmarks.bulk import HANDLER, PAYLOAD
-from benchmarks.evidence import forget_runs, verify
+from benchmarks.evidence import count_final, forget_runs, verify
 from benchmarks.rig import Rig, RigSettings
 from benchmarks.sampling import KINDS, Sampling
 
@@ -33,6 +33,7 @@ SLACK = 1.5
 TRIES = 3
 WARM_UP = 1_000
 _POLL_S = 0.25
+_FINAL_TIMEOUT_S = 60.0
 _LEAST_PER_S = 200
 """A burst that drains more slowly than this is given up."""
 
@@ -160,6 +161,7 @@ class Bursts:
             await sleep_until(due_at)
             wanted = counters.executed(before) + len(plan)
             await until_executed(rig, wanted, give_up_s=10.0 + len(plan) / _LEAST_PER_S)
+            await until_final(rig, (due_at, due_at + 1), len(plan))
             after = await counters.read(cluster)
         ledger = await judged(rig, tasks, (due_at, due_at + 1))
         return Burst(
@@ -201,6 +203,7 @@ async def judged(
     The run logs are empty afterwards, unless others are to be judged by them, too.
     """
     cluster = rig.cluster
+    await until_final(rig, window, len(tasks))
     runs = await asyncio.to_thread(read_run_logs, cluster.run_logs)
     ledger = await asyncio.to_thread(
         verify, cluster.mysql_url, tasks, runs, window=window, partitions=cluster.settings.partitions
@@ -210,8 +213,26 @@ async def judged(
     return ledger
 
 
+async def until_final(rig: Rig, window: tuple[int, int], count: int) -> None:
+    """Wait until the ledger shows the end of so many executions with scheduled times in the window.
+
+    The last word: the nodes' own count, which is cheaper to ask for, has a result that was repeated twice.
+
+    Raises:
+        TestingError: Not within a minute.
+    """
+    cluster, deadline = rig.cluster, time.monotonic() + _FINAL_TIMEOUT_S
+    while True:
+        ended = await asyncio.to_thread(count_final, cluster.mysql_url, window, cluster.settings.partitions)
+        if ended >= count:
+            return
+        if time.monotonic() > deadline:
+            raise TestingError(f"{count - ended:,} executions have not ended after {_FINAL_TIMEOUT_S:.0f} s")
+        await asyncio.sleep(_POLL_S)
+
+
 async def until_executed(rig: Rig, count: int, *, give_up_s: float) -> None:
-    """Wait until the nodes have recorded the end of so many executions since they started.
+    """Wait until the nodes have counted the end of so many executions since they started.
 
     Raises:
         TestingError: Not within `give_up_s`.

@@ -30,6 +30,9 @@ FROM executions e FORCE INDEX (PRIMARY)
 STRAIGHT_JOIN tasks t FORCE INDEX (PRIMARY) ON t.partition_id = e.partition_id AND t.task_key = e.task_key
 WHERE e.partition_id < %(partitions)s AND e.scheduled_at >= %(from_at)s AND t.namespace = %(namespace)s"""
 
+_FINAL = """SELECT COUNT(*) FROM executions FORCE INDEX (PRIMARY)
+WHERE partition_id < %(partitions)s AND scheduled_at >= %(from_at)s AND scheduled_at < %(until_at)s AND wake_at IS NULL"""
+
 _TASKS = """SELECT task_id, execution_count, last_scheduled_at FROM tasks WHERE namespace = %(namespace)s"""
 
 
@@ -54,6 +57,15 @@ def read_tasks(url: str, namespace: str) -> tuple[ListedTask, ...]:
     with connect(url, timeout_s=_TIMEOUT_S) as connection, connection.cursor() as cursor:
         cursor.execute(_TASKS % {"namespace": text(namespace)})
         return tuple([ListedTask(namespace, *row) for row in cursor.fetchall()])
+
+
+def count_final(url: str, window: tuple[int, int], partitions: int) -> int:
+    """How many executions whose scheduled time lies in the window, of whichever namespace, have ended."""
+    values = {"from_at": window[0], "until_at": window[1], "partitions": partitions}
+    with connect(url, timeout_s=_TIMEOUT_S) as connection, connection.cursor() as cursor:
+        cursor.execute(_FINAL % values)
+        row = cursor.fetchone()
+        return 0 if row is None else int(row[0])
 
 
 def verify(
