@@ -24,6 +24,8 @@ _CLASSES: dict[int, type[errors.MainspringError]] = {
     grpc.StatusCode.ABORTED.value[0]: errors.Aborted,
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: errors.ResourceExhausted,
     grpc.StatusCode.UNAVAILABLE.value[0]: errors.Unavailable,
+    # Nobody here cancelled it (that is an asyncio.CancelledError): the node has stopped in the middle of the call.
+    grpc.StatusCode.CANCELLED.value[0]: errors.Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: errors.DeadlineExceeded,
     grpc.StatusCode.UNIMPLEMENTED.value[0]: errors.Unimplemented,
     grpc.StatusCode.INTERNAL.value[0]: errors.Internal,

@@ -314,6 +314,22 @@ async def test_no_answer_is_a_deadline_exceeded_and_not_tried_again(servers: tup
     assert servers[1].calls == []
 
 
+async def test_a_call_that_a_stopping_node_cuts_off_goes_to_another_one(
+    servers: tuple[Server, Server],
+) -> None:
+    first, second = servers
+    first.hang = asyncio.Event()
+    second.tasks["x"] = task_pb2.Task(id="x", handler="noop", schedule={"at": {"seconds": 60}})
+    async with MainspringClient([server.address for server in servers]) as client:
+        asking = asyncio.create_task(client.get_task("x", timeout_s=10.0))
+        async with asyncio.timeout(5.0):
+            while not first.calls:
+                await asyncio.sleep(0.01)
+        await first.stop()
+        assert (await asking).task_id == "x"
+    assert second.calls == ["GetTask"]
+
+
 async def test_tries_wait_in_between_when_all_have_failed(servers: tuple[Server, Server]) -> None:
     for server in servers:
         server.fail_first = 10_000
