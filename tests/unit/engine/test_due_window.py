@@ -119,3 +119,72 @@ def test_room_is_what_is_left_of_the_capacity() -> None:
     w = window(capacity=2)
     w.merge([due(1, SECOND), due(2, SECOND), due(3, SECOND)])
     assert w.room == 0
+
+
+def with_backlog(*, capacity: int = 100) -> DueWindow:
+    """What has been due for more than 30 s is backlog; it is second 100, and both lines have 20 tasks."""
+    made = DueWindow(0, capacity, backlog_after_us=30 * SECOND)
+    made.frontier = 200 * SECOND
+    made.advance(100 * SECOND)
+    made.merge([due(number, number * SECOND) for number in range(1, 21)])
+    made.merge([due(100 + number, 80 * SECOND + number) for number in range(20)])
+    made.advance(101 * SECOND)
+    return made
+
+
+def ages(tasks: list[DueTask]) -> str:
+    return "".join("f" if task.due_at >= 80 * SECOND else "b" for task in tasks)
+
+
+def test_what_is_fresh_goes_before_a_backlog_which_has_its_share() -> None:
+    w = with_backlog(capacity=1_000)
+    first = w.begin_claims("noop", 8)
+    assert ages(first) == "ffffffbb"
+    assert [t.due_at for t in first] == [*sorted(t.due_at for t in first[:6]), SECOND, 2 * SECOND]
+    assert w.ready_count("noop") == 32
+    assert ages(w.begin_claims("noop", 20)) == "f" * 14 + "b" * 6, "no fresh ones are left"
+    assert ages(w.begin_claims("noop", 100)) == "b" * 12
+    assert w.ready_handlers() == []
+
+
+def test_credit_that_comes_by_ones_is_shared_likewise() -> None:
+    w = with_backlog(capacity=1_000)
+    assert ages([task for _ in range(8) for task in w.begin_claims("noop", 1)]) == "fffbfffb"
+
+
+def test_a_backlog_that_was_not_there_has_nothing_owed() -> None:
+    w = DueWindow(0, 100, backlog_after_us=30 * SECOND)
+    w.frontier = 200 * SECOND
+    w.advance(100 * SECOND)
+    w.merge([due(number, 90 * SECOND + number) for number in range(9)])
+    w.advance(101 * SECOND)
+    assert ages(w.begin_claims("noop", 4)) == "ffff"
+    w.merge([due(100 + number, SECOND + number) for number in range(5)])
+    w.advance(102 * SECOND)
+    assert ages(w.begin_claims("noop", 4)) == "fffb"
+
+
+def test_a_backlog_takes_no_room_from_what_is_fresh() -> None:
+    w = with_backlog()  # a tenth of the capacity is for the backlog
+    assert w.ready_count("noop") == 30
+    assert ages(w.begin_claims("noop", 100)) == "f" * 20 + "b" * 10
+    left = due(121, 15 * SECOND)
+    w.merge([left])
+    assert left.ref not in w, "its line is saturated"
+    assert w.relieve("noop")
+    assert w.frontier == 200 * SECOND, "the loader does not go back into the backlog"
+    w.merge([left])
+    assert left.ref in w
+
+
+def test_the_loader_goes_back_to_what_fresh_tasks_were_left() -> None:
+    w = window(capacity=20)
+    w.merge([due(number, number * SECOND) for number in range(1, 13)])
+    w.advance(14 * SECOND)
+    assert w.ready_count("noop") == 10
+    left = due(12, 12 * SECOND)
+    assert left.ref in w, "of what is fresh nothing gives way to what is older"
+    assert due(11, 11 * SECOND).ref not in w
+    assert len(w.begin_claims("noop", 5)) == 5
+    assert w.relieve("noop")
+    assert w.frontier == 10 * SECOND

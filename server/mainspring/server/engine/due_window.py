@@ -1,18 +1,24 @@
 """The tasks that are due soon, in memory: the finest ring of the due index. PURE; a cache that can be lost at any moment.
 
-A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a queue per
+A task is in one of three places: in the timing wheel (due later), ready (due, waiting for its claim; a line per
 handler, so that a handler without a free executor holds up no other), or claiming (a transaction is about it).
 
-Memory is bounded twice: by a capacity for all, and by half of it for the ready tasks, where the handler with the longest
-queue gives way. A handler that had to leave tasks in the database is saturated: more of its tasks that are due in the
-seconds of those stay there until half of its queue is gone. So handlers that nobody runs, however many, cannot take the
-room of the others, and a herd cannot take that of what is due after it.
+Each handler has a second line for its backlog: what has been due for long when it becomes ready, after an outage. The
+first line goes first, but for a share that the backlog has of each batch; so fresh work is on time however long the
+backlog, and the backlog goes on however much is fresh. Within a line the order is that of `ReadyQueue`: a herd does not hold
+up what is due after it.
+
+Memory is bounded three times: by a capacity for all; by half of it for all ready tasks together, where the longest line
+gives way; and by a tenth for each line of a backlog, which is read as fast as it is claimed. A line that had to leave tasks
+in the database is saturated: more of its tasks that are due in the seconds of those stay there until half of it is gone. So
+handlers that nobody runs, however many, cannot take the room of the others, nor a backlog that of what is fresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.core.timing_wheel import TimingWheel
@@ -20,12 +26,24 @@ from mainspring.server.engine.ready_queue import ReadyQueue
 
 SHED_PARTS = 100
 """What gives way leaves in parts of so much of the capacity."""
+BACKLOG_ROOM = 10
+"""A handler's backlog may take one tenth of the capacity."""
+BACKLOG_SHARES = 4
+"""A handler's backlog has one fourth of each batch, and whatever its fresh tasks leave."""
+NEVER_US = 1 << 62
 _SECOND_US = 1_000_000
+
+
+class Line(NamedTuple):
+    """Ready tasks of one handler: those of its backlog, or the others."""
+
+    handler: str
+    is_backlog: bool
 
 
 @dataclass(slots=True)
 class _Saturation:
-    """What a handler left in the database: tasks due in the seconds `first_s` to `last_s`."""
+    """What a line left in the database: tasks due in the seconds `first_s` to `last_s`."""
 
     first_s: int
     last_s: int
@@ -49,16 +67,21 @@ class DueWindow:
     Args:
         start_at: cluster time now, microseconds UTC.
         capacity: how many tasks to remember at most; what does not fit stays in the database.
+        backlog_after_us: what has been due for longer belongs to the backlog.
     """
 
-    def __init__(self, start_at: int, capacity: int) -> None:
+    def __init__(self, start_at: int, capacity: int, *, backlog_after_us: int = NEVER_US) -> None:
         self._wheel: TimingWheel[TaskRef] = TimingWheel(start_at)
         self._known: dict[TaskRef, DueTask] = {}
-        self._ready: dict[str, ReadyQueue] = {}
+        self._ready: dict[Line, ReadyQueue] = {}
         self._claiming: dict[TaskRef, DueTask] = {}
         self._capacity = capacity
         self._ready_total = 0
-        self._saturated: dict[str, _Saturation] = {}
+        self._saturated: dict[Line, _Saturation] = {}
+        self._owed: dict[str, int] = {}
+        """By handler with a backlog, what of its share it has not had, times the shares."""
+        self._backlog_after_us = backlog_after_us
+        self._now = start_at
         self.frontier = start_at
         """Tasks due before this instant are loaded; the loader moves it."""
 
@@ -97,7 +120,7 @@ class DueWindow:
             if known is not None and (ref in self._claiming or known.order >= task.order):
                 continue
             if known is None and self._saturated:
-                saturation = self._saturated.get(task.handler)
+                saturation = self._saturated.get(self._line_of(task))
                 if saturation is not None and saturation.holds(task.due_at):
                     saturation.leave_out(task.due_at)
                     continue
@@ -143,35 +166,55 @@ class DueWindow:
 
     def advance(self, now: int) -> int:
         """Moves what is due by now from the wheel to the ready queues; answers how many."""
+        self._now = max(self._now, now)
         expired = self._wheel.advance(now)
+        lines: set[Line] = set()
         for ref in expired:
             task = self._known[ref]
-            queue = self._ready.get(task.handler)
+            line = self._line_of(task)
+            queue = self._ready.get(line)
             if queue is None:
-                queue = self._ready[task.handler] = ReadyQueue()
+                queue = self._ready[line] = ReadyQueue()
             queue.append(ref, task.due_at)
+            lines.add(line)
         self._ready_total += len(expired)
-        while self._ready_total > self._capacity // 2:
-            self._give_way(max(self._ready, key=lambda handler: len(self._ready[handler])), now)
+        for line in lines:
+            while (
+                line.is_backlog and (over := self._length(line) - max(1, self._capacity // BACKLOG_ROOM)) > 0
+            ):
+                self._give_way(line, over)
+        while (over := self._ready_total - self._capacity // 2) > 0:
+            self._give_way(max(self._ready, key=self._length), over)
         return len(expired)
 
-    def _give_way(self, handler: str, now: int) -> None:
-        """Leaves some tasks of a handler to the database; it is saturated from here on."""
-        queue = self._ready[handler]
-        limit = min(max(1, self._capacity // SHED_PARTS), self._ready_total - self._capacity // 2)
-        second, shed = queue.shed(limit, now)
+    @property
+    def backlog_before(self) -> int:
+        """What is due before this instant belongs to the backlog."""
+        return self._now - self._backlog_after_us
+
+    def _line_of(self, task: DueTask) -> Line:
+        return Line(task.handler, task.due_at < self.backlog_before)
+
+    def _length(self, line: Line) -> int:
+        queue = self._ready.get(line)
+        return 0 if queue is None else len(queue)
+
+    def _give_way(self, line: Line, over: int) -> None:
+        """Leaves some tasks of a line to the database, at most `over`; it is saturated from here on."""
+        queue = self._ready[line]
+        second, shed = queue.shed(min(max(1, self._capacity // SHED_PARTS), over), self._now)
         self._ready_total -= len(shed)
         if not queue:
-            del self._ready[handler]
+            del self._ready[line]
         # Those that were forgotten or moved since are no loss: the queue still named them.
         left = [
             task for ref in shed if self._is_ready(ref) and (task := self._known.pop(ref, None)) is not None
         ]
         if not left:
             return
-        saturation = self._saturated.get(handler)
+        saturation = self._saturated.get(line)
         if saturation is None:
-            saturation = self._saturated[handler] = _Saturation(second, second, 0)
+            saturation = self._saturated[line] = _Saturation(second, second, 0)
         saturation.first_s = min(saturation.first_s, second)
         saturation.last_s = max(saturation.last_s, second)
         saturation.relief = len(queue) // 2
@@ -187,38 +230,58 @@ class DueWindow:
 
     def ready_handlers(self) -> list[str]:
         """The handlers for which tasks are ready."""
-        return list(self._ready)
+        return list(dict.fromkeys(line.handler for line in self._ready))
 
     def ready_count(self, handler: str) -> int:
         """How many tasks are ready for a handler; an upper bound, forgotten ones may still be counted."""
-        queue = self._ready.get(handler)
-        return len(queue) if queue is not None else 0
+        return self._length(Line(handler, False)) + self._length(Line(handler, True))
 
     def relieve(self, handler: str) -> bool:
-        """Ends a handler's saturation when half of its queue is gone; True when a sweep has to bring in what was left."""
-        saturation = self._saturated.get(handler)
-        if saturation is None or self.ready_count(handler) > saturation.relief:
-            return False
-        del self._saturated[handler]
-        if saturation.left_out_at is not None:
-            self.frontier = min(self.frontier, saturation.left_out_at)
-        return True
+        """Ends the saturation of a handler's lines of which half is gone.
+
+        True when a sweep has to bring in what was left. The loader goes on where the first line left something; what is
+        left of a backlog lies far behind, and only its reader goes there.
+        """
+        is_relieved = False
+        for line in (Line(handler, False), Line(handler, True)):
+            saturation = self._saturated.get(line)
+            if saturation is None or self._length(line) > saturation.relief:
+                continue
+            del self._saturated[line]
+            is_relieved = True
+            if not line.is_backlog and saturation.left_out_at is not None:
+                self.frontier = min(self.frontier, max(saturation.left_out_at, self.backlog_before))
+        return is_relieved
 
     def begin_claims(self, handler: str, limit: int) -> list[DueTask]:
-        """Takes up to `limit` ready tasks of a handler into the claiming state, in the order of `ReadyQueue`."""
-        queue = self._ready.get(handler)
+        """Takes up to `limit` ready tasks of a handler into the claiming state, each line's in the order of `ReadyQueue`."""
+        fresh, backlog = Line(handler, False), Line(handler, True)
+        if backlog not in self._ready:
+            return self._begin(fresh, limit)
+        # Credit may come by ones: what is not a whole share yet is owed.
+        owed = self._owed.get(handler, 0) + limit
+        taken = self._begin(fresh, limit - min(limit, owed // BACKLOG_SHARES))
+        of_backlog = self._begin(backlog, limit - len(taken))
+        if backlog in self._ready:
+            self._owed[handler] = max(0, owed - BACKLOG_SHARES * len(of_backlog))
+        else:
+            self._owed.pop(handler, None)
+        return taken + of_backlog + self._begin(fresh, limit - len(taken) - len(of_backlog))
+
+    def _begin(self, line: Line, limit: int) -> list[DueTask]:
+        queue = self._ready.get(line)
         taken: list[DueTask] = []
         while queue and len(taken) < limit:
             refs = queue.take(limit - len(taken))
             self._ready_total -= len(refs)
             for ref in refs:
                 task = self._known.get(ref)
-                if task is None or task.handler != handler or not self._is_ready(ref):
+                if task is None or task.handler != line.handler or not self._is_ready(ref):
                     continue
                 self._claiming[ref] = task
                 taken.append(task)
         if queue is not None and not queue:
-            del self._ready[handler]
+            del self._ready[line]
         return taken
 
     def settle_claim(self, task: DueTask, following: DueTask | None) -> None:
@@ -238,5 +301,5 @@ class DueWindow:
         ref = task.ref
         if self._claiming.get(ref) is task:
             del self._claiming[ref]
-            self._ready.setdefault(task.handler, ReadyQueue()).put_back(ref, task.due_at)
+            self._ready.setdefault(self._line_of(task), ReadyQueue()).put_back(ref, task.due_at)
             self._ready_total += 1

@@ -72,7 +72,9 @@ class Engine:
         self._context = context
         self._on_fenced = on_fenced
         self.executors = executors
-        self.window = DueWindow(clock.now(), settings.window_capacity)
+        self.window = DueWindow(
+            clock.now(), settings.window_capacity, backlog_after_us=int(settings.misfire_grace_s * 1_000_000)
+        )
         self.attempts = OpenAttempts(clock.now())
         mishaps = Mishaps(context, self.attempts)
         sender = Sender(context, self.attempts, mishaps)
@@ -131,6 +133,7 @@ class Engine:
         rounds = {
             "load": self._loader.load_round,
             "sweep": self._loader.sweep_round,
+            "backlog": self._loader.backlog_round,
             "timer": self._driver.run_round,
             "claim": self._claimer.run_round,
             "assign": self._assigner.run_round,

@@ -14,7 +14,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.handover_log import HandoverLog
 from mainspring.server.engine.open_attempts import OpenAttempts
-from mainspring.server.engine.window_loader import DISTANT_PAST, WindowLoader
+from mainspring.server.engine.window_loader import WindowLoader
 from mainspring.server.errors import StoreError
 from mainspring.shard_manager.handover import ChangeReason, OwnerChange
 from mainspring.shard_manager.lease import PartitionLease
@@ -63,7 +63,7 @@ class EnginePartitionHost:
 
     async def prepare(self, partition_ids: Sequence[int]) -> None:
         """Warms the database's memory with what is due soon; it is read again, in no time, once the row is taken."""
-        await self._loader.read(partition_ids, DISTANT_PAST, self._window.frontier)
+        await self._loader.read(partition_ids, self._window.backlog_before, self._window.frontier)
 
     def discard(self, partition_ids: Sequence[int]) -> None:
         """Nothing to forget: `prepare` keeps nothing."""
@@ -104,6 +104,7 @@ class EnginePartitionHost:
             firing_at = clock.now()
             self._attempts.end_loading(firing)
             self._loader.merge([task for task in tasks if task.partition_id in firing])
+            self._loader.read_backlog()
             self._claimer.wake()
             records = [
                 self._handovers.add(
@@ -132,7 +133,10 @@ class EnginePartitionHost:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._loader.load_open(partition_ids, None), name="adopt-open")
-                reading = group.create_task(self._read_due(partition_ids, DISTANT_PAST), name="adopt-due")
+                # What has been due for long comes behind, however much that is.
+                reading = group.create_task(
+                    self._read_due(partition_ids, self._window.backlog_before), name="adopt-due"
+                )
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         tasks, read_until = reading.result()

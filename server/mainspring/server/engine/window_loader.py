@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from mainspring.server.core.model import DueCursor, DueTask, OpenExecution
+from mainspring.server.engine.backlog_reader import BacklogReader
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.timer_driver import TimerDriver
 
 log = structlog.get_logger(__name__)
 
-DISTANT_PAST = -(1 << 62)
 SWEEP_PAGES = 10
 
 
@@ -37,23 +37,36 @@ class WindowLoader:
         self._on_open = on_open
         self._loading = asyncio.Lock()  # while it is held, the frontier is ahead of what is loaded
         self._sweep_wanted = asyncio.Event()
-        self.is_sweep_asked = False
-        """Whether something slipped and has not been looked for since."""
-        self._sweeps = 0
+        self._is_sweep_asked = False
         self._sweep_cursor: DueCursor | None = None
+        self._backlog = BacklogReader(context, window, self._page, self.merge)
+
+    @property
+    def is_sweep_asked(self) -> bool:
+        """Whether something slipped and has not been looked for since."""
+        return self._is_sweep_asked or self._backlog.is_asked
+
+    def read_backlog(self) -> None:
+        """Asks for what has been due for long, after partitions came."""
+        self._backlog.read_on()
+
+    async def backlog_round(self) -> None:
+        """See `BacklogReader.run_round`."""
+        await self._backlog.run_round()
 
     async def load_round(self) -> None:
         """Loads the next slice when it comes near; then waits."""
         now = self._context.clock.now()
         horizon = now + int(self._context.settings.window_s * 1_000_000)
-        from_at = self._window.frontier
+        # What is due for longer is not read here, however much of it there is.
+        from_at = max(self._window.frontier, self._window.backlog_before)
         is_near = from_at < horizon - int(self._context.settings.window_s * 100_000)
         if not is_near or self._window.room < self._context.settings.window_capacity // 4:
             await self._context.clock.sleep(min(0.5, self._context.settings.window_s / 10))
             return
         async with self._loading:
             partitions = self._context.held.firing()
-            from_at = self._window.frontier
+            from_at = max(self._window.frontier, self._window.backlog_before)
             if from_at < horizon:
                 self._window.frontier = horizon
                 if partitions:
@@ -197,27 +210,28 @@ class WindowLoader:
 
     def sweep_soon(self) -> None:
         """Asks for a sweep before its time: something due was dropped from memory."""
-        self.is_sweep_asked = True
+        self._is_sweep_asked = True
         self._sweep_wanted.set()
+        self._backlog.read_on()
 
     async def sweep_round(self) -> None:
-        """Looks for what is overdue and not in memory, tasks and executions; then waits for the next time."""
+        """Looks for what is overdue and not in memory, tasks and executions; then waits for the next time.
+
+        Tasks that have been due for long are left to the reader of the backlog.
+        """
         partitions = self._context.held.firing()
         now = self._context.clock.now()
-        is_asked = self.is_sweep_asked and not self._sweep_wanted.is_set()
+        is_asked = self._is_sweep_asked and not self._sweep_wanted.is_set()
         if partitions:
             until_at = now - int(self._context.settings.sweep_grace_s * 1_000_000) + 1
-            is_full = self._sweeps % self._context.settings.full_sweep_every == 0
-            from_at = DISTANT_PAST if is_full else now - int(self._context.settings.sweep_back_s * 1_000_000)
             if self._window.room:
-                found = await self._sweep_tasks(partitions, from_at, until_at)
+                found = await self._sweep_tasks(partitions, self._window.backlog_before, until_at)
                 if found:
                     self._context.metrics.swept.inc(found)
                     log.info("sweep_found", tasks=found)
             await self.load_open(partitions, until_at)
-        self._sweeps += 1
         if is_asked and not self._sweep_wanted.is_set():
-            self.is_sweep_asked = False
+            self._is_sweep_asked = False
         try:
             async with self._context.clock.timeout(self._context.settings.sweep_interval_s):
                 await self._sweep_wanted.wait()
