@@ -244,6 +244,15 @@ bench-profile: install-dev servers ## A burst with node and executor sampled fro
 bench-cron: install-dev ## What a fire time costs: parse, walk, remember, count
 	@$(PY) tests/benchmarks/bench_cron.py
 
+TASKS ?= 1000000
+MISFIRE ?= latest
+GOES_ON ?=
+
+.PHONY: bench-outage
+bench-outage: install-dev ## After an outage of an hour: fresh work beside TASKS=1000000 missed ones, MISFIRE=latest, GOES_ON=1
+	@$(PY) -m mainspring.testing.fetch_servers --without-mysql
+	@$(PY) tests/benchmarks/bench_outage.py --tasks $(TASKS) --misfire $(MISFIRE) $(if $(GOES_ON),--goes-on)
+
 ##@ Packaging
 
 .PHONY: build
