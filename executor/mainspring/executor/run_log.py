@@ -4,13 +4,16 @@ One line per event, written with one write(2) per batch before the batch goes on
 no start of a handler that began (a crash of the machine may).
 
     {"event":"start"|"end","namespace":...,"task_id":...,"scheduled_at":...,"attempt":...,"epoch":...,
-     "partition_id":...,"executor_id":...,"handler":...,"at":...,"outcome":"succeeded"|"failed"|"cancelled"}
+     "partition_id":...,"executor_id":...,"handler":...,"at":...,"payload_mark":...,
+     "outcome":"succeeded"|"failed"|"cancelled"}
 
-Instants are microseconds UTC; `at` is this machine's wall clock. `outcome` is there on `end` only.
+Instants are microseconds UTC; `at` is this machine's wall clock. `payload_mark`, the CRC-32 of the payload, is there on
+`start` only: it tells which of some definitions ran. `outcome` is there on `end` only.
 """
 
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,7 +67,9 @@ class RunLog:
             "handler": job.handler,
             "at": at,
         }
-        if outcome is not None:
+        if outcome is None:
+            record["payload_mark"] = zlib.crc32(job.payload)
+        else:
             record["outcome"] = outcome.name.lower()
         return _encode(record) + "\n"
 

@@ -37,6 +37,7 @@ def test_lines_are_in_the_file_at_once(tmp_path: Path) -> None:
         "executor_id": "executor-1",
         "handler": "noop",
         "at": 5_000,
+        "payload_mark": 0,
     }
     assert [line["event"] for line in lines] == ["start", "start", "end"]
     assert lines[2]["outcome"] == "failed"
