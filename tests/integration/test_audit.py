@@ -206,6 +206,31 @@ def test_a_deleted_row_is_an_overwrite(audited: Audited) -> None:
     )
 
 
+def test_what_is_removed_keeps_its_name(audited: Audited) -> None:
+    """By a deletion the ledger goes first and the task last: both are told by name when the trail is read."""
+    asyncio.run(run_tasks(audited.url, 2))
+    gone = "(SELECT task_key FROM tasks WHERE task_id = 'task-1')"
+    audited.execute(
+        f"SET @gone = {gone}",
+        "DELETE FROM executions WHERE task_key = @gone",
+        "DELETE FROM tasks WHERE task_key = @gone",
+    )
+    trail = audited.read()
+    [removed] = trail.removed_tasks
+    assert (removed.namespace, removed.task_id, removed.state) == ("default", "task-1", "COMPLETED")
+    [overwrite] = trail.final_overwrites
+    assert (overwrite.statement, overwrite.namespace, overwrite.task_id) == ("DELETE", "default", "task-1")
+    assert overwrite.state_after is None
+    assert trail.installed_at <= overwrite.at <= removed.at <= trail.read_at
+
+
+def test_a_history_that_an_addition_is_woven_into_is_no_overwrite(audited: Audited) -> None:
+    """The link to the execution before changes in a final row when a call adds one in between."""
+    asyncio.run(run_tasks(audited.url, 1))
+    audited.execute("UPDATE executions SET previous_scheduled_at = scheduled_at - 1")
+    assert audited.read().final_overwrites == ()
+
+
 def test_changes_of_ownership_are_told_in_order(audited: Audited) -> None:
     epochs = asyncio.run(run_tasks(audited.url, 1))
     audited.execute(

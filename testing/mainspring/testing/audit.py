@@ -7,6 +7,8 @@ database of its own, `<database>_audit`, and the triggers act with the rights of
   partition's row shows; or an open execution changed by the account of a node that does not own the partition (`wake_at`
   alone may be set by any node that takes an API call);
 - `final_overwrites`: a column of an execution that was final changed, or an execution was deleted;
+- `removed_tasks`: a task's row was removed, by a call or by the retention of its namespace; it names rows of the others
+  whose task is gone by the time of the reading;
 - `ownership_changes`: a partition's row changed.
 
 The triggers read the partition's row without a lock (`SELECT ... INTO`, a consistent read), so they change nothing of who
@@ -18,12 +20,13 @@ Works on MariaDB and MySQL. Functions block; call them from a thread.
 
 from typing import Any
 
-from mainspring.server.core.model import ExecutionState
+from mainspring.server.core.model import ExecutionState, TaskState
 from mainspring.testing.audit_trail import (
     AuditTrail,
     FinalOverwrite,
     OwnershipChange,
     PartitionState,
+    RemovedTask,
     StaleWrite,
 )
 from mainspring.testing.errors import TestingError
@@ -42,6 +45,9 @@ _TABLES = {
     "final_overwrites": """statement VARCHAR(6) NOT NULL, partition_id SMALLINT UNSIGNED NOT NULL,
   task_key BINARY(16) NOT NULL, scheduled_at BIGINT NOT NULL, state_before TINYINT UNSIGNED NOT NULL,
   state_after TINYINT UNSIGNED NULL, attempt_before INT UNSIGNED NOT NULL, attempt_after INT UNSIGNED NULL""",
+    "removed_tasks": """partition_id SMALLINT UNSIGNED NOT NULL, task_key BINARY(16) NOT NULL,
+  namespace VARCHAR(200) NOT NULL, task_id VARCHAR(200) NOT NULL, state TINYINT UNSIGNED NOT NULL,
+  KEY task (partition_id, task_key)""",
     "ownership_changes": """partition_id SMALLINT UNSIGNED NOT NULL, old_epoch BIGINT UNSIGNED NOT NULL,
   new_epoch BIGINT UNSIGNED NOT NULL, old_owner_id VARCHAR(64) NULL, new_owner_id VARCHAR(64) NULL""",
     "initial_partitions": """partition_id SMALLINT UNSIGNED NOT NULL, epoch BIGINT UNSIGNED NOT NULL,
@@ -79,17 +85,26 @@ _WRITE_OVERWRITE = """INSERT INTO %(audit)s.final_overwrites (at, statement, par
       VALUES (%(now)s, '%(statement)s', OLD.partition_id, OLD.task_key, OLD.scheduled_at, OLD.state, %(state_after)s,
         OLD.attempt, %(attempt_after)s)"""
 
-_READ_STALE = """SELECT s.statement, s.partition_id, COALESCE(t.namespace, ''),
-  COALESCE(t.task_id, LOWER(HEX(s.task_key))), s.scheduled_at, s.attempt, s.epoch, s.node_id, s.owner_epoch,
-  s.owner_id, s.at, s.writer
-FROM %(audit)s.stale_writes s
-LEFT JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key ORDER BY s.id"""
+_WRITE_REMOVED = """INSERT INTO %(audit)s.removed_tasks (at, partition_id, task_key, namespace, task_id, state)
+    VALUES (%(now)s, OLD.partition_id, OLD.task_key, OLD.namespace, OLD.task_id, OLD.state)"""
 
-_READ_OVERWRITES = """SELECT f.statement, f.partition_id, COALESCE(t.namespace, ''),
-  COALESCE(t.task_id, LOWER(HEX(f.task_key))), f.scheduled_at, f.state_before, f.state_after, f.attempt_before,
-  f.attempt_after, f.at
-FROM %(audit)s.final_overwrites f
-LEFT JOIN tasks t ON t.partition_id = f.partition_id AND t.task_key = f.task_key ORDER BY f.id"""
+_NAMES = """COALESCE(t.namespace, r.namespace, ''), COALESCE(t.task_id, r.task_id, LOWER(HEX(w.task_key)))"""
+_JOIN_NAMES = """LEFT JOIN tasks t ON t.partition_id = w.partition_id AND t.task_key = w.task_key
+LEFT JOIN (SELECT partition_id, task_key, MAX(namespace) AS namespace, MAX(task_id) AS task_id
+  FROM %(audit)s.removed_tasks GROUP BY 1, 2) r ON r.partition_id = w.partition_id AND r.task_key = w.task_key
+ORDER BY w.id"""
+
+_READ_STALE = f"""SELECT w.statement, w.partition_id, {_NAMES}, w.scheduled_at, w.attempt, w.epoch, w.node_id,
+  w.owner_epoch, w.owner_id, w.at, w.writer
+FROM %(audit)s.stale_writes w {_JOIN_NAMES}"""
+
+_READ_OVERWRITES = f"""SELECT w.statement, w.partition_id, {_NAMES}, w.scheduled_at, w.state_before, w.state_after,
+  w.attempt_before, w.attempt_after, w.at
+FROM %(audit)s.final_overwrites w {_JOIN_NAMES}"""
+
+_READ_REMOVED = (
+    """SELECT partition_id, namespace, task_id, state, at FROM %(audit)s.removed_tasks ORDER BY id"""
+)
 
 _READ_CHANGES = """SELECT partition_id, old_epoch, new_epoch, old_owner_id, new_owner_id, at
 FROM %(audit)s.ownership_changes ORDER BY id"""
@@ -98,6 +113,7 @@ _TRIGGERS = (
     "audit_execution_inserted",
     "audit_execution_updated",
     "audit_execution_deleted",
+    "audit_task_deleted",
     "audit_partition_inserted",
     "audit_partition_updated",
     "audit_partition_deleted",
@@ -168,6 +184,7 @@ def read_audit(administrator_url: str) -> AuditTrail:
         [(installed_at, read_at)] = rows(f"SELECT MIN(at), {_NOW} FROM %(audit)s.initial_partitions")
         stale = rows(_READ_STALE)
         overwrites = rows(_READ_OVERWRITES)
+        removed = rows(_READ_REMOVED)
         connection.rollback()
     return AuditTrail(
         installed_at=int(installed_at or 0),
@@ -178,6 +195,9 @@ def read_audit(administrator_url: str) -> AuditTrail:
         stale_writes=tuple(StaleWrite(*row) for row in stale),
         final_overwrites=tuple(
             FinalOverwrite(*(*row[:5], _state(row[5]), _state(row[6]), *row[7:])) for row in overwrites
+        ),
+        removed_tasks=tuple(
+            RemovedTask(row[0], row[1], row[2], TaskState(row[3]).name, row[4]) for row in removed
         ),
     )
 
@@ -253,6 +273,7 @@ END""",
   END IF;
 END""",
         f"AFTER DELETE ON executions FOR EACH ROW {deleted}",
+        f"AFTER DELETE ON tasks FOR EACH ROW {_WRITE_REMOVED % names}",
         f"AFTER INSERT ON partitions FOR EACH ROW {change('NEW', '0', 'NEW.epoch', 'NULL', 'NEW.owner_id')}",
         f"""AFTER UPDATE ON partitions FOR EACH ROW BEGIN
   IF NOT (OLD.epoch <=> NEW.epoch AND OLD.owner_id <=> NEW.owner_id) THEN

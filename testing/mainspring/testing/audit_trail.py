@@ -70,6 +70,17 @@ class FinalOverwrite:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedTask:
+    """A task's row was removed, in the state that it was in."""
+
+    partition_id: int
+    namespace: str
+    task_id: str
+    state: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditTrail:
     """Everything that the triggers saw between their installation and the reading.
 
@@ -85,6 +96,7 @@ class AuditTrail:
     ownership_changes: tuple[OwnershipChange, ...]
     stale_writes: tuple[StaleWrite, ...] = ()
     final_overwrites: tuple[FinalOverwrite, ...] = ()
+    removed_tasks: tuple[RemovedTask, ...] = ()
 
 
 def member_name(node_id: str) -> str:
