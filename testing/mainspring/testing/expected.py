@@ -216,12 +216,14 @@ class Edges:
 
     Attributes:
         clock_margin_us: Greatest difference of the client's clock and the cluster's time.
-        settled_at: Latest instant at which a time due then must have been acted on. A cancel sent earlier
+        settled_at: Latest instant at which a time of a task due then must have been acted on. A cancel sent earlier
             than that may have come first.
+        reaches_back: How far before an instant a time of a task may lie that nobody has acted on by then.
     """
 
     clock_margin_us: int
-    settled_at: Callable[[int], int]
+    settled_at: Callable[[TaskKey, int], int]
+    reaches_back: Callable[[TaskKey, int], int] = lambda key, at: at
 
 
 def due_range(task: AcknowledgedTask, scheduled_at: int, clock_margin_us: int) -> tuple[int, int]:
@@ -289,7 +291,7 @@ class Expected:
                 continue
             if (
                 task.cancel_sent_at is None
-                or self._edges.settled_at(latest) < task.cancel_sent_at - margin_us
+                or self._edges.settled_at(task.key, latest) < task.cancel_sent_at - margin_us
             ):
                 musts.append(scheduled_at)
         return musts
@@ -300,7 +302,8 @@ class Expected:
             return False
         if task.kind == "one-time" and task.at is None:
             return scheduled_at >= task.sent_at + (task.delay_us or 0) - margin_us
-        if task.kind != "one-time" and scheduled_at < task.sent_at - margin_us:
+        first_at = self._edges.reaches_back(task.key, task.sent_at) if task.replaces else task.sent_at
+        if task.kind != "one-time" and scheduled_at < first_at - margin_us:
             return False
         known_at = FOR_EVER_AT if task.acknowledged_at is None else task.acknowledged_at + margin_us
         return scheduled_at <= self._last_at(task, known_at) and self.calendar.has(task, scheduled_at)

@@ -1,14 +1,15 @@
 """What one run of a cluster left behind, as plain records: the input of the checker, and files on disk.
 
 Five witnesses are kept apart, because the checker compares them: what the client was acknowledged
-(`AcknowledgedTask`), what the executors wrote down themselves (`Run`), what the API says the ledger holds
+(`AcknowledgedTask`, `TaskCall`), what the executors wrote down themselves (`Run`), what the API says the ledger holds
 (`LedgerRow`), what the harness did to the cluster (`Fault`), and what triggers in the database saw (`AuditTrail`).
 
 All instants are microseconds UTC. A history saved as JSON lines, one file per kind of record, loads to an
 equal history, so that a verdict can be computed again from the files. Pure but for `save` and `load`.
 """
 
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from mainspring.testing.audit_trail import (
     FinalOverwrite,
     OwnershipChange,
     PartitionState,
+    RemovedTask,
     StaleWrite,
     member_name,
 )
@@ -29,6 +31,7 @@ from mainspring.testing.record_files import (
     write_lines,
     write_records,
 )
+from mainspring.testing.task_call import CallKind, TaskCall
 
 __all__ = [
     "FINAL_STATES",
@@ -36,6 +39,7 @@ __all__ = [
     "OPEN_STATES",
     "AcknowledgedTask",
     "AuditTrail",
+    "CallKind",
     "Deadlocks",
     "Fault",
     "FinalOverwrite",
@@ -47,8 +51,10 @@ __all__ = [
     "OwnershipChange",
     "PartitionState",
     "Record",
+    "RemovedTask",
     "Run",
     "StaleWrite",
+    "TaskCall",
     "TaskKey",
     "member_name",
     "to_dict",
@@ -79,11 +85,18 @@ class AcknowledgedTask:
         due_offset_max_us: Greatest such distance; differs from the least when jitter was asked for.
         sent_at: When the client began the call.
         acknowledged_at: When it had the answer; None when it never had one (`outcome` "unknown").
-        cancel_sent_at: When the client began to cancel (pause, replace) this definition.
+        cancel_sent_at: When the client began to end this definition: a cancel, a deletion, another schedule.
         cancelled_at: When that was acknowledged; None with `cancel_sent_at` set means nobody knows.
         cancels_running: Whether that cancel also asked for running executions to stop.
+        ended_by: What that call was.
         max_attempts: Attempts that the retry policy allows for failing handlers.
         overlap: Recurring: what becomes of a time while another execution is open.
+        payload_mark: `mark_of` the payload that it began with; None: nobody noted it.
+        start_within_us: How late its first attempt may start at most; then the execution ends as EXPIRED.
+        finish_within_us: How long an attempt may run; then it is stopped and counts as failed.
+        keep_executions: How many of its final executions are kept at least; the older ones may go.
+        replaces: It is another schedule of a task that was there: a time of the old one that had passed may stay, and
+            the times of this one behind that then come with it.
     """
 
     namespace: str
@@ -106,8 +119,14 @@ class AcknowledgedTask:
     cancelled_at: int | None = None
     cancels_running: bool = False
     delivery: Delivery = "at-least-once"
+    ended_by: CallKind = "cancel"
     max_attempts: int = 1
     overlap: Overlap = "skip"
+    payload_mark: int | None = None
+    start_within_us: int | None = None
+    finish_within_us: int | None = None
+    keep_executions: int | None = None
+    replaces: bool = False
 
     def __post_init__(self) -> None:
         needed: dict[str, tuple[object, ...]] = {
@@ -145,6 +164,7 @@ class Run:
     started_at: int
     ended_at: int | None = None
     outcome: Literal["succeeded", "failed", "cancelled"] | None = None
+    payload_mark: int | None = None
 
     @property
     def key(self) -> TaskKey:
@@ -231,6 +251,8 @@ Record = (
     | FinalOverwrite
     | OwnershipChange
     | PartitionState
+    | RemovedTask
+    | TaskCall
 )
 
 
@@ -248,6 +270,8 @@ class History:
         listed_tasks: All tasks that the API lists at the end, before the ledger is read; None when it was not asked.
         audit: What triggers in the database saw, or None when there were none.
         deadlocks: Counts of error 1213, or None when nobody counted.
+        calls: What clients did to tasks that were there.
+        retentions: For how long namespaces keep what has ended, microseconds; 30 days those that are not named.
     """
 
     tasks: tuple[AcknowledgedTask, ...]
@@ -261,6 +285,8 @@ class History:
     listed_tasks: tuple[ListedTask, ...] | None = None
     audit: AuditTrail | None = None
     deadlocks: Deadlocks | None = None
+    calls: tuple[TaskCall, ...] = ()
+    retentions: Mapping[str, int] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write one JSON lines file per kind of record into `folder`, which is made if it is missing."""
@@ -279,12 +305,13 @@ class History:
             "listed_tasks": listed,
             "audit": audit and {"installed_at": audit.installed_at, "read_at": audit.read_at},
             "deadlocks": deadlocks and to_dict(deadlocks),
+            "retentions": dict(self.retentions),
         }
         write_lines(folder / "window.jsonl", [window])
 
     @classmethod
     def load(cls, folder: Path) -> "History":
-        """Read what `save` wrote, also before there were audits.
+        """Read what `save` wrote, also before there were audits or calls.
 
         Raises:
             HistoryError: A file is missing, or a line of it is not such a record.
@@ -295,7 +322,9 @@ class History:
             raise HistoryError(f"{path}: holds {len(windows)} lines, not one")
         window = windows[0]
         records: dict[str, Any] = {
-            name: read_records(folder / f"{name}.jsonl", kind) for name, kind in _RECORDS.items()
+            name: read_records(folder / f"{name}.jsonl", kind)
+            for name, kind in _RECORDS.items()
+            if name not in _LATER_RECORDS or (folder / f"{name}.jsonl").exists()
         }
         listed, audit, deadlocks = (window.get(name) for name in ("listed_tasks", "audit", "deadlocks"))
         try:
@@ -307,12 +336,14 @@ class History:
                 # Two words each in a history from before there were counts.
                 listed_tasks=None if listed is None else tuple(ListedTask(*task) for task in listed),
                 deadlocks=None if deadlocks is None else Deadlocks(**deadlocks),
+                retentions=window.get("retentions", {}),
             )
             if audit is None:
                 return bare
             trail: dict[str, Any] = {
                 name: read_records(folder / f"audit_{name}.jsonl", kind)
                 for name, kind in _AUDIT_RECORDS.items()
+                if name not in _LATER_RECORDS or (folder / f"audit_{name}.jsonl").exists()
             }
             return replace(bare, audit=AuditTrail(**audit, **trail))
         except KeyError as error:
@@ -328,6 +359,7 @@ _RECORDS: dict[str, type[Any]] = {
     "ledger": LedgerRow,
     "earlier_ledger": LedgerRow,
     "faults": Fault,
+    "calls": TaskCall,
 }
 _AUDIT_RECORDS: dict[str, type[Any]] = {
     "initial_partitions": PartitionState,
@@ -335,4 +367,7 @@ _AUDIT_RECORDS: dict[str, type[Any]] = {
     "ownership_changes": OwnershipChange,
     "stale_writes": StaleWrite,
     "final_overwrites": FinalOverwrite,
+    "removed_tasks": RemovedTask,
 }
+_LATER_RECORDS = frozenset({"calls", "removed_tasks"})
+"""Missing in a history from before there were such."""

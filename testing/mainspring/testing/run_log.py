@@ -2,8 +2,9 @@
 
 An executor writes one JSON object per line: `{"event": "start" | "end", "namespace", "task_id",
 "scheduled_at", "attempt", "epoch", "partition_id", "executor_id", "handler", "at"}`, `at` in microseconds
-UTC on the executor's own clock, and on "end" also `"outcome": "succeeded" | "failed" | "cancelled"`. The
-start line is written before the start is acknowledged, the end line before the result is sent. Each process
+UTC on the executor's own clock; on "start" also `"payload_mark"` (not in logs of old), and on "end" also
+`"outcome": "succeeded" | "failed" | "cancelled"`. The start line is written before the start is
+acknowledged, the end line before the result is sent. Each process
 start has a file of its own: only so can a line torn by kill -9 be nothing but the last one.
 """
 
@@ -90,7 +91,12 @@ def _parse(text: bytes) -> dict[str, Any] | None:
     is_whole = all(isinstance(event.get(name), str) for name in _TEXTS) and all(
         type(event.get(name)) is int for name in _NUMBERS
     )
-    if not is_whole or (event["event"] == "end" and event.get("outcome") not in OUTCOMES):
+    mark = event.get("payload_mark", 0)
+    if (
+        not is_whole
+        or type(mark) is not int
+        or (event["event"] == "end" and event.get("outcome") not in OUTCOMES)
+    ):
         return None
     return event
 
@@ -106,4 +112,5 @@ def _started(event: dict[str, Any]) -> Run:
         executor_id=event["executor_id"],
         handler=event["handler"],
         started_at=event["at"],
+        payload_mark=event.get("payload_mark"),
     )

@@ -37,6 +37,7 @@ from mainspring.testing.checker import (
     fault_lateness,
     lateness_rules,
     ledger_rules,
+    life_rules,
     overlap_rules,
     ownership_rules,
     run_rules,
@@ -51,13 +52,21 @@ from mainspring.testing.history import (
     History,
     LedgerRow,
     ListedTask,
+    RemovedTask,
     StaleWrite,
+    TaskCall,
 )
 
-CASE_RULES = (*ledger_rules.CASE_RULES, *run_rules.CASE_RULES, *lateness_rules.CASE_RULES)
+CASE_RULES = (
+    *ledger_rules.CASE_RULES,
+    *run_rules.CASE_RULES,
+    *life_rules.CASE_RULES,
+    *lateness_rules.CASE_RULES,
+)
 WHOLE_RULES = (
     *ledger_rules.WHOLE_RULES,
     *run_rules.WHOLE_RULES,
+    *life_rules.WHOLE_RULES,
     *ownership_rules.WHOLE_RULES,
     *overlap_rules.WHOLE_RULES,
     *fault_lateness.WHOLE_RULES,
@@ -67,6 +76,9 @@ STALE = StaleWrite("UPDATE", 1, *ONCE.key, ONCE_AT, 2, 3, OWNER, 4, OWNER, ONCE_
 OVERWRITE = FinalOverwrite("UPDATE", 1, *ONCE.key, ONCE_AT, "SUCCEEDED", "FAILED", 1, 1, ONCE_AT)
 BOUNDED = Fault("stop", "node-1", ONCE_AT - S, ONCE_AT + S, bound_us=1_000)
 GAP = LedgerRow(*EVERY.key, NOW, NOW, "SKIPPED", gap_until=NOW, gap_count=2, reason="misfire")
+DELETED = TaskCall(*ONCE.key, "delete", ONCE_AT + S, ONCE_AT + 2 * S)
+TRIGGERED = TaskCall(*EVERY.key, "trigger", NOW, NOW + S, scheduled_at=NOW + 1)
+PAUSED = TaskCall(*EVERY.key, "pause", NOW - 2 * S, NOW - S)
 
 
 def listed(task: AcknowledgedTask) -> ListedTask:
@@ -108,6 +120,19 @@ PLANTED: dict[str, tuple[str, History]] = {
     ),
     "lost_with_cause": ("I7", with_row(AUDITED, ONCE, ONCE_AT, state="LOST")),
     "one_handler": ("I5", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT, handler="other"))),
+    "runs_what_was_asked_for": (
+        "I5",
+        with_runs(
+            with_task(AUDITED, ONCE, payload_mark=1), ONCE, ONCE_AT, run(ONCE, ONCE_AT, payload_mark=2)
+        ),
+    ),
+    "nothing_while_paused": ("I5", replace(AUDITED, calls=(PAUSED,))),
+    "deleted_is_gone": ("I4", replace(AUDITED, calls=(DELETED,))),
+    "triggered_once": ("I4", replace(AUDITED, calls=(TRIGGERED,))),
+    "no_task_vanished": (
+        "I4",
+        with_trail(AUDITED, removed_tasks=(RemovedTask(1, *ONCE.key, "COMPLETED", UNTIL),)),
+    ),
     "one_owner_per_epoch": ("I8", with_row(AUDITED, ONCE, ONCE_AT, node_id=OTHER)),
     "nothing_sent_under_an_old_epoch": (
         "I3",

@@ -171,7 +171,7 @@ def test_interval_and_one_time_arithmetic() -> None:
 
 
 def expected(*tasks: AcknowledgedTask, margin_us: int = 100_000, until_at: int = NOW + 20 * S) -> Expected:
-    return Expected(tasks, NOW, until_at, Edges(margin_us, settled_at=lambda due_at: due_at + 2 * S))
+    return Expected(tasks, NOW, until_at, Edges(margin_us, settled_at=lambda key, due_at: due_at + 2 * S))
 
 
 def musts(*tasks: AcknowledgedTask) -> list[int]:

@@ -82,10 +82,10 @@ def test_every_field_of_fault_and_audit_survives_the_disk(tmp_path: Path) -> Non
 def test_histories_from_before_there_were_audits_load(tmp_path: Path) -> None:
     TINY.save(tmp_path)
     window = json.loads((tmp_path / "window.jsonl").read_text())
-    for name in ("audit", "deadlocks"):
+    for name in ("audit", "deadlocks", "retentions"):
         del window[name]
     (tmp_path / "window.jsonl").write_text(json.dumps(window) + "\n")
-    for path in tmp_path.glob("audit_*.jsonl"):
+    for path in (*tmp_path.glob("audit_*.jsonl"), tmp_path / "calls.jsonl"):
         path.unlink()
     fault = {"kind": "stop", "target": "node-0", "from_at": 1, "until_at": 2, "is_outage": False}
     (tmp_path / "faults.jsonl").write_text(json.dumps(fault) + "\n")

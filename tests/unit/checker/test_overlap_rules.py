@@ -23,7 +23,7 @@ from unit.checker.tiny import (
 )
 
 from mainspring.testing.checker import check
-from mainspring.testing.history import Fault, History, Overlap
+from mainspring.testing.history import Fault, History, Overlap, TaskCall
 
 SECOND_AT = EVERY_AT + 10 * S
 SKIPPED = {"state": "SKIPPED", "attempt": 0, "reason": "overlap: the execution of x is still open"}
@@ -66,6 +66,18 @@ def test_an_owner_may_learn_late_of_an_end_only_in_the_middle_of_a_fault() -> No
     assert found(with_faults(skipped_second(long_first(TINY, SECOND_AT - 6 * S)), slow)) == [
         f"I1 {SECOND_AT}"
     ]
+
+
+def test_an_end_that_an_outage_kept_from_being_written_is_known_after_it() -> None:
+    history = skipped_second(long_first(TINY, SECOND_AT - 9 * S))
+    history = with_row(history, EVERY, SECOND_AT, claimed_at=SECOND_AT + S)
+
+    def away(until_at: int) -> Fault:
+        return Fault("read-only", "MariaDB", SECOND_AT - 8 * S, until_at, is_outage=True)
+
+    assert found(history) == [f"I1 {SECOND_AT}"]
+    assert found(with_faults(history, away(SECOND_AT - S))) == []
+    assert found(with_faults(history, away(SECOND_AT - 6 * S))) == [f"I1 {SECOND_AT}"]
 
 
 def test_what_was_held_counts_from_the_end_of_what_was_open() -> None:
@@ -115,4 +127,28 @@ def test_two_at_a_time_are_explained_by_an_executor_that_was_given_up_alone(over
 
 def test_what_a_call_triggered_runs_beside_the_others() -> None:
     history = long_first(AUDITED, SECOND_AT + S)
-    assert found(with_row(history, EVERY, SECOND_AT, origin="TRIGGER")) == []
+    history = with_row(history, EVERY, SECOND_AT, origin="TRIGGER")
+    trigger = TaskCall(*EVERY.key, "trigger", SECOND_AT - S, SECOND_AT + S, scheduled_at=SECOND_AT)
+    assert found(replace(history, calls=(trigger,))) == []
+
+
+def test_a_short_run_that_may_have_come_first_by_another_clock_is_no_overlap() -> None:
+    """The executor of the first is behind the other by less than both clocks may differ."""
+    second = run(EVERY, SECOND_AT, started_at=SECOND_AT + 10_000, ended_at=SECOND_AT + 2 * S)
+    history = with_runs(AUDITED, EVERY, SECOND_AT, replace(second, executor_id="executor-1"))
+
+    def after(late_us: int, long_us: int) -> History:
+        started_at = SECOND_AT + 10_000 + late_us
+        return with_runs(
+            history,
+            EVERY,
+            EVERY_AT,
+            run(EVERY, EVERY_AT, started_at=started_at, ended_at=started_at + long_us),
+        )
+
+    def overlaps(history: History) -> bool:
+        return any(each.startswith("I11") for each in found(history))
+
+    assert not overlaps(after(30_000, 10_000))
+    assert overlaps(after(30_000, 300_000))
+    assert overlaps(after(300_000, 10_000))

@@ -8,13 +8,17 @@ files.
     verdict.py          Limits (what is tolerated), Violation, Verdict
     case.py             the join: one Case per scheduled time
     excuses.py          what the faults excuse, and what they do not
+    lives.py            what calls made of each task
+    removals.py         which rows may be removed, and when
     terms.py            who owned what and when, by the database's audit
     ledger_rules.py     I1, I2, I4, I5, I9: what the ledger must hold
     run_rules.py        I1, I3, I6, I7, I8: what the executors may have seen
     ownership_rules.py  I2, I3, I8: what the database itself saw
     lateness_rules.py   I10; fault_lateness.py: the same for each fault
+    life_rules.py       I4, I5: pauses, updates, deletions, triggers
     overlap_rules.py    I11: one execution of a task at a time
     deadlock_rules.py   every deadlock was retried
+    races.py            how many calls met a fire
     vacuity.py          reasons why a clean history proves nothing
 """
 
@@ -25,22 +29,30 @@ from mainspring.testing.checker import (
     fault_lateness,
     lateness_rules,
     ledger_rules,
+    life_rules,
     overlap_rules,
     ownership_rules,
     run_rules,
 )
 from mainspring.testing.checker.case import Evidence
 from mainspring.testing.checker.fault_lateness import FaultLateness, lateness_by_fault
+from mainspring.testing.checker.races import counts_of_calls
 from mainspring.testing.checker.vacuity import vacuous_reasons
 from mainspring.testing.checker.verdict import Limits, Verdict, Violation
 from mainspring.testing.history import History
 
 __all__ = ["FaultLateness", "Limits", "Verdict", "Violation", "check", "lateness_by_fault"]
 
-_CASE_RULES = (*ledger_rules.CASE_RULES, *run_rules.CASE_RULES, *lateness_rules.CASE_RULES)
+_CASE_RULES = (
+    *ledger_rules.CASE_RULES,
+    *run_rules.CASE_RULES,
+    *life_rules.CASE_RULES,
+    *lateness_rules.CASE_RULES,
+)
 _WHOLE_RULES = (
     *ledger_rules.WHOLE_RULES,
     *run_rules.WHOLE_RULES,
+    *life_rules.WHOLE_RULES,
     *ownership_rules.WHOLE_RULES,
     *overlap_rules.WHOLE_RULES,
     *fault_lateness.WHOLE_RULES,
@@ -95,8 +107,13 @@ def _counts(evidence: Evidence, violations: list[Violation]) -> dict[str, int]:
             task.cancel_sent_at is not None and task.cancelled_at is None for task in history.tasks
         ),
     }
+    counts.update(counts_of_calls(evidence))
     if history.audit is not None:
         counts["ownership_changes"] = len(history.audit.ownership_changes)
+        counts["removed_executions"] = sum(
+            write.state_after is None for write in history.audit.final_overwrites
+        )
+        counts["removed_tasks"] = len(history.audit.removed_tasks)
     if history.deadlocks is not None:
         counts["deadlocks"] = history.deadlocks.on_server
         counts["deadlocks_retried"] = history.deadlocks.retried

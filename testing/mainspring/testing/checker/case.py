@@ -9,6 +9,7 @@ from mainspring.testing.checker.terms import Terms
 from mainspring.testing.checker.verdict import Limits, Violation, violation_of
 from mainspring.testing.expected import FOR_EVER_AT, Edges, Expected, due_range
 from mainspring.testing.history import (
+    FINAL_STATES,
     OPEN_STATES,
     AcknowledgedTask,
     History,
@@ -40,6 +41,10 @@ class Case:
     runs: list[Run] = field(default_factory=list)
     early_runs: list[Run] = field(default_factory=list)
     is_judged: bool = False
+    is_beside: bool = False
+    """Whether a call added it, beside the schedule."""
+    is_removed: bool = False
+    """Whether its row may be gone: its task was deleted, or keeps fewer executions."""
 
     @property
     def row(self) -> LedgerRow | None:
@@ -70,17 +75,33 @@ class Case:
     def is_missing(self) -> bool:
         """Whether it must have run or been recorded and was not: no row, or no run where the row tells of one."""
         if not self.rows and not self.gaps:
-            return self.is_must
+            return self.is_must and not self.is_removed
         return self.row is not None and not self.runs and says_it_ran(self.row)
 
     @property
     def is_duplicated(self) -> bool:
         """Whether it ran again although the run before had not failed under a policy that allows retries."""
+        return any(not self.is_retry(number) for number in range(1, len(self.runs)))
+
+    def is_retry(self, number: int) -> bool:
+        """Whether a run, by its place among all, follows a failed one as the retry policy allows.
+
+        What failed counts, not the number of the attempt: one that its executor took down with it is no failure.
+        """
+        before, after = self.runs[number - 1], self.runs[number]
+        failures = sum(self._is_failure(run) for run in self.runs[:number])
         limit = self.task.max_attempts if self.task else 1
-        return any(
-            not is_retry(before, after, limit)
-            for before, after in zip(self.runs, self.runs[1:], strict=False)
+        return before.attempt < after.attempt and self._is_failure(before) and failures < limit
+
+    def _is_failure(self, run: Run) -> bool:
+        """Whether it failed, or was too slow, whatever it said in the end: then it is given up."""
+        if run.ended_at is None:
+            return False
+        limit_us = None if self.task is None else self.task.finish_within_us
+        is_slow = limit_us is not None and (
+            run.outcome == "cancelled" or run.ended_at - run.started_at >= limit_us
         )
+        return run.outcome == "failed" or is_slow
 
     def run_of(self, attempt: int) -> Run | None:
         """The run of an attempt, the last one when there are several."""
@@ -101,12 +122,6 @@ def says_it_ran(row: LedgerRow) -> bool:
     return row.picked_up_at is not None or row.state in ("SUCCEEDED", "RUNNING")
 
 
-def is_retry(before: Run, after: Run, max_attempts: int) -> bool:
-    """Whether `after` follows the failed `before` as the retry policy allows."""
-    is_next = before.attempt < after.attempt <= max_attempts
-    return is_next and before.outcome == "failed" and before.ended_at is not None
-
-
 class Evidence(Excuses):
     """A history, joined: one case per scheduled time that must exist or of which any witness tells."""
 
@@ -117,7 +132,11 @@ class Evidence(Excuses):
             history.tasks,
             history.window_from_at,
             history.window_until_at,
-            Edges(limits.clock_margin_us, self.deadline),
+            Edges(
+                limits.clock_margin_us,
+                lambda key, due_at: self.deadline(due_at, key),
+                self.reaches_back,
+            ),
         )
         self.rows_by_task: dict[TaskKey, list[LedgerRow]] = {}
         self.gaps_by_task: dict[TaskKey, list[LedgerRow]] = {}
@@ -145,14 +164,14 @@ class Evidence(Excuses):
         if case.task is None or case.task.overlap == "allow":
             return False
         busy_until = self.busy_until(case)
-        if busy_until >= case.due_at - self.limits.clock_margin_us:
+        if busy_until >= case.due_at - self.limits.write_us:
             return True
         if case.row is None:
             return False
         decided_at = case.row.claimed_at or case.due_at
-        if busy_until >= case.due_at - self.limits.unknown_end_us and self.faults_during(
-            busy_until, decided_at
-        ):
+        # What an outage held up was written, and so known, when that was over.
+        known_at = self.written_by(busy_until) + self.limits.unknown_end_us
+        if known_at >= case.due_at and self.faults_during(busy_until, decided_at):
             return True
         return case.task.overlap == "replace" and any(
             row.scheduled_at > case.scheduled_at and row.due_at <= decided_at + self.limits.clock_margin_us
@@ -170,7 +189,11 @@ class Evidence(Excuses):
         if case.row is None or case.task is None or case.task.overlap != "replace":
             return None
         until_at = case.row.saved_at or 0
-        later = (row for row in self.rows_by_task[case.key] if row.scheduled_at > case.scheduled_at)
+        later = (
+            row
+            for row in self.rows_by_task[case.key]
+            if row.scheduled_at > case.scheduled_at and row.origin != "TRIGGER"
+        )
         return next((row for row in later if row.claimed_at is not None and row.claimed_at <= until_at), None)
 
     def busy_until(self, case: Case) -> int:
@@ -188,9 +211,31 @@ class Evidence(Excuses):
 
     def due_range(self, case: Case) -> tuple[int, int]:
         """Earliest and latest due time, by the client's word; the ledger's when nobody knows the task."""
-        if case.task is None:
+        if case.task is None or case.is_beside:
             return case.due_at, case.due_at
-        return due_range(case.task, case.scheduled_at, self.limits.clock_margin_us)
+        earliest, latest = due_range(case.task, case.scheduled_at, self.limits.clock_margin_us)
+        # A time that passed while its task was paused is due when that is resumed.
+        for pause in self.lives.pauses.get(case.key, ()):
+            if pause.from_at <= self.deadline(latest, case.key) and earliest <= pause.until_at:
+                latest = max(latest, pause.until_at + self.limits.clock_margin_us)
+        return earliest, latest
+
+    def may_lack_rows(self, key: TaskKey) -> bool:
+        """Whether rows of a task may be gone by rights: it was deleted, or keeps no more than so many."""
+        versions = self.expected.versions.get(key, ())
+        return key in self.lives.deletions or any(task.keep_executions for task in versions)
+
+    def is_removed(self, case: Case) -> bool:
+        """Whether its row may be gone: its task was deleted, or so many executions behind it are kept."""
+        if case.key in self.lives.deletions:
+            return True
+        versions = self.expected.versions.get(case.key, ())
+        keeps = [task.keep_executions for task in versions if task.keep_executions is not None]
+        if not keeps:
+            return False
+        kept = (*self.rows_by_task.get(case.key, ()), *self.gaps_by_task.get(case.key, ()))
+        newer = [row for row in kept if row.scheduled_at > case.scheduled_at and row.state in FINAL_STATES]
+        return len(newer) >= min(keeps)
 
     def _join(self) -> list[Case]:
         cases: dict[tuple[TaskKey, int], Case] = {}
@@ -207,20 +252,37 @@ class Evidence(Excuses):
 
         for key, rows in self.rows_by_task.items():
             for row in rows:
-                case_of(key, row.scheduled_at).rows.append(row)
+                case = case_of(key, row.scheduled_at)
+                case.rows.append(row)
+                if row.origin == "TRIGGER":
+                    case.is_beside = True
+                    case.task = case.task or self._version_at(key, row.scheduled_at)
         for run in sorted(self.history.runs, key=lambda run: (run.attempt, run.started_at)):
             case = case_of(run.key, run.scheduled_at)
             case.runs.append(run)
             if run.started_at < self.history.ledger_read_at:
                 case.early_runs.append(run)
+        for key, triggers in self.lives.triggers.items():
+            for call in triggers:  # of which the row may be gone
+                triggered = None if call.scheduled_at is None else cases.get((key, call.scheduled_at))
+                if triggered is not None:
+                    triggered.is_beside = True
+                    triggered.task = triggered.task or self._version_at(key, triggered.scheduled_at)
         by_task: dict[TaskKey, list[Case]] = {}
         for case in cases.values():
             case.is_judged = case.is_must or self._is_in_window(case)
+            case.is_removed = not case.rows and not case.gaps and self.is_removed(case)
             if case.key in self.gaps_by_task:
                 by_task.setdefault(case.key, []).append(case)
         for key, of_task in by_task.items():
             _cover(of_task, self.gaps_by_task[key])
         return list(cases.values())
+
+    def _version_at(self, key: TaskKey, at: int) -> AcknowledgedTask | None:
+        """The definition that a task may have had at an instant, the latest one."""
+        versions = self.expected.versions.get(key, [])
+        sent = [task for task in versions if task.sent_at - self.limits.clock_margin_us <= at]
+        return sent[-1] if sent else None
 
     def _is_in_window(self, case: Case) -> bool:
         return self.history.window_from_at <= case.due_at < self.history.window_until_at
@@ -242,6 +304,6 @@ def _cover(cases: Iterable[Case], gaps: Sequence[LedgerRow]) -> None:
 def _end_of(row: LedgerRow) -> int:
     if row.state in OPEN_STATES:
         return FOR_EVER_AT
-    if row.state in ("SKIPPED", "EXPIRED"):
+    if row.state == "SKIPPED":
         return 0
     return max(row.saved_at or 0, row.finished_at or 0)

@@ -1,7 +1,11 @@
-"""What the faults of a history excuse, and what they do not."""
+"""What the faults of a history excuse, and the calls about its tasks, and what they do not."""
 
+from collections.abc import Iterable
+from typing import Protocol
+
+from mainspring.testing.checker.lives import Lives
 from mainspring.testing.checker.verdict import Limits
-from mainspring.testing.history import Fault, History, LedgerRow, Run, member_name
+from mainspring.testing.history import Fault, History, LedgerRow, Run, TaskKey, member_name
 
 EVERY_EXECUTOR = "executors"
 EVERY_NODE = "nodes"
@@ -27,6 +31,7 @@ class Excuses:
     def __init__(self, history: History, limits: Limits) -> None:
         self.history = history
         self.limits = limits
+        self.lives = Lives(history.tasks, history.calls)
         self._outages = sorted(
             (fault for fault in history.faults if fault.is_outage), key=lambda fault: fault.from_at
         )
@@ -41,13 +46,37 @@ class Excuses:
             key=lambda fault: fault.from_at,
         )
 
-    def deadline(self, due_at: int) -> int:
-        """Latest instant of a pick-up in time: the bound after due, or after the last outage that reaches into it."""
-        return self.counted_from(due_at) + self.limits.lateness_us
+    def deadline(self, due_at: int, key: TaskKey | None = None) -> int:
+        """Latest instant of a pick-up in time: the bound after due, or after the last outage that reaches into it.
 
-    def counted_from(self, due_at: int) -> int:
-        """Where lateness counts from: the due time, or the heal of the last outage that reaches into the bound."""
-        return after_pauses(self._outages, due_at, self.limits.lateness_us)
+        Of a task that was paused then, given its key: after it was resumed.
+        """
+        return self.counted_from(due_at, key) + self.limits.lateness_us
+
+    def counted_from(self, due_at: int, key: TaskKey | None = None) -> int:
+        """Where lateness counts from: the due time, or the heal of the last outage that reaches into the bound.
+
+        Or the end of a pause of the task that does, given its key.
+        """
+        return after_pauses(self._rests(key), due_at, self.limits.lateness_us)
+
+    def written_by(self, at: int) -> int:
+        """When a write that was begun at an instant may have been carried out: then, or after the outages upon it."""
+        return after_pauses(self._outages, at, self.limits.unknown_end_us)
+
+    def reaches_back(self, key: TaskKey, at: int) -> int:
+        """The earliest due time of a task on which nobody need have acted by an instant."""
+        for rest in sorted(self._rests(key), key=lambda rest: rest.until_at, reverse=True):
+            if rest.from_at <= at and rest.until_at >= at - self.limits.lateness_us:
+                at = min(at, rest.from_at)
+        return at - self.limits.lateness_us
+
+    def _rests(self, key: TaskKey | None) -> list["Rest"]:
+        """Outages, and pauses of a task, in order."""
+        pauses = self.lives.pauses.get(key, ()) if key is not None else ()
+        if not pauses:
+            return [*self._outages]
+        return sorted([*self._outages, *pauses], key=lambda rest: rest.from_at)
 
     def owned_by(self, from_at: int) -> int:
         """Latest instant at which a partition that lost its owner at `from_at` must have one again."""
@@ -145,7 +174,21 @@ def _breaks(fault: Fault, names: set[str | None]) -> bool:
     return fault.kind.startswith(_BREAKING) and (not members or bool(members & names))
 
 
-def after_pauses(pauses: list[Fault], at: int, bound_us: int) -> int:
+class Rest(Protocol):
+    """A time in which nothing is due to happen: an outage, or the pause of a task."""
+
+    @property
+    def from_at(self) -> int:
+        """Its begin."""
+        ...
+
+    @property
+    def until_at(self) -> int:
+        """Its end."""
+        ...
+
+
+def after_pauses(pauses: Iterable[Rest], at: int, bound_us: int) -> int:
     """`at`, or the end of the last pause that begins within the bound after it or after an earlier such pause."""
     for pause in pauses:
         if pause.from_at > at + bound_us:

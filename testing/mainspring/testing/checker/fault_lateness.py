@@ -60,7 +60,7 @@ def _counts(case: Case) -> bool:
     if case.is_skipped or case.is_made_up_for:
         return False
     if case.row is None:
-        return case.is_must
+        return case.is_must and (bool(case.runs) or not case.is_removed)
     return bool(case.runs) or case.row.state not in ("CANCELLED", "LOST")
 
 
@@ -76,7 +76,7 @@ def _figures(evidence: Evidence, fault: Fault, cases: list[Case], next_at: int) 
             started_at = min(started_at, next_at)
         late_from_due_us = max(late_from_due_us, started_at - due_at)
         # What was started before an outage has nothing to do with it.
-        base_at = min(evidence.counted_from(due_at), max(started_at, due_at))
+        base_at = min(evidence.counted_from(due_at, case.key), max(started_at, due_at))
         if started_at - base_at > worst[0]:
             worst = (started_at - base_at, case)
     return FaultLateness(fault, len(cases), worst[0], late_from_due_us, never, worst[1])

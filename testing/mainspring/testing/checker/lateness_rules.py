@@ -14,7 +14,7 @@ def picked_up_in_time(case: Case, evidence: Evidence) -> Iterator[Violation]:
     if not case.is_judged or case.row is None or case.is_skipped or case.task is None or case.is_made_up_for:
         return
     row, limits = case.row, evidence.limits
-    deadline_at = evidence.deadline(evidence.since(case))
+    deadline_at = evidence.deadline(evidence.since(case), case.key)
     first = min(case.runs, key=lambda run: run.started_at, default=None)
     if first is None:
         if (

@@ -16,8 +16,7 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
     by_task: dict[TaskKey, list[Run]] = {}
     for run in evidence.history.runs:
         versions = evidence.expected.versions.get(run.key, [])
-        row = cases[run.key, run.scheduled_at].row
-        is_beside = row is not None and row.origin == "TRIGGER"
+        is_beside = cases[run.key, run.scheduled_at].is_beside
         if versions and all(task.overlap != "allow" for task in versions) and not is_beside:
             by_task.setdefault(run.key, []).append(run)
     margin_us = 2 * evidence.limits.executor_clock_margin_us
@@ -30,6 +29,8 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
                 if before.ended_at is None or before.ended_at - margin_us > run.started_at
             ]
             for before in open_runs:
+                if run.ended_at is not None and run.ended_at - margin_us <= before.started_at:
+                    continue  # It may have come first: their executors' clocks differ by so much.
                 sender = evidence.sender_of(cases[before.key, before.scheduled_at], before)
                 if before.scheduled_at == run.scheduled_at or evidence.silences(
                     before, run.started_at, sender

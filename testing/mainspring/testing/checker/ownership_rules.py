@@ -6,6 +6,7 @@ Without an audit in the history these rules say nothing.
 from collections.abc import Callable, Iterator
 
 from mainspring.testing.checker.case import Evidence
+from mainspring.testing.checker.removals import Removals
 from mainspring.testing.checker.terms import Term, Terms
 from mainspring.testing.checker.verdict import Violation, violation_of
 from mainspring.testing.history import OwnershipChange, Run, member_name
@@ -25,15 +26,29 @@ def no_stale_write(evidence: Evidence) -> Iterator[Violation]:
 
 
 def no_final_overwritten(evidence: Evidence) -> Iterator[Violation]:
-    """I2: no final row was ever changed, and none was deleted."""
+    """I2: no final row was ever changed, and none removed but by a call or as its task or namespace keeps them."""
     if evidence.terms is None:
         return
+    removals = Removals(evidence)
     for write in evidence.terms.trail.final_overwrites:
+        if write.state_after is None and removals.is_right(write):
+            continue
         after = "deleted" if write.state_after is None else f"made {write.state_after}"
         message = (
             f"{write.state_before} in attempt {write.attempt_before} was {after} in {write.attempt_after}"
         )
         yield violation_of("I2", (write.namespace, write.task_id), write.scheduled_at, message, write)
+
+
+def no_task_vanished(evidence: Evidence) -> Iterator[Violation]:
+    """I4: no task was removed but by a call, or when its namespace keeps it no longer."""
+    if evidence.terms is None:
+        return
+    removals = Removals(evidence)
+    for removed in evidence.terms.trail.removed_tasks:
+        if not removals.is_right_of_task(removed):
+            message = f"removed as {removed.state}, and neither a call nor the retention explains it"
+            yield violation_of("I4", (removed.namespace, removed.task_id), None, message, removed)
 
 
 def epochs_rise_by_takes(evidence: Evidence) -> Iterator[Violation]:
@@ -176,6 +191,7 @@ def _violation(invariant: str, partition_id: int, message: str, before: Term, te
 WHOLE_RULES: tuple[Callable[[Evidence], Iterator[Violation]], ...] = (
     no_stale_write,
     no_final_overwritten,
+    no_task_vanished,
     epochs_rise_by_takes,
     soon_owned_again,
     ledger_agrees_with_owners,

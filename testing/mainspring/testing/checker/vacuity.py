@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from mainspring.testing.checker.case import Evidence
+from mainspring.testing.checker.races import counts_of_calls
 from mainspring.testing.history import KINDS, Fault
 
 # What a fact says when it did not hold.
@@ -67,6 +68,10 @@ def _of_the_clients(evidence: Evidence) -> Iterator[str]:
         yield f"none of {len(asked)} cancels was acknowledged"
     elif acknowledged < limits.required_cancels:
         yield f"{acknowledged} cancels were acknowledged, not {limits.required_cancels}"
+    counts = counts_of_calls(evidence) if limits.required_calls else {}
+    for name, required in limits.required_calls.items():
+        if counts.get(name, 0) < required:
+            yield f"{name}: {counts.get(name, 0)} of the {required} calls that there should be"
 
 
 def _of_the_audit(evidence: Evidence) -> Iterator[str]:

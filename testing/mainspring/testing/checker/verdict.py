@@ -1,5 +1,6 @@
 """What the checker tolerates, and what it answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +18,18 @@ class Limits:
         stale_send_us: For how long after a change of owner what the old one committed may still be sent, and
             for how long after an acknowledged cancel a run may still start: what was sent travels, and a
             send follows its commit without another look at the epoch for up to 2 s.
+        started_us: For how long after an acknowledged call what was on its way may still start where no fault is
+            near: the call waits up to 0.5 s for it.
         stuck_after_us: How long a state that is not final may stand after its last sign of life (I9).
         ownerless_us: For how long a partition may have no living owner while database and coordinator are there (I8).
         settle_us: For how long after its heal what falls due still belongs to a fault.
+        write_us: How long a result may take to be written without any fault: until then its execution counts as open.
         unknown_end_us: For how long, in the middle of a fault, a write may be on its way, or an owner may not know that an
             execution has ended: the answer was lost.
         fault_tail_us: For how long after its heal a fault still excuses what it excuses.
         required_kinds: Kinds of schedule that must have fired; None: those of the acknowledged tasks.
         required_cancels: Cancels that must have been acknowledged before the window's end.
+        required_calls: Of calls by their kind, and of those that met a fire ("raced_pause"), so many at least.
         unknown_share: Greatest share of registrations whose outcome nobody knows: whatever becomes of those tasks
             is right, so too many of them prove nothing.
     """
@@ -33,13 +38,16 @@ class Limits:
     clock_margin_us: int = 250_000
     executor_clock_margin_us: int = 100_000
     stale_send_us: int = 2_500_000
+    started_us: int = 1_000_000
     stuck_after_us: int = 30_000_000
     ownerless_us: int = 15_000_000
     settle_us: int = 10_000_000
+    write_us: int = 750_000
     unknown_end_us: int = 5_000_000
     fault_tail_us: int = 10_000_000
     required_kinds: frozenset[Kind] | None = None
     required_cancels: int = 0
+    required_calls: Mapping[str, int] = field(default_factory=dict)
     unknown_share: float = 0.2
 
 
