@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.node_launcher import STALL_VARIABLE
+from chaos.old_rows import KEPT_US, put_old_rows
+from chaos.old_rows import NAMESPACE as OLD_ROWS
 from chaos.traffic import NAMESPACE, Traffic, TrafficSettings
 
 from mainspring.client import MainspringClient, MainspringError
@@ -131,8 +133,15 @@ class Campaign(Scenario):
         """
         print(f"campaign {self.settings.name}: seed {self.settings.seed}, evidence {self.folder.path}")
         await self.start(nodes=self.settings.nodes, executors=self.settings.executors)
+        await put_old_rows(
+            self.client,
+            self.cluster.addresses[0],
+            self.cluster.administrator_url,
+            self.settings.cluster.partitions,
+        )
+        self.retentions[OLD_ROWS] = KEPT_US
         window_from_at = now_us()
-        self._traffic = Traffic(self.load, self.settings.seed, self.settings.traffic)
+        self._traffic = Traffic(self.client, self.load, self.settings.seed, self.settings.traffic)
         working = asyncio.create_task(self._traffic.run(), name="traffic")
         try:
             await self._while(working, asyncio.sleep(WARM_S))

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from chaos.campaign import Episode
 
-from mainspring.testing.checker import Verdict, check
+from mainspring.testing.checker import Limits, Verdict, check
+from mainspring.testing.checker.case import Case, Evidence
 from mainspring.testing.checker.excuses import after_pauses
-from mainspring.testing.history import History, Run, TaskKey
+from mainspring.testing.history import History, TaskKey
 
 SECOND_US = 1_000_000
 NEVER_TO_START = ("LOST", "CANCELLED", "SKIPPED", "EXPIRED")
+RACES_PER_MINUTE: Mapping[str, int] = {"raced_pause": 20, "raced_update": 15, "calls_trigger": 5}
+"""Calls about tasks that met a fire, so many at least in a minute of a campaign: else it proves little about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,23 @@ class CampaignJudgement:
     figures: tuple[EpisodeFigures, ...]
 
     @property
+    def removed(self) -> int:
+        """Old executions that retention removed."""
+        audit = self.history.audit
+        writes = () if audit is None else audit.final_overwrites
+        return sum(
+            write.state_after is None and write.namespace in self.history.retentions for write in writes
+        )
+
+    @property
     def complaints(self) -> tuple[str, ...]:
         """Why it is not ok, a line each."""
         found = [str(violation) for violation in self.verdict.violations[:20]]
         if len(self.verdict.violations) > len(found):
             found.append(f"... and {len(self.verdict.violations) - len(found)} more violations")
         found += [f"proves nothing: {reason}" for reason in self.verdict.vacuous]
+        if self.history.retentions and not self.removed:
+            found.append("proves nothing: retention removed nothing")
         for figures in self.figures:
             if not figures.due:
                 found.append(f"{figures.episode.name}: nothing was due")
@@ -77,20 +91,24 @@ class CampaignJudgement:
 
 def judge(history: History, episodes: Sequence[Episode]) -> CampaignJudgement:
     """Judge a campaign."""
-    runs: dict[tuple[TaskKey, int], list[Run]] = {}
-    for run in history.runs:
-        runs.setdefault((run.key, run.scheduled_at), []).append(run)
-    figures = tuple(figures_of(history, runs, episode) for episode in episodes)
-    return CampaignJudgement(history, check(history), figures)
+    minutes = (history.window_until_at - history.window_from_at) / (60 * SECOND_US)
+    required = (
+        {name: int(minutes * count) for name, count in RACES_PER_MINUTE.items()} if history.calls else {}
+    )
+    limits = Limits(required_calls=required)
+    evidence = Evidence(history, limits)
+    figures = tuple(figures_of(evidence, episode) for episode in episodes)
+    return CampaignJudgement(history, check(history, limits), figures)
 
 
-def figures_of(
-    history: History, runs: Mapping[tuple[TaskKey, int], Sequence[Run]], episode: Episode
-) -> EpisodeFigures:
+def figures_of(evidence: Evidence, episode: Episode) -> EpisodeFigures:
     """The figures of what was due from the fault's begin until all had settled.
 
-    What nothing had started when the ledger was read counts as late until then.
+    What nothing had started when the ledger was read counts as late until then. What was held, or whose task was paused,
+    is due when that has ended.
     """
+    history = evidence.history
+    cases: dict[tuple[TaskKey, int], Case] = {(case.key, case.scheduled_at): case for case in evidence.cases}
     outages = sorted(episode.outages, key=lambda fault: fault.from_at)
     due = lost = late_us = late_from_due_us = 0
     for row in history.ledger:
@@ -98,15 +116,18 @@ def figures_of(
         if row.gap_until is not None or not episode.from_at <= row.due_at < episode.settled_at:
             continue
         due += 1
-        started = runs.get((row.key, row.scheduled_at), [])
-        if not started and row.state in NEVER_TO_START:
+        case = cases[row.key, row.scheduled_at]
+        if (not case.runs and row.state in NEVER_TO_START) or row.is_made_up_for:
             continue
-        first_at = min((run.started_at for run in started), default=history.ledger_read_at)
-        late_from_due_us = max(late_from_due_us, first_at - row.due_at)
-        late_us = max(late_us, first_at - min(first_at, after_pauses(outages, row.due_at, episode.bound_us)))
+        first_at = min((run.started_at for run in case.runs), default=history.ledger_read_at)
+        pauses = evidence.lives.pauses.get(row.key, ())
+        since_at = after_pauses(pauses, evidence.since(case), episode.bound_us)
+        late_from_due_us = max(late_from_due_us, first_at - since_at)
+        rests = sorted([*outages, *pauses], key=lambda rest: rest.from_at)
+        late_us = max(late_us, first_at - min(first_at, after_pauses(rests, since_at, episode.bound_us)))
     again = sum(
-        len(started) > 1 and any(episode.from_at <= r.started_at < episode.settled_at for r in started)
-        for started in runs.values()
+        len(case.runs) > 1 and any(episode.from_at <= r.started_at < episode.settled_at for r in case.runs)
+        for case in cases.values()
     )
     registered = sum(
         task.acknowledged_at is not None and episode.from_at <= task.acknowledged_at < episode.settled_at

@@ -1,14 +1,18 @@
 """Work that goes on through a whole run: one-time and recurring tasks are registered and cancelled all the time.
 
+What else may happen to a task in its life does so to tasks of their own, see `changes`.
+
 Everything is drawn from the seed but the instants, which follow the clock. What was acknowledged, and when, is noted by the
 load generator.
 """
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from mainspring.client import MainspringError
+from chaos.changes import Changes, ChangeSettings
+
+from mainspring.client import MainspringClient, MainspringError
 from mainspring.testing.load_generator import LoadGenerator, now_us
 from mainspring.testing.workload import ZONES, PlannedTask
 
@@ -31,6 +35,7 @@ class TrafficSettings:
         long_share: Share of the one-time tasks that takes 0.2 to 1.5 s.
         at_most_once_share: Share of the one-time tasks that must not run twice.
         cancel_share: Share of the one-time tasks that is cancelled before it is due.
+        changes: Of the tasks that are paused, updated, triggered and deleted.
     """
 
     rate: int = 100
@@ -41,22 +46,31 @@ class TrafficSettings:
     long_share: float = 0.25
     at_most_once_share: float = 0.1
     cancel_share: float = 0.04
+    changes: ChangeSettings = field(default_factory=ChangeSettings)
 
 
 class Traffic:
     """The clients of a run. `run` goes on until cancelled by `stop`."""
 
-    def __init__(self, load: LoadGenerator, seed: int, settings: TrafficSettings | None = None) -> None:
-        """Use a load generator; nothing is sent yet."""
+    def __init__(
+        self,
+        client: MainspringClient,
+        load: LoadGenerator,
+        seed: int,
+        settings: TrafficSettings | None = None,
+    ) -> None:
+        """Use a client and a load generator; nothing is sent yet."""
         self._load = load
         self._settings = settings or TrafficSettings()
         self._random = random.Random(f"traffic {seed}")
         self._numbers: dict[str, int] = {}
         self._stopping = asyncio.Event()
+        self._changes = Changes(client, load, NAMESPACE, seed, self._settings.changes)
 
     def stop(self) -> None:
         """Register nothing more; `run` ends when every call has an outcome."""
         self._stopping.set()
+        self._changes.stop()
 
     async def run(self) -> None:
         """Register and cancel.
@@ -70,6 +84,7 @@ class Traffic:
         await self._load.register(first)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._turn_over(group), name="turn-over")
+            group.create_task(self._changes.run(), name="changes")
             next_at = now_us()
             owed = 0.0
             while not self._stopping.is_set():
@@ -103,7 +118,7 @@ class Traffic:
             recurring = [
                 task.task_id
                 for task in self._load.tasks
-                if task.kind != "one-time" and task.cancel_sent_at is None
+                if task.kind != "one-time" and task.cancel_sent_at is None and not self._changes.has(task.key)
             ]
             if recurring:
                 group.create_task(self._cancel(self._random.choice(recurring), 0.0), name="cancel")

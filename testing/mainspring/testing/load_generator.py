@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 from mainspring.client import (
     At,
@@ -14,13 +15,18 @@ from mainspring.client import (
     Every,
     MainspringClient,
     MainspringError,
+    MisfireMode,
+    MisfirePolicy,
     NewTask,
+    OverlapPolicy,
+    RetryPolicy,
     Schedule,
     Task,
+    Timeouts,
     Unavailable,
 )
 from mainspring.testing.errors import TestingError
-from mainspring.testing.history import AcknowledgedTask, TaskKey
+from mainspring.testing.history import AcknowledgedTask, CallKind, Overlap, TaskCall, TaskKey
 from mainspring.testing.ledger import moment
 from mainspring.testing.workload import PlannedTask
 
@@ -35,6 +41,17 @@ _DELIVERIES = {
     "at-least-once": Delivery.AT_LEAST_ONCE,
     "at-most-once": Delivery.AT_MOST_ONCE,
 }
+_OVERLAPS: dict[Overlap, OverlapPolicy] = {
+    "allow": OverlapPolicy.ALLOW,
+    "skip": OverlapPolicy.SKIP,
+    "buffer-one": OverlapPolicy.BUFFER_ONE,
+    "replace": OverlapPolicy.REPLACE,
+}
+_MISFIRES: dict[Literal["none", "latest", "all"], MisfireMode] = {
+    "none": MisfireMode.NONE,
+    "latest": MisfireMode.LATEST,
+    "all": MisfireMode.ALL,
+}
 
 
 class LoadGenerator:
@@ -48,11 +65,25 @@ class LoadGenerator:
         self._client = client
         self._on_change = on_change
         self.tasks: list[AcknowledgedTask] = []
+        self.calls: list[TaskCall] = []
+        """What was done to them by others, see `LifeCalls`."""
         self._index: dict[TaskKey, int] = {}
 
-    def _note(self, task: AcknowledgedTask) -> None:
+    def note(self, task: AcknowledgedTask) -> None:
+        """Note a definition: the latest one of its task."""
         self._index[task.key] = len(self.tasks)
         self.tasks.append(task)
+
+    def task(self, key: TaskKey) -> AcknowledgedTask:
+        """The latest definition of a task."""
+        return self.tasks[self._index[key]]
+
+    def end(self, key: TaskKey, sent_at: int, acknowledged_at: int | None, by: CallKind) -> None:
+        """Note that the latest definition of a task was ended by a call."""
+        index = self._index[key]
+        self.tasks[index] = replace(
+            self.tasks[index], cancel_sent_at=sent_at, cancelled_at=acknowledged_at, ended_by=by
+        )
 
     async def register(
         self,
@@ -89,7 +120,7 @@ class LoadGenerator:
             unanswered: list[PlannedTask] = []
             for planned, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, Task):
-                    self._note(planned.acknowledged(sent_at, acknowledged_at))
+                    self.note(planned.acknowledged(sent_at, acknowledged_at))
                 elif isinstance(answer, Unavailable | DeadlineExceeded):
                     unanswered.append(planned)
                 else:
@@ -98,7 +129,7 @@ class LoadGenerator:
             waiting = unanswered
             if waiting and time.monotonic() > deadline:
                 for planned in waiting:
-                    self._note(planned.acknowledged(sent_at, None, outcome="unknown"))
+                    self.note(planned.acknowledged(sent_at, None, outcome="unknown"))
                 return
             if waiting:
                 await asyncio.sleep(_RETRY_PAUSE_S)
@@ -154,7 +185,11 @@ class LoadGenerator:
         try:
             async with asyncio.TaskGroup() as group:
                 for task in self.tasks:
-                    if task.kind != "one-time" and task.cancelled_at is None:
+                    if (
+                        task.kind != "one-time"
+                        and task.cancelled_at is None
+                        and task.ended_by == "cancel"  # else it is gone, or another definition took its place
+                    ):
                         group.create_task(cancel(task), name=f"cancel-{task.task_id}")
         except* MainspringError as errors:
             raise errors.exceptions[0] from None
@@ -183,15 +218,30 @@ def now_us() -> int:
 def _new_task(planned: PlannedTask) -> NewTask:
     return NewTask(
         planned.handler,
-        _schedule(planned),
+        schedule_of(planned),
         planned.payload,
         namespace=planned.namespace,
         task_id=planned.task_id,
         delivery=_DELIVERIES[planned.delivery],
+        labels=dict([planned.label.split("=", 1)]) if planned.label else {},
+        misfire=None if planned.misfire is None else MisfirePolicy(_MISFIRES[planned.misfire]),
+        overlap=None if planned.overlap is None else _OVERLAPS[planned.overlap],
+        retry=None
+        if planned.max_attempts == 1
+        else RetryPolicy(planned.max_attempts, timedelta(seconds=0.5), timedelta(seconds=1)),
+        timeouts=None
+        if planned.start_within_us is None and planned.finish_within_us is None
+        else Timeouts(_duration(planned.start_within_us), _duration(planned.finish_within_us)),
+        keep_executions=planned.keep_executions,
     )
 
 
-def _schedule(planned: PlannedTask) -> Schedule:
+def _duration(duration_us: int | None) -> timedelta | None:
+    return None if duration_us is None else timedelta(microseconds=duration_us)
+
+
+def schedule_of(planned: PlannedTask) -> Schedule:
+    """The schedule of a plan, as the client SDK wants it."""
     if planned.kind == "cron":
         return Cron(planned.expression or "", planned.time_zone or "UTC")
     if planned.kind == "interval":

@@ -83,6 +83,8 @@ class LoadRun:
         self._load: LoadGenerator | None = None
         self._watching: asyncio.Task[None] | None = None
         self._namespaces: set[str] = set()
+        self.retentions: dict[str, int] = {}
+        """Of namespaces that keep what has ended for another time than usual, microseconds."""
 
     async def __aenter__(self) -> Self:
         """Nothing is started."""
@@ -202,6 +204,8 @@ class LoadRun:
             listed_tasks=listed,
             audit=audit,
             deadlocks=deadlocks,
+            calls=tuple(self.load.calls),
+            retentions=dict(self.retentions),
         )
 
     async def read_witnesses(self) -> tuple[AuditTrail | None, Deadlocks | None]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mainspring.testing.history import AcknowledgedTask, Delivery, Kind
+from mainspring.testing.history import AcknowledgedTask, Delivery, Kind, Overlap, TaskKey
+from mainspring.testing.task_call import mark_of
 
 SECOND_US = 1_000_000
 # Offsets of whole hours, of half and of quarter ones, both hemispheres, and UTC itself.
@@ -27,7 +28,13 @@ ZONES = (
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """A task to register. Fields of the schedule as in `AcknowledgedTask`; `group` says which part of the plan."""
+    """A task to register. Fields of the schedule and limits as in `AcknowledgedTask`.
+
+    Attributes:
+        group: Which part of the plan it is.
+        overlap, misfire: None: the server's default.
+        label: "key=value", or empty.
+    """
 
     namespace: str
     task_id: str
@@ -41,6 +48,18 @@ class PlannedTask:
     anchor_at: int | None = None
     payload: bytes = b""
     delivery: Delivery = "at-least-once"
+    overlap: Overlap | None = None
+    misfire: Literal["none", "latest", "all"] | None = None
+    max_attempts: int = 1
+    start_within_us: int | None = None
+    finish_within_us: int | None = None
+    keep_executions: int | None = None
+    label: str = ""
+
+    @property
+    def key(self) -> TaskKey:
+        """(namespace, task id)."""
+        return (self.namespace, self.task_id)
 
     def acknowledged(
         self,
@@ -72,6 +91,12 @@ class PlannedTask:
             every_us=self.every_us,
             anchor_at=self.anchor_at if anchor_at is None else anchor_at,
             delivery=self.delivery,
+            max_attempts=self.max_attempts,
+            overlap=self.overlap or "skip",
+            payload_mark=mark_of(self.payload),
+            start_within_us=self.start_within_us,
+            finish_within_us=self.finish_within_us,
+            keep_executions=self.keep_executions,
         )
 
 
