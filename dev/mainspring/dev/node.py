@@ -32,11 +32,13 @@ class InProcessNode(Node):
         clock: DatabaseClock,
         transport: InMemoryTransport,
         keep_time: Callable[[int], Awaitable[None]] | None = None,
+        is_executor_away: Callable[[], bool] = lambda: False,
     ) -> None:
-        """See `Node`; executors that use `transport` reach it from `is_reachable` on, and `TimeMover` for `keep_time`."""
+        """See `Node`; executors that use `transport` reach it from `is_reachable` on, and `TimeMover` for the last two."""
         super().__init__(config, node_id, store, clock)
         self._transport = transport
         self._keep_time = keep_time
+        self._is_executor_away = is_executor_away
         self._engine: Engine | None = None
         self.is_reachable = asyncio.Event()
 
@@ -44,6 +46,10 @@ class InProcessNode(Node):
     def executor_count(self) -> int:
         """How many executors are connected, by whichever transport."""
         return 0 if self._engine is None else len(self._engine.executors.sessions())
+
+    def has_executor(self, executor_id: str) -> bool:
+        """Whether an executor is connected."""
+        return self._engine is not None and self._engine.executors.get(executor_id) is not None
 
     async def run(self, membership: Membership, stop: asyncio.Event) -> None:
         """See `Node`."""
@@ -60,7 +66,9 @@ class InProcessNode(Node):
         executor_servicer: ExecutorServicer,
     ) -> None:
         if isinstance(self._clock, VirtualClock):
-            mover = TimeMover(self._clock, engine.stillness, self._store, self._keep_time)
+            mover = TimeMover(
+                self._clock, engine.stillness, self._store, self._keep_time, self._is_executor_away
+            )
             dev_service_pb2_grpc.add_DevServiceServicer_to_server(DevServicer(mover), self._server)
             self._services.append(SERVICE)
         super().register_services(engine, manager, membership, executor_servicer)

@@ -85,11 +85,14 @@ class DevProcess:
             keep_time: Of a virtual clock; see `TimeMover`.
         """
         self.transport = InMemoryTransport()
-        self.node = InProcessNode(config, config.node_id(), store, clock, self.transport, keep_time)
+        self.node = InProcessNode(
+            config, config.node_id(), store, clock, self.transport, keep_time, self._is_executor_away
+        )
         self._store = store
         self._clock = clock
         self._settings = executor
         self._executor: Executor | None = None
+        self._is_leaving = False
 
     def listen(self) -> str:
         """Bind the port; returns the address.
@@ -131,6 +134,7 @@ class DevProcess:
                 working = group.create_task(self._work(), name="dev-executor")
                 announcing = group.create_task(self._announce(membership, on_ready), name="dev-ready")
                 await stop.wait()
+                self._is_leaving = True
                 announcing.cancel()
                 if self._executor is not None:
                     self._executor.stop()
@@ -142,6 +146,12 @@ class DevProcess:
         except* (NotReadyError, OSError) as errors:
             raise errors.exceptions[0] from None
         return is_clean
+
+    def _is_executor_away(self) -> bool:
+        """Whether the executor in this process has yet to connect, or to connect again after the process stood still."""
+        if self._settings is None or self._is_leaving:
+            return False
+        return self._executor is None or not self.node.has_executor(self._executor.config.executor_id)
 
     async def _work(self) -> bool:
         if self._settings is None:

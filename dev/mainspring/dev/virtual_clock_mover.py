@@ -55,6 +55,8 @@ class TimeMover:
         store: The node's.
         keep_time: Keeps an instant over restarts: each at which something falls due, and where a move ends. None keeps
             nothing.
+        is_executor_away: Whether an executor that belongs to this process is between two connections. It comes back in a
+            moment of the machine's time, and virtual time must not pass meanwhile.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TimeMover:
         stillness: Stillness,
         store: Store,
         keep_time: Callable[[int], Awaitable[None]] | None = None,
+        is_executor_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self.clock = clock
         self.waits_for = ""
@@ -70,6 +73,7 @@ class TimeMover:
         self._stillness = stillness
         self._store = store
         self._keep_time = keep_time
+        self._is_executor_away = is_executor_away
         self._kept_at: int | None = None
         self._is_moving = False
 
@@ -185,6 +189,8 @@ class TimeMover:
         self.waits_for = ""
 
     def _unfinished(self) -> str | None:
+        if self._is_executor_away():
+            return "the executor of this process is connecting"
         return self._stillness.unfinished(self.clock.asleep(self._is_started))
 
     def _is_started(self, sleeper: Sleeper) -> bool:

@@ -411,6 +411,17 @@ async def test_an_executor_that_dies_is_given_its_lease_in_virtual_time() -> Non
     assert lease <= waited <= lease + timedelta(milliseconds=1)
 
 
+async def test_a_process_that_stood_still_for_a_lease_runs_everything_at_its_time(virtual: Virtual) -> None:
+    """Its executor gives up its connection then, and makes another."""
+    await virtual.client.create_task("noop", Every(timedelta(seconds=1)), task_id="each")
+    for count in range(1, 5):
+        asyncio.get_running_loop().call_soon(time.sleep, 2.5)
+        await virtual.dev.advance(timedelta(seconds=1))
+        executions = await virtual.ledger("each")
+        assert len(executions) == count
+        assert_at_once(executions)
+
+
 async def test_what_nobody_runs_holds_no_time(virtual: Virtual) -> None:
     await virtual.client.create_task("unknown", Every(timedelta(minutes=1)), task_id="u")
     moved = await virtual.dev.advance(timedelta(hours=1))
