@@ -172,10 +172,11 @@ chaos-long: install-dev servers ## Nodes killed again and again under load, 16 m
 	@$(CHAOS) --long
 
 REQUESTS ?= 20000
+REPLAY ?=
 
 .PHONY: fuzz
-fuzz: install-dev ## Random calls about tasks, right and wrong, compared with a model: REQUESTS=20000 SEED=1
-	@PYTHONPATH=tests $(PY) -m fuzz --requests $(REQUESTS) --seed $(SEED)
+fuzz: install-dev ## Random calls, right and wrong, compared with a model: REQUESTS=20000 SEED=1, REPLAY= what a failure printed
+	@PYTHONPATH=tests $(PY) -m fuzz --requests $(REQUESTS) --seed $(SEED) --replay "$(REPLAY)"
 
 ORACLE = PYTHONPATH=tests $(PY) -m oracle
 

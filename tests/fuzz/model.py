@@ -7,22 +7,41 @@ here a second time, from the protos.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from fuzz.wishes import NOT_OFFERED, SECOND, length, stamp
+from fuzz.definitions import NOT_OFFERED
+from fuzz.messages import DAY, SECOND, length, stamp
 
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.next_fire import next_fire
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.rpc.schedule_requests import checked_schedule
 from mainspring.shard_manager.hashing import task_key
-from mainspring.v1 import policy_pb2, task_pb2
+from mainspring.v1 import execution_pb2, policy_pb2, task_pb2
 
 GRACE: Final = 30 * SECOND
 ACTIVE: Final = task_pb2.TASK_STATE_ACTIVE
 PAUSED: Final = task_pb2.TASK_STATE_PAUSED
 COMPLETED: Final = task_pb2.TASK_STATE_COMPLETED
 CANCELLED: Final = task_pb2.TASK_STATE_CANCELLED
+
+
+class Extra(NamedTuple):
+    """An execution beside the schedule."""
+
+    origin: int
+    payload: bytes | None = None
+    """Its own; None: the task's."""
+    is_like: int | None = None
+    """The scheduled time of the execution whose payload it has."""
+
+
+class Adjustment(NamedTuple):
+    """What was said of one scheduled time; nothing of it: it goes as the task says."""
+
+    is_skipped: bool = False
+    due_at: int | None = None
+    payload: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -49,7 +68,7 @@ def with_defaults(given: task_pb2.Task) -> task_pb2.Task:
     misfire.mode = given.misfire.mode or policy_pb2.MISFIRE_MODE_LATEST
     if misfire.mode == policy_pb2.MISFIRE_MODE_ALL:
         if not given.misfire.HasField("catch_up_window"):
-            misfire.catch_up_window.CopyFrom(length(86_400 * SECOND))
+            misfire.catch_up_window.CopyFrom(length(DAY))
         misfire.catch_up_limit = given.misfire.catch_up_limit or 100
     task.overlap = given.overlap or default_overlap(given)
     retry = task.retry
@@ -58,7 +77,7 @@ def with_defaults(given: task_pb2.Task) -> task_pb2.Task:
     if not retry.HasField("initial_backoff"):
         retry.initial_backoff.CopyFrom(length(SECOND))
     if not retry.HasField("max_backoff"):
-        longest = min(100 * retry.initial_backoff.ToMicroseconds(), 86_400 * SECOND)
+        longest = min(100 * retry.initial_backoff.ToMicroseconds(), DAY)
         retry.max_backoff.CopyFrom(length(longest))
     kinds = sorted(set(retry.non_retryable_error_kinds))
     del retry.non_retryable_error_kinds[:]
@@ -92,7 +111,10 @@ class Known:
         begun: when its first scheduled time was due: what lies before was not missed, but registered late.
         taken: what the ledger is meant to hold.
         etags: those that it has had.
-        extra: executions beside the schedule, by scheduled time, and their origins.
+        versions: its definition at each of its versions.
+        extra: executions beside the schedule, by scheduled time.
+        adjusted: what was said of single scheduled times that are still to come.
+        ended: the executions that were seen to have ended, by scheduled time.
     """
 
     task: task_pb2.Task
@@ -103,7 +125,10 @@ class Known:
     begun: int
     taken: list[Taken] = field(default_factory=list)
     etags: list[str] = field(default_factory=list)
-    extra: dict[int, int] = field(default_factory=dict)
+    versions: dict[int, task_pb2.Task] = field(default_factory=dict)
+    extra: dict[int, Extra] = field(default_factory=dict)
+    adjusted: dict[int, Adjustment] = field(default_factory=dict)
+    ended: dict[int, execution_pb2.Execution] = field(default_factory=dict)
 
     @staticmethod
     def of(answer: task_pb2.Task, sent: task_pb2.Task, now: int) -> Known:
@@ -113,7 +138,26 @@ class Known:
         task = task_pb2.Task()
         task.CopyFrom(answer)
         due = max(due_at(schedule, key, answer.next_scheduled_time.ToMicroseconds()), now)
-        return Known(task, sent, key, schedule, due, due, etags=[answer.etag])
+        known = Known(task, sent, key, schedule, due, due, etags=[answer.etag])
+        known.keep_version()
+        return known
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Namespace and id."""
+        return self.task.namespace, self.task.id
+
+    def keep_version(self) -> None:
+        """Its definition is that of its version."""
+        kept = self.versions[self.task.version] = task_pb2.Task()
+        kept.CopyFrom(self.task)
+
+    def due_of(self, at: int) -> int:
+        """When a scheduled time is acted on."""
+        adjustment = self.adjusted.get(at)
+        if adjustment is not None and adjustment.due_at is not None:
+            return adjustment.due_at
+        return due_at(self.schedule, self.key, at)
 
     @property
     def is_live(self) -> bool:
@@ -134,6 +178,7 @@ class Known:
         self.task.version += 1
         self.task.etag = ""
         self.task.update_time.CopyFrom(stamp(now))
+        self.keep_version()
 
     def pause(self, now: int, note: str, changed_by: str) -> bool:
         """Answers whether that changed anything."""
@@ -152,7 +197,7 @@ class Known:
         self.touch(now)
         task.state, task.note, task.changed_by = ACTIVE, note, changed_by
         assert self.next_at is not None
-        self.due = self.begun = due_at(self.schedule, self.key, self.next_at)
+        self.due = self.begun = self.due_of(self.next_at)
         return True
 
     def cancel(self, now: int, note: str = "", changed_by: str = "") -> bool:
@@ -176,7 +221,7 @@ class Known:
         while at is not None and due <= now and len(times) < min(most, left):
             times.append(at)
             at = next_fire(self.schedule, at)
-            due = due_at(self.schedule, self.key, at) if at is not None else 0
+            due = self.due_of(at) if at is not None else 0
         return times
 
     def settle(self, now: int, *, is_backlog: bool) -> None:
@@ -189,7 +234,7 @@ class Known:
         if not times:
             return
         task = self.task
-        due = {at: due_at(self.schedule, self.key, at) for at in times}
+        due = {at: self.due_of(at) for at in times}
         missed = [at for at in times if due[at] < now - GRACE and self.begun <= due[at]] if is_backlog else []
         gap, catch_up = missed, list[int]()
         if task.misfire.mode == policy_pb2.MISFIRE_MODE_LATEST and len(missed) == len(times):
@@ -207,7 +252,7 @@ class Known:
             task.ClearField("next_scheduled_time")
         else:
             task.next_scheduled_time.CopyFrom(stamp(following))
-            self.due = due_at(self.schedule, self.key, following)
+            self.due = self.due_of(following)
 
     @property
     def is_once(self) -> bool:

@@ -1,70 +1,97 @@
-"""Sessions one after the other, each on a new node."""
+"""Examples one after the other, each on a new node, until so many calls were made."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
-import grpc.aio
-from fuzz.nodes import virtual_node
-from fuzz.session import Difference, Session
+import hypothesis
+from fuzz.caller import Difference, Tally
+from fuzz.machine import machine
+from fuzz.nodes import node_pool
+from hypothesis import HealthCheck, Phase, reproduce_failure, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-REQUESTS_A_SESSION: Final = 1_500
 STARTS: Final = (1_772_323_200_000_000, 1_774_656_000_000_000, 1_792_713_600_000_000)
 """2026-03-01, and a day before the clocks of Europe change, in either direction."""
+EXAMPLES: Final = 60
+"""Of one seed, at most. The first of each are the simplest."""
+REQUESTS_AN_EXAMPLE: Final = 150
+"""On average."""
+STEPS: Final = 50
+SETTINGS: Final = settings(
+    stateful_step_count=STEPS,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=tuple(HealthCheck),
+    report_multiple_bugs=False,
+    print_blob=True,
+)
+_BLOB: Final = re.compile(r"@reproduce_failure\('[^']+', b'([^']+)'\)")
 
 
 @dataclass(slots=True)
 class Finished:
-    """What was called: how often each method answered with each status; tasks made, scheduled times compared."""
+    """What a run did."""
 
     seed: int
-    requests: int = 0
-    sessions: int = 0
-    tasks: int = 0
-    scheduled_times: int = 0
+    seeds: int = 0
     seconds: float = 0.0
-    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
 
 
-async def run_session(seed: int, requests: int, url: str = "") -> Session:
-    """One session; the same seed makes the same calls.
+def run_seed(
+    number: int, tally: Tally, *, examples: int = EXAMPLES, new_url: Callable[[], str] = lambda: ""
+) -> Tally:
+    """Some examples; the same seed makes the same ones. Answers the tally.
 
     Args:
-        url: of a migrated, empty MySQL database; empty: SQLite in memory.
+        tally: counted there.
+        new_url: makes a migrated, empty MySQL database; empty: SQLite in memory.
 
     Raises:
-        Difference: node and model differ.
+        Difference: node and model differ, in the shortest way that was found. The calls of it are printed.
     """
-    async with (
-        virtual_node(STARTS[seed % len(STARTS)], url) as address,
-        grpc.aio.insecure_channel(address) as channel,
-    ):
-        session = Session(channel, seed)
+    with node_pool(STARTS[number % len(STARTS)], new_url) as nodes:
+        seeded = seed(number)(machine(nodes, tally))
         try:
-            await session.run(requests)
+            run_state_machine_as_test(seeded, settings=settings(SETTINGS, max_examples=examples))
         except Difference as difference:
-            raise Difference(f"seed {seed}, request {session.requests}: {difference}") from None
-        return session
+            replayed = _BLOB.search("\n".join(difference.__notes__))
+            if replayed is not None:
+                difference.add_note(f"Once more: make fuzz SEED={number} REPLAY={replayed[1]}")
+            raise
+    return tally
 
 
-async def run(seed: int, requests: int) -> Finished:
-    """Sessions of seeds from `seed` on, over SQLite, until so many requests were made.
+def replay(number: int, blob: str) -> NoReturn:
+    """The calls of a failure once more, over SQLite.
+
+    Args:
+        number: its seed.
+        blob: what it printed.
 
     Raises:
-        Difference: node and model differ.
+        Difference: as then.
+        DidNotReproduce: there is none any more, or the rules are others.
     """
-    finished = Finished(seed)
+    with node_pool(STARTS[number % len(STARTS)]) as nodes:
+        again = reproduce_failure(hypothesis.__version__, blob.encode())(machine(nodes, Tally()))
+        run_state_machine_as_test(again, settings=settings(SETTINGS))
+    raise AssertionError("what is to be reproduced neither fails nor succeeds")
+
+
+def run(first_seed: int, requests: int) -> Finished:
+    """One seed after the other, over SQLite, until so many requests were made. Raises as `run_seed`."""
+    finished = Finished(first_seed)
     begun_s = time.monotonic()
-    while finished.requests < requests:
-        wanted = min(REQUESTS_A_SESSION, requests - finished.requests)
-        session = await run_session(seed + finished.sessions, wanted)
-        finished.sessions += 1
-        finished.requests += session.requests
-        finished.tasks += len(session.known)
-        finished.scheduled_times += sum(len(t.times) for k in session.known.values() for t in k.taken)
-        finished.tally.update(session.tally)
+    while finished.tally.requests < requests:
+        left = (requests - finished.tally.requests) // REQUESTS_AN_EXAMPLE + 1
+        run_seed(first_seed + finished.seeds, finished.tally, examples=min(EXAMPLES, left))
+        finished.seeds += 1
     finished.seconds = time.monotonic() - begun_s
     return finished
