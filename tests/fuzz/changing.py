@@ -44,8 +44,8 @@ class Changing(World):
             return
         is_stale = self.put_etag(known, request, etag)
         has_passed = known.next_at is not None and known.next_at <= self.now
-        if given.schedule.WhichOneof("kind") in ("at", "delay") and has_passed:
-            return  # two times of a task that fires once: which of them the policy means is not said
+        if "schedule" in mask and has_passed:
+            return  # the model has no place for what is owed of the schedule before
         if not known.is_live:
             self.refused(
                 "UpdateTask", request, *((Code.ABORTED,) if is_stale else (Code.FAILED_PRECONDITION,))
@@ -87,20 +87,19 @@ class Changing(World):
         """An update that is right."""
         answer = self.call("UpdateTask", request)
         before = known.task
-        has_passed = known.next_at is not None and known.next_at <= self.now
         if "schedule" in request.update_mask.paths:
             self.check_schedule(answer.task, request.task)
             wanted.schedule.CopyFrom(answer.task.schedule)
         has_new_schedule = wanted.schedule != before.schedule
         known.schedule = readable(wanted, known.key)
-        if has_new_schedule and not has_passed:
+        if has_new_schedule:
             wanted.next_scheduled_time.CopyFrom(answer.task.next_scheduled_time)
         is_changed = wanted != before
         known.task = wanted
         if is_changed:
             known.touch(self.now)
             known.sent = None
-        if has_new_schedule and not has_passed:
+        if has_new_schedule:
             assert known.next_at is not None
             known.due = max(known.due_of(known.next_at), self.now)
             self.check_fires(known, answer)

@@ -17,8 +17,6 @@ from hypothesis.stateful import precondition, rule
 from mainspring.server.core.next_fire import fires_between, next_fire
 from mainspring.v1 import execution_pb2, execution_service_pb2, task_pb2, task_service_pb2
 
-ADJUSTS: Final = False
-"""Whether nodes adjust single scheduled times yet."""
 STEPS: Final = (
     SECOND, 1_000, 5 * SECOND, 29 * SECOND, 31 * SECOND, 5 * MINUTE, HOUR, DAY, 3 * DAY,
 )  # fmt: skip
@@ -218,7 +216,6 @@ class Running(Creating):
             self._learn_extra(known, added.execution, is_like=row.scheduled_time.ToMicroseconds())
         self.check_after(known)
 
-    @precondition(lambda self: ADJUSTS)
     @rule(
         name=tasks,
         later=LATER,
