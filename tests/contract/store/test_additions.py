@@ -133,6 +133,13 @@ async def test_a_time_that_is_taken_moves_on_when_it_may(store: Store) -> None:
     assert await _history(store, task.ref) == [NOW + 1, NOW, T0 + 1, T0]
 
 
+async def test_a_time_that_moves_on_leaves_the_schedule_its_own(store: Store) -> None:
+    task = await _claimed(store, [T0])
+    coming = frozenset({NOW, NOW + 2})
+    added = [await _add(store, task.ref, _added(NOW, is_movable=True, kept_free=coming)) for _ in range(2)]
+    assert [row.ref.scheduled_at for one in added for row in one.added] == [NOW + 1, NOW + 3]
+
+
 async def test_a_request_adds_once_within_a_day(store: Store) -> None:
     task = await _claimed(store, [T0])
     key = b"0123456789abcdef"

@@ -310,6 +310,8 @@ class AddedExecution:
     """The scheduled time of an execution of the task whose own payload it gets, if that has one."""
     is_movable: bool = False
     """Whether it may have the next free scheduled time when its own is taken."""
+    kept_free: frozenset[int] = frozenset()
+    """Times that a movable one never takes: those of the schedule that have no row yet."""
     request_key: bytes = b""
     """16 bytes that stand for the call; empty: it may be added again."""
 

@@ -20,7 +20,6 @@ from mainspring.server.core.model import (
     TaskState,
 )
 from mainspring.server.core.next_fire import fires_between
-from mainspring.server.core.schedule import Schedule
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.engine.announcer import Announcer
 from mainspring.server.engine.context import OwnerContext
@@ -36,6 +35,9 @@ from mainspring.server.errors import (
 
 BACKFILLS_A_CALL = 1_000
 LEDGER_PAGE = 1_000
+KEPT_FREE_US = 1_000_000
+MOST_KEPT_FREE = 1_000
+"""A trigger gets no scheduled time that its task's schedule has within the next second: that time's execution is another."""
 REMOVED_A_STEP = 500
 TRIES = 3
 POLL_S = 0.01
@@ -81,13 +83,16 @@ class ExtraRuns:
         task = await self._read(ref, name)
         now = self._context.clock.now()
         wanted = AddedExecution(
-            _free_at(decode(task.schedule), now),
+            now,
             now,
             now,
             ExecutionOrigin.TRIGGER,
             payload,
             payload_of,
             is_movable=True,
+            kept_free=frozenset(
+                fires_between(decode(task.schedule), now - 1, now + KEPT_FREE_US, MOST_KEPT_FREE)
+            ),
             request_key=request_key,
         )
         outcome = await self._add(ref, name, [wanted], now)
@@ -256,10 +261,3 @@ class ExtraRuns:
         epoch = self._context.held.epoch_of(ref.partition_id) or 0
         self._context.refused([ref.partition_id], {ref.partition_id: epoch})
         raise StaleEpoch(ref.partition_id, epoch)
-
-
-def _free_at(schedule: Schedule, now: int) -> int:
-    """Now, or the first microsecond behind it at which the schedule does not fire: that time's execution is another."""
-    while list(fires_between(schedule, now - 1, now, 1)):
-        now += 1
-    return now

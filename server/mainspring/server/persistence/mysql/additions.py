@@ -161,7 +161,7 @@ async def _add(
     rows: dict[int, tuple[AddedExecution, bytes | None]] = {}
     for item in items:
         at = item.scheduled_at
-        while item.is_movable and (at in taken or at in rows):
+        while item.is_movable and (at in taken or at in rows or at in item.kept_free):
             at += 1
         payload = item.payload
         if item.payload_of is not None:
