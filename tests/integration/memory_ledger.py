@@ -36,10 +36,15 @@ class MemoryLedger(Memory, execution_service_pb2_grpc.ExecutionServiceServicer):
         execution = await self._execution(request, context)
         if execution.state not in FAILED:
             await refuse(context, code_pb2.FAILED_PRECONDITION, "it has not failed", "NOT_FAILED")
-        again = execution_pb2.Execution(namespace=execution.namespace, task_id=execution.task_id)
-        again.scheduled_time.FromSeconds(execution.scheduled_time.seconds + len(self.executions))
-        again.state = execution_pb2.EXECUTION_STATE_WAITING
-        self.executions.append(again)
+        name = f"run again by {request.request_id}"
+        again = next((known for known in self.executions if known.reason == name), None)
+        if again is None:
+            again = execution_pb2.Execution(
+                namespace=execution.namespace, task_id=execution.task_id, reason=name
+            )
+            again.scheduled_time.FromSeconds(execution.scheduled_time.seconds + len(self.executions))
+            again.state = execution_pb2.EXECUTION_STATE_WAITING
+            self.executions.append(again)
         await self._answered(context)
         return execution_service_pb2.RetryExecutionResponse(execution=again)
 

@@ -69,7 +69,7 @@ class MemoryTasks(Memory, task_service_pb2_grpc.TaskServiceServicer):
 
     async def CancelTask(self, request: Any, context: Context) -> Any:
         task = await self._task(request, context)
-        self._change(task, task_service_pb2.TASK_CHANGE_CANCEL)
+        self._change(task, task_service_pb2.TASK_CHANGE_CANCEL, request)
         return task_service_pb2.CancelTaskResponse(task=task)
 
     async def UpdateTask(self, request: Any, context: Context) -> Any:

@@ -16,6 +16,7 @@ from mainspring.cli.options import (
     InUtc,
     Namespace,
     Note,
+    RequestId,
     ScheduledTime,
     TaskId,
     Timeout,
@@ -56,6 +57,7 @@ def cancel(
 def retry(
     task_id: TaskId,
     scheduled_time: ScheduledTime,
+    request_id: RequestId = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -64,8 +66,6 @@ def retry(
 ) -> None:
     """Run an execution again that ended as FAILED, EXPIRED or LOST. Shows the new one, which is due now.
 
-    Each time it is run again anew: where no answer came, look at `execution list` first.
-
     \b
     Example:
       $ mainspring execution retry daily 2030-01-31T09:00:00+01:00
@@ -73,7 +73,10 @@ def retry(
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
-        show_execution(await client.retry_execution(task_id, scheduled_time, namespace=namespace), output)
+        execution = await client.retry_execution(
+            task_id, scheduled_time, request_id=request_id, namespace=namespace
+        )
+        show_execution(execution, output)
 
     run_calls(address, timeout, output, calls)
 

@@ -169,6 +169,12 @@ ChangedBy = Annotated[
         show_default="your login name",
     ),
 ]
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID", help="Commands with the same one take effect once within a day. Makes repeating safe."
+    ),
+]
 ScheduledTime = Annotated[
     datetime,
     typer.Argument(

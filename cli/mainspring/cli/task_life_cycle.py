@@ -21,6 +21,7 @@ from mainspring.cli.options import (
     InUtc,
     Namespace,
     Note,
+    RequestId,
     TaskId,
     Timeout,
     instant,
@@ -188,6 +189,9 @@ def resume(
 
 def cancel(
     task_id: TaskId,
+    changed_by: ChangedBy,
+    note: Note = "",
+    etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -198,12 +202,15 @@ def cancel(
 
     \b
     Example:
-      $ mainspring task cancel daily
+      $ mainspring task cancel daily --note 'no longer needed'
     """
     output = Output(as_json, utc)
 
     async def calls(client: MainspringClient) -> None:
-        show_task(await client.cancel_task(task_id, namespace=namespace), output)
+        task = await client.cancel_task(
+            task_id, note=note, changed_by=changed_by, namespace=namespace, etag=etag
+        )
+        show_task(task, output)
 
     run_calls(address, timeout, output, calls)
 
@@ -238,10 +245,7 @@ def trigger(
     task_id: TaskId,
     payload: PayloadText = None,
     payload_file: PayloadFile = None,
-    request_id: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Commands with the same one trigger once. Makes repeating safe."),
-    ] = None,
+    request_id: RequestId = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
     timeout: Timeout = DEFAULT_TIMEOUT,

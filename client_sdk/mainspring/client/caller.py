@@ -49,7 +49,6 @@ class Caller:
         response_type: type[Response],
         *,
         timeout_s: float,
-        is_repeatable: bool = True,
     ) -> Response:
         """Return the response.
 
@@ -59,8 +58,6 @@ class Caller:
             request: The message to send, the same on each try.
             response_type: The message answered.
             timeout_s: Deadline over all tries, in seconds.
-            is_repeatable: Whether it may take effect twice. If not there is one try: an answer that was lost cannot be
-                told from a call that never arrived.
 
         Raises:
             MainspringError: What the node answered; `Unavailable` when no try succeeded in time.
@@ -85,7 +82,7 @@ class Caller:
                 heard = mapped
                 failures += 1
                 wait_s = self._move_on(index, failures)
-                if not is_repeatable or loop.time() + wait_s + MIN_TRY_S > deadline:
+                if loop.time() + wait_s + MIN_TRY_S > deadline:
                     raise mapped from error
                 await asyncio.sleep(wait_s)
             else:

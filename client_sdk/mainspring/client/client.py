@@ -20,8 +20,8 @@ class MainspringClient(TaskCalls, LifeCycleCalls, ExecutionCalls, AdminCalls):
 
     Every method raises `MainspringError` subclasses for what the server answers, and `Unavailable` when no
     node could be reached within the deadline. Calls that lost their connection are repeated: each is safe to
-    repeat, because a created task and a trigger have an id before they are first sent; `retry_execution` alone
-    is not. One client serves many concurrent calls of one event loop. Use it as `async with`, or call `close`.
+    repeat, because a created task, a trigger and a retry have an id before they are first sent. One client
+    serves many concurrent calls of one event loop. Use it as `async with`, or call `close`.
 
     Args:
         addresses: host:port of one node or of several (a list, or one string with commas).

@@ -1,5 +1,6 @@
 """Executions: the ledger read, watched and explained, single executions changed."""
 
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
@@ -220,27 +221,25 @@ class ExecutionCalls(ServiceCalls):
         task_id: str,
         scheduled_time: datetime,
         *,
+        request_id: str | None = None,
         namespace: str = DEFAULT_NAMESPACE,
         timeout_s: float | None = None,
     ) -> Execution:
         """Run an execution again that ended as FAILED, EXPIRED or LOST. Returns the new one, which is due now.
 
-        Each call that succeeds adds an execution, so it is sent once only, to a node that has just answered.
-
         Args:
             task_id: The task.
             scheduled_time: Of the execution that has ended; to the microsecond, timezone-aware.
+            request_id: Calls for the same execution with the same one run it again once; at most 200 characters. None: the
+                client makes one, so that its own tries run it again once.
             namespace: The namespace.
             timeout_s: Deadline in seconds.
 
         Raises:
             NotFound: There is no such execution.
-            FailedPrecondition: It ended otherwise, or has not ended.
-            Unavailable: No node could be reached; or the answer was lost, and `list_executions` tells whether there is
-                a new execution.
+            FailedPrecondition: It ended otherwise, or has not ended; or its task is paused or cancelled.
             ValueError: The time is naive.
         """
-        await self.get_execution(task_id, scheduled_time, namespace=namespace, timeout_s=timeout_s)
         response = await self._call(
             _EXECUTIONS,
             "RetryExecution",
@@ -248,10 +247,10 @@ class ExecutionCalls(ServiceCalls):
                 namespace=namespace,
                 task_id=task_id,
                 scheduled_time=to_timestamp("scheduled_time", scheduled_time),
+                request_id=uuid.uuid4().hex if request_id is None else request_id,
             ),
             execution_service_pb2.RetryExecutionResponse,
             timeout_s,
-            is_repeatable=False,
         )
         return convert.execution_from_proto(response.execution)
 

@@ -115,20 +115,31 @@ class LifeCycleCalls(ServiceCalls):
         return convert.task_from_proto(response.task)
 
     async def cancel_task(
-        self, task_id: str, *, namespace: str = DEFAULT_NAMESPACE, timeout_s: float | None = None
+        self,
+        task_id: str,
+        *,
+        note: str = "",
+        changed_by: str = "",
+        namespace: str = DEFAULT_NAMESPACE,
+        etag: str = "",
+        timeout_s: float | None = None,
     ) -> Task:
         """End a task: nothing of it fires any more; running executions go on. Returns the cancelled task.
 
+        Args:
+            task_id: The task. One that is cancelled is answered as it is.
+            note, changed_by, namespace, etag, timeout_s: See `pause_task`.
+
         Raises:
             NotFound: There is none of that name.
+            Aborted: The etag is not that of the task any more.
             FailedPrecondition: It has completed.
         """
+        request = task_service_pb2.CancelTaskRequest(
+            namespace=namespace, id=task_id, note=note, changed_by=changed_by, etag=etag
+        )
         response = await self._call(
-            _TASKS,
-            "CancelTask",
-            task_service_pb2.CancelTaskRequest(namespace=namespace, id=task_id),
-            task_service_pb2.CancelTaskResponse,
-            timeout_s,
+            _TASKS, "CancelTask", request, task_service_pb2.CancelTaskResponse, timeout_s
         )
         return convert.task_from_proto(response.task)
 

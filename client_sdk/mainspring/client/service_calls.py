@@ -30,8 +30,6 @@ class ServiceCalls:
         request: object,
         response_type: type[Response],
         timeout_s: float | None,
-        *,
-        is_repeatable: bool = True,
     ) -> Response:
         return await self._caller.call(
             stub,
@@ -39,7 +37,6 @@ class ServiceCalls:
             request,
             response_type,
             timeout_s=self._timeout_s(timeout_s),
-            is_repeatable=is_repeatable,
         )
 
     def _timeout_s(self, timeout_s: float | None) -> float:

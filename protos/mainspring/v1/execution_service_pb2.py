@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mainspring.v1 import execution_pb2 as mainspring_dot_v1_dot_execution__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/execution_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\"\xf1\x02\n\x15ListExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12-\n\x06states\x18\x07 \x03(\x0e\x32\x1d.mainspring.v1.ExecutionState\x12\x0f\n\x07handler\x18\x08 \x01(\t\x12@\n\x06labels\x18\t \x03(\x0b\x32\x30.mainspring.v1.ListExecutionsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x13GetExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x14GetExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"~\n\x16\x43\x61ncelExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x04 \x01(\t\"F\n\x17\x43\x61ncelExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"o\n\x15RetryExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x16RetryExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\xe2\x01\n\x16\x41\x64justExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x04skip\x18\x04 \x01(\x08H\x00\x12.\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x11\n\x07payload\x18\x06 \x01(\x0cH\x00\x12\x0f\n\x05reset\x18\x07 \x01(\x08H\x00\x42\x0c\n\nadjustment\"\x19\n\x17\x41\x64justExecutionResponse\"R\n\x16WatchExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"]\n\x17WatchExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"q\n\x17\x45xplainExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x18\x45xplainExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.mainspring.v1.ExecutionStage\x12\x35\n\x12lateness_objective\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08lateness\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x62roken_stage\x18\x06 \x01(\t\"u\n\x0e\x45xecutionStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x80\x01\n\rGetSloRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb3\x01\n\x0eGetSloResponse\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.SloFigures\x12)\n\x08\x62y_cause\x18\x02 \x03(\x0b\x32\x17.mainspring.v1.SloCause\x12\x1c\n\x14partitions_looked_at\x18\x03 \x01(\x05\x12\x17\n\x0fpartition_count\x18\x04 \x01(\x05\x12\x15\n\rnot_run_count\x18\x05 \x01(\x03\"\xa7\x01\n\nSloFigures\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x12\n\nkept_count\x18\x02 \x01(\x03\x12&\n\x03p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03max\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"c\n\x08SloCause\x12+\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1c.mainspring.v1.LatenessCause\x12*\n\x07\x66igures\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.SloFigures*\xda\x01\n\rLatenessCause\x12\x1e\n\x1aLATENESS_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n\x15LATENESS_CAUSE_STEADY\x10\x01\x12\x17\n\x13LATENESS_CAUSE_HERD\x10\x02\x12\x1b\n\x17LATENESS_CAUSE_HANDOVER\x10\x03\x12\x1b\n\x17LATENESS_CAUSE_FAILOVER\x10\x04\x12\x1e\n\x1aLATENESS_CAUSE_NO_EXECUTOR\x10\x05\x12\x1b\n\x17LATENESS_CAUSE_OVERLOAD\x10\x06\x32\xfd\x05\n\x10\x45xecutionService\x12]\n\x0eListExecutions\x12$.mainspring.v1.ListExecutionsRequest\x1a%.mainspring.v1.ListExecutionsResponse\x12W\n\x0cGetExecution\x12\".mainspring.v1.GetExecutionRequest\x1a#.mainspring.v1.GetExecutionResponse\x12`\n\x0f\x43\x61ncelExecution\x12%.mainspring.v1.CancelExecutionRequest\x1a&.mainspring.v1.CancelExecutionResponse\x12]\n\x0eRetryExecution\x12$.mainspring.v1.RetryExecutionRequest\x1a%.mainspring.v1.RetryExecutionResponse\x12`\n\x0f\x41\x64justExecution\x12%.mainspring.v1.AdjustExecutionRequest\x1a&.mainspring.v1.AdjustExecutionResponse\x12\x62\n\x0fWatchExecutions\x12%.mainspring.v1.WatchExecutionsRequest\x1a&.mainspring.v1.WatchExecutionsResponse0\x01\x12\x63\n\x10\x45xplainExecution\x12&.mainspring.v1.ExplainExecutionRequest\x1a\'.mainspring.v1.ExplainExecutionResponse\x12\x45\n\x06GetSlo\x12\x1c.mainspring.v1.GetSloRequest\x1a\x1d.mainspring.v1.GetSloResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/execution_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\"\xf1\x02\n\x15ListExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12-\n\x06states\x18\x07 \x03(\x0e\x32\x1d.mainspring.v1.ExecutionState\x12\x0f\n\x07handler\x18\x08 \x01(\t\x12@\n\x06labels\x18\t \x03(\x0b\x32\x30.mainspring.v1.ListExecutionsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x16ListExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x13GetExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x14GetExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"~\n\x16\x43\x61ncelExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x04 \x01(\t\"F\n\x17\x43\x61ncelExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\x83\x01\n\x15RetryExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"E\n\x16RetryExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\xe2\x01\n\x16\x41\x64justExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x04skip\x18\x04 \x01(\x08H\x00\x12.\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x11\n\x07payload\x18\x06 \x01(\x0cH\x00\x12\x0f\n\x05reset\x18\x07 \x01(\x08H\x00\x42\x0c\n\nadjustment\"\x19\n\x17\x41\x64justExecutionResponse\"R\n\x16WatchExecutionsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"]\n\x17WatchExecutionsResponse\x12,\n\nexecutions\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Execution\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"q\n\x17\x45xplainExecutionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x32\n\x0escheduled_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x18\x45xplainExecutionResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.mainspring.v1.ExecutionStage\x12\x35\n\x12lateness_objective\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08lateness\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x62roken_stage\x18\x06 \x01(\t\"u\n\x0e\x45xecutionStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x80\x01\n\rGetSloRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb3\x01\n\x0eGetSloResponse\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.mainspring.v1.SloFigures\x12)\n\x08\x62y_cause\x18\x02 \x03(\x0b\x32\x17.mainspring.v1.SloCause\x12\x1c\n\x14partitions_looked_at\x18\x03 \x01(\x05\x12\x17\n\x0fpartition_count\x18\x04 \x01(\x05\x12\x15\n\rnot_run_count\x18\x05 \x01(\x03\"\xa7\x01\n\nSloFigures\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x12\n\nkept_count\x18\x02 \x01(\x03\x12&\n\x03p50\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03max\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"c\n\x08SloCause\x12+\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1c.mainspring.v1.LatenessCause\x12*\n\x07\x66igures\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.SloFigures*\xda\x01\n\rLatenessCause\x12\x1e\n\x1aLATENESS_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n\x15LATENESS_CAUSE_STEADY\x10\x01\x12\x17\n\x13LATENESS_CAUSE_HERD\x10\x02\x12\x1b\n\x17LATENESS_CAUSE_HANDOVER\x10\x03\x12\x1b\n\x17LATENESS_CAUSE_FAILOVER\x10\x04\x12\x1e\n\x1aLATENESS_CAUSE_NO_EXECUTOR\x10\x05\x12\x1b\n\x17LATENESS_CAUSE_OVERLOAD\x10\x06\x32\xfd\x05\n\x10\x45xecutionService\x12]\n\x0eListExecutions\x12$.mainspring.v1.ListExecutionsRequest\x1a%.mainspring.v1.ListExecutionsResponse\x12W\n\x0cGetExecution\x12\".mainspring.v1.GetExecutionRequest\x1a#.mainspring.v1.GetExecutionResponse\x12`\n\x0f\x43\x61ncelExecution\x12%.mainspring.v1.CancelExecutionRequest\x1a&.mainspring.v1.CancelExecutionResponse\x12]\n\x0eRetryExecution\x12$.mainspring.v1.RetryExecutionRequest\x1a%.mainspring.v1.RetryExecutionResponse\x12`\n\x0f\x41\x64justExecution\x12%.mainspring.v1.AdjustExecutionRequest\x1a&.mainspring.v1.AdjustExecutionResponse\x12\x62\n\x0fWatchExecutions\x12%.mainspring.v1.WatchExecutionsRequest\x1a&.mainspring.v1.WatchExecutionsResponse0\x01\x12\x63\n\x10\x45xplainExecution\x12&.mainspring.v1.ExplainExecutionRequest\x1a\'.mainspring.v1.ExplainExecutionResponse\x12\x45\n\x06GetSlo\x12\x1c.mainspring.v1.GetSloRequest\x1a\x1d.mainspring.v1.GetSloResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_LATENESSCAUSE']._serialized_start=2699
-  _globals['_LATENESSCAUSE']._serialized_end=2917
+  _globals['_LATENESSCAUSE']._serialized_start=2720
+  _globals['_LATENESSCAUSE']._serialized_end=2938
   _globals['_LISTEXECUTIONSREQUEST']._serialized_start=153
   _globals['_LISTEXECUTIONSREQUEST']._serialized_end=522
   _globals['_LISTEXECUTIONSREQUEST_LABELSENTRY']._serialized_start=477
@@ -52,32 +52,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELEXECUTIONREQUEST']._serialized_end=927
   _globals['_CANCELEXECUTIONRESPONSE']._serialized_start=929
   _globals['_CANCELEXECUTIONRESPONSE']._serialized_end=999
-  _globals['_RETRYEXECUTIONREQUEST']._serialized_start=1001
-  _globals['_RETRYEXECUTIONREQUEST']._serialized_end=1112
-  _globals['_RETRYEXECUTIONRESPONSE']._serialized_start=1114
-  _globals['_RETRYEXECUTIONRESPONSE']._serialized_end=1183
-  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_start=1186
-  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_end=1412
-  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_start=1414
-  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_end=1439
-  _globals['_WATCHEXECUTIONSREQUEST']._serialized_start=1441
-  _globals['_WATCHEXECUTIONSREQUEST']._serialized_end=1523
-  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_start=1525
-  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_end=1618
-  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_start=1620
-  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_end=1733
-  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_start=1736
-  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_end=1993
-  _globals['_EXECUTIONSTAGE']._serialized_start=1995
-  _globals['_EXECUTIONSTAGE']._serialized_end=2112
-  _globals['_GETSLOREQUEST']._serialized_start=2115
-  _globals['_GETSLOREQUEST']._serialized_end=2243
-  _globals['_GETSLORESPONSE']._serialized_start=2246
-  _globals['_GETSLORESPONSE']._serialized_end=2425
-  _globals['_SLOFIGURES']._serialized_start=2428
-  _globals['_SLOFIGURES']._serialized_end=2595
-  _globals['_SLOCAUSE']._serialized_start=2597
-  _globals['_SLOCAUSE']._serialized_end=2696
-  _globals['_EXECUTIONSERVICE']._serialized_start=2920
-  _globals['_EXECUTIONSERVICE']._serialized_end=3685
+  _globals['_RETRYEXECUTIONREQUEST']._serialized_start=1002
+  _globals['_RETRYEXECUTIONREQUEST']._serialized_end=1133
+  _globals['_RETRYEXECUTIONRESPONSE']._serialized_start=1135
+  _globals['_RETRYEXECUTIONRESPONSE']._serialized_end=1204
+  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_start=1207
+  _globals['_ADJUSTEXECUTIONREQUEST']._serialized_end=1433
+  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_start=1435
+  _globals['_ADJUSTEXECUTIONRESPONSE']._serialized_end=1460
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_start=1462
+  _globals['_WATCHEXECUTIONSREQUEST']._serialized_end=1544
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_start=1546
+  _globals['_WATCHEXECUTIONSRESPONSE']._serialized_end=1639
+  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_start=1641
+  _globals['_EXPLAINEXECUTIONREQUEST']._serialized_end=1754
+  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_start=1757
+  _globals['_EXPLAINEXECUTIONRESPONSE']._serialized_end=2014
+  _globals['_EXECUTIONSTAGE']._serialized_start=2016
+  _globals['_EXECUTIONSTAGE']._serialized_end=2133
+  _globals['_GETSLOREQUEST']._serialized_start=2136
+  _globals['_GETSLOREQUEST']._serialized_end=2264
+  _globals['_GETSLORESPONSE']._serialized_start=2267
+  _globals['_GETSLORESPONSE']._serialized_end=2446
+  _globals['_SLOFIGURES']._serialized_start=2449
+  _globals['_SLOFIGURES']._serialized_end=2616
+  _globals['_SLOCAUSE']._serialized_start=2618
+  _globals['_SLOCAUSE']._serialized_end=2717
+  _globals['_EXECUTIONSERVICE']._serialized_start=2941
+  _globals['_EXECUTIONSERVICE']._serialized_end=3706
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from mainspring.v1 import schedule_pb2 as mainspring_dot_v1_dot_schedule__pb2
 from mainspring.v1 import task_pb2 as mainspring_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/task_service.proto\x12\rmainspring.v1\x1a\x19google/protobuf/any.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\x1a\x1cmainspring/v1/schedule.proto\x1a\x18mainspring/v1/task.proto\"\x96\x02\n\nTaskFilter\x12(\n\x06states\x18\x01 \x03(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07handler\x18\x02 \x01(\t\x12\x35\n\x06labels\x18\x03 \x03(\x0b\x32%.mainspring.v1.TaskFilter.LabelsEntry\x12\x32\n\x0enext_from_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x11\x43reateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"u\n\x12\x43reateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12+\n\nnext_fires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\"\xa1\x01\n\x16PreviewScheduleRequest\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12.\n\nafter_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\"\x92\x01\n\x17PreviewScheduleResponse\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12&\n\x05\x66ires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\x12\x13\n\x0bis_complete\x18\x04 \x01(\x08\"=\n\x17\x42\x61tchCreateTasksRequest\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\"R\n\x18\x42\x61tchCreateTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.mainspring.v1.BatchCreateTasksResult\"s\n\x16\x42\x61tchCreateTasksResult\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.TaskH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x42\t\n\x07outcome\"Q\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"/\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"\x8d\x01\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0comit_payload\x18\x04 \x01(\x08\x12)\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\"P\n\x11ListTasksResponse\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x11\x43\x61ncelTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"7\n\x12\x43\x61ncelTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"u\n\x11UpdateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"u\n\x12UpdateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12+\n\nnext_fires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\"a\n\x10PauseTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nchanged_by\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"6\n\x11PauseTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"b\n\x11ResumeTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nchanged_by\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"7\n\x12ResumeTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"@\n\x11\x44\x65leteTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x14\n\x12\x44\x65leteTaskResponse\"i\n\x12TriggerTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x14\n\x07payload\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\n\n\x08_payload\"B\n\x13TriggerTaskResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\x92\x01\n\x13\x42\x61\x63kfillTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x14\x42\x61\x63kfillTaskResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\x33\n\x0fnext_start_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x12\x43hangeTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\x12)\n\x06\x63hange\x18\x03 \x01(\x0e\x32\x19.mainspring.v1.TaskChange\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x12\n\nchanged_by\x18\x06 \x01(\t\"C\n\x13\x43hangeTasksResponse\x12\x15\n\rmatched_count\x18\x01 \x01(\x03\x12\x15\n\rchanged_count\x18\x02 \x01(\x03\"Q\n\x11\x43ountTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\"T\n\x12\x43ountTasksResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12/\n\x08\x62y_state\x18\x02 \x03(\x0b\x32\x1d.mainspring.v1.TaskStateCount\"H\n\x0eTaskStateCount\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03*\x88\x01\n\nTaskChange\x12\x1b\n\x17TASK_CHANGE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_CHANGE_PAUSE\x10\x01\x12\x16\n\x12TASK_CHANGE_RESUME\x10\x02\x12\x16\n\x12TASK_CHANGE_CANCEL\x10\x03\x12\x16\n\x12TASK_CHANGE_DELETE\x10\x04\x32\xb5\t\n\x0bTaskService\x12Q\n\nCreateTask\x12 .mainspring.v1.CreateTaskRequest\x1a!.mainspring.v1.CreateTaskResponse\x12\x63\n\x10\x42\x61tchCreateTasks\x12&.mainspring.v1.BatchCreateTasksRequest\x1a\'.mainspring.v1.BatchCreateTasksResponse\x12`\n\x0fPreviewSchedule\x12%.mainspring.v1.PreviewScheduleRequest\x1a&.mainspring.v1.PreviewScheduleResponse\x12H\n\x07GetTask\x12\x1d.mainspring.v1.GetTaskRequest\x1a\x1e.mainspring.v1.GetTaskResponse\x12N\n\tListTasks\x12\x1f.mainspring.v1.ListTasksRequest\x1a .mainspring.v1.ListTasksResponse\x12Q\n\nCancelTask\x12 .mainspring.v1.CancelTaskRequest\x1a!.mainspring.v1.CancelTaskResponse\x12Q\n\nUpdateTask\x12 .mainspring.v1.UpdateTaskRequest\x1a!.mainspring.v1.UpdateTaskResponse\x12N\n\tPauseTask\x12\x1f.mainspring.v1.PauseTaskRequest\x1a .mainspring.v1.PauseTaskResponse\x12Q\n\nResumeTask\x12 .mainspring.v1.ResumeTaskRequest\x1a!.mainspring.v1.ResumeTaskResponse\x12Q\n\nDeleteTask\x12 .mainspring.v1.DeleteTaskRequest\x1a!.mainspring.v1.DeleteTaskResponse\x12T\n\x0bTriggerTask\x12!.mainspring.v1.TriggerTaskRequest\x1a\".mainspring.v1.TriggerTaskResponse\x12W\n\x0c\x42\x61\x63kfillTask\x12\".mainspring.v1.BackfillTaskRequest\x1a#.mainspring.v1.BackfillTaskResponse\x12T\n\x0b\x43hangeTasks\x12!.mainspring.v1.ChangeTasksRequest\x1a\".mainspring.v1.ChangeTasksResponse\x12Q\n\nCountTasks\x12 .mainspring.v1.CountTasksRequest\x1a!.mainspring.v1.CountTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mainspring/v1/task_service.proto\x12\rmainspring.v1\x1a\x19google/protobuf/any.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmainspring/v1/execution.proto\x1a\x1cmainspring/v1/schedule.proto\x1a\x18mainspring/v1/task.proto\"\x96\x02\n\nTaskFilter\x12(\n\x06states\x18\x01 \x03(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07handler\x18\x02 \x01(\t\x12\x35\n\x06labels\x18\x03 \x03(\x0b\x32%.mainspring.v1.TaskFilter.LabelsEntry\x12\x32\n\x0enext_from_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fnext_until_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x11\x43reateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"u\n\x12\x43reateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12+\n\nnext_fires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\"\xa1\x01\n\x16PreviewScheduleRequest\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12.\n\nafter_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\"\x92\x01\n\x17PreviewScheduleResponse\x12)\n\x08schedule\x18\x01 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12&\n\x05\x66ires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\x12\x13\n\x0bis_complete\x18\x04 \x01(\x08\"=\n\x17\x42\x61tchCreateTasksRequest\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\"R\n\x18\x42\x61tchCreateTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.mainspring.v1.BatchCreateTasksResult\"s\n\x16\x42\x61tchCreateTasksResult\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.TaskH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.mainspring.v1.ItemErrorH\x00\x42\t\n\x07outcome\"Q\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"/\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"\x8d\x01\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0comit_payload\x18\x04 \x01(\x08\x12)\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\"P\n\x11ListTasksResponse\x12\"\n\x05tasks\x18\x01 \x03(\x0b\x32\x13.mainspring.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"b\n\x11\x43\x61ncelTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nchanged_by\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"7\n\x12\x43\x61ncelTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"u\n\x11UpdateTaskRequest\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"u\n\x12UpdateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12+\n\nnext_fires\x18\x03 \x03(\x0b\x32\x17.mainspring.v1.FireTime\"a\n\x10PauseTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nchanged_by\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"6\n\x11PauseTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"b\n\x11ResumeTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nchanged_by\x18\x04 \x01(\t\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\"7\n\x12ResumeTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\x13.mainspring.v1.Task\"@\n\x11\x44\x65leteTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x14\n\x12\x44\x65leteTaskResponse\"i\n\x12TriggerTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x14\n\x07payload\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\n\n\x08_payload\"B\n\x13TriggerTaskResponse\x12+\n\texecution\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Execution\"\x92\x01\n\x13\x42\x61\x63kfillTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x14\x42\x61\x63kfillTaskResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\x33\n\x0fnext_start_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x12\x43hangeTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\x12)\n\x06\x63hange\x18\x03 \x01(\x0e\x32\x19.mainspring.v1.TaskChange\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x12\n\nchanged_by\x18\x06 \x01(\t\"C\n\x13\x43hangeTasksResponse\x12\x15\n\rmatched_count\x18\x01 \x01(\x03\x12\x15\n\rchanged_count\x18\x02 \x01(\x03\"Q\n\x11\x43ountTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.mainspring.v1.TaskFilter\"T\n\x12\x43ountTasksResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12/\n\x08\x62y_state\x18\x02 \x03(\x0b\x32\x1d.mainspring.v1.TaskStateCount\"H\n\x0eTaskStateCount\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03*\x88\x01\n\nTaskChange\x12\x1b\n\x17TASK_CHANGE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_CHANGE_PAUSE\x10\x01\x12\x16\n\x12TASK_CHANGE_RESUME\x10\x02\x12\x16\n\x12TASK_CHANGE_CANCEL\x10\x03\x12\x16\n\x12TASK_CHANGE_DELETE\x10\x04\x32\xb5\t\n\x0bTaskService\x12Q\n\nCreateTask\x12 .mainspring.v1.CreateTaskRequest\x1a!.mainspring.v1.CreateTaskResponse\x12\x63\n\x10\x42\x61tchCreateTasks\x12&.mainspring.v1.BatchCreateTasksRequest\x1a\'.mainspring.v1.BatchCreateTasksResponse\x12`\n\x0fPreviewSchedule\x12%.mainspring.v1.PreviewScheduleRequest\x1a&.mainspring.v1.PreviewScheduleResponse\x12H\n\x07GetTask\x12\x1d.mainspring.v1.GetTaskRequest\x1a\x1e.mainspring.v1.GetTaskResponse\x12N\n\tListTasks\x12\x1f.mainspring.v1.ListTasksRequest\x1a .mainspring.v1.ListTasksResponse\x12Q\n\nCancelTask\x12 .mainspring.v1.CancelTaskRequest\x1a!.mainspring.v1.CancelTaskResponse\x12Q\n\nUpdateTask\x12 .mainspring.v1.UpdateTaskRequest\x1a!.mainspring.v1.UpdateTaskResponse\x12N\n\tPauseTask\x12\x1f.mainspring.v1.PauseTaskRequest\x1a .mainspring.v1.PauseTaskResponse\x12Q\n\nResumeTask\x12 .mainspring.v1.ResumeTaskRequest\x1a!.mainspring.v1.ResumeTaskResponse\x12Q\n\nDeleteTask\x12 .mainspring.v1.DeleteTaskRequest\x1a!.mainspring.v1.DeleteTaskResponse\x12T\n\x0bTriggerTask\x12!.mainspring.v1.TriggerTaskRequest\x1a\".mainspring.v1.TriggerTaskResponse\x12W\n\x0c\x42\x61\x63kfillTask\x12\".mainspring.v1.BackfillTaskRequest\x1a#.mainspring.v1.BackfillTaskResponse\x12T\n\x0b\x43hangeTasks\x12!.mainspring.v1.ChangeTasksRequest\x1a\".mainspring.v1.ChangeTasksResponse\x12Q\n\nCountTasks\x12 .mainspring.v1.CountTasksRequest\x1a!.mainspring.v1.CountTasksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TASKFILTER_LABELSENTRY']._loaded_options = None
   _globals['_TASKFILTER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_TASKCHANGE']._serialized_start=3352
-  _globals['_TASKCHANGE']._serialized_end=3488
+  _globals['_TASKCHANGE']._serialized_start=3400
+  _globals['_TASKCHANGE']._serialized_end=3536
   _globals['_TASKFILTER']._serialized_start=233
   _globals['_TASKFILTER']._serialized_end=511
   _globals['_TASKFILTER_LABELSENTRY']._serialized_start=466
@@ -70,43 +70,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTASKSRESPONSE']._serialized_start=1615
   _globals['_LISTTASKSRESPONSE']._serialized_end=1695
   _globals['_CANCELTASKREQUEST']._serialized_start=1697
-  _globals['_CANCELTASKREQUEST']._serialized_end=1747
-  _globals['_CANCELTASKRESPONSE']._serialized_start=1749
-  _globals['_CANCELTASKRESPONSE']._serialized_end=1804
-  _globals['_UPDATETASKREQUEST']._serialized_start=1806
-  _globals['_UPDATETASKREQUEST']._serialized_end=1923
-  _globals['_UPDATETASKRESPONSE']._serialized_start=1925
-  _globals['_UPDATETASKRESPONSE']._serialized_end=2042
-  _globals['_PAUSETASKREQUEST']._serialized_start=2044
-  _globals['_PAUSETASKREQUEST']._serialized_end=2141
-  _globals['_PAUSETASKRESPONSE']._serialized_start=2143
-  _globals['_PAUSETASKRESPONSE']._serialized_end=2197
-  _globals['_RESUMETASKREQUEST']._serialized_start=2199
-  _globals['_RESUMETASKREQUEST']._serialized_end=2297
-  _globals['_RESUMETASKRESPONSE']._serialized_start=2299
-  _globals['_RESUMETASKRESPONSE']._serialized_end=2354
-  _globals['_DELETETASKREQUEST']._serialized_start=2356
-  _globals['_DELETETASKREQUEST']._serialized_end=2420
-  _globals['_DELETETASKRESPONSE']._serialized_start=2422
-  _globals['_DELETETASKRESPONSE']._serialized_end=2442
-  _globals['_TRIGGERTASKREQUEST']._serialized_start=2444
-  _globals['_TRIGGERTASKREQUEST']._serialized_end=2549
-  _globals['_TRIGGERTASKRESPONSE']._serialized_start=2551
-  _globals['_TRIGGERTASKRESPONSE']._serialized_end=2617
-  _globals['_BACKFILLTASKREQUEST']._serialized_start=2620
-  _globals['_BACKFILLTASKREQUEST']._serialized_end=2766
-  _globals['_BACKFILLTASKRESPONSE']._serialized_start=2768
-  _globals['_BACKFILLTASKRESPONSE']._serialized_end=2858
-  _globals['_CHANGETASKSREQUEST']._serialized_start=2861
-  _globals['_CHANGETASKSREQUEST']._serialized_end=3037
-  _globals['_CHANGETASKSRESPONSE']._serialized_start=3039
-  _globals['_CHANGETASKSRESPONSE']._serialized_end=3106
-  _globals['_COUNTTASKSREQUEST']._serialized_start=3108
-  _globals['_COUNTTASKSREQUEST']._serialized_end=3189
-  _globals['_COUNTTASKSRESPONSE']._serialized_start=3191
-  _globals['_COUNTTASKSRESPONSE']._serialized_end=3275
-  _globals['_TASKSTATECOUNT']._serialized_start=3277
-  _globals['_TASKSTATECOUNT']._serialized_end=3349
-  _globals['_TASKSERVICE']._serialized_start=3491
-  _globals['_TASKSERVICE']._serialized_end=4696
+  _globals['_CANCELTASKREQUEST']._serialized_end=1795
+  _globals['_CANCELTASKRESPONSE']._serialized_start=1797
+  _globals['_CANCELTASKRESPONSE']._serialized_end=1852
+  _globals['_UPDATETASKREQUEST']._serialized_start=1854
+  _globals['_UPDATETASKREQUEST']._serialized_end=1971
+  _globals['_UPDATETASKRESPONSE']._serialized_start=1973
+  _globals['_UPDATETASKRESPONSE']._serialized_end=2090
+  _globals['_PAUSETASKREQUEST']._serialized_start=2092
+  _globals['_PAUSETASKREQUEST']._serialized_end=2189
+  _globals['_PAUSETASKRESPONSE']._serialized_start=2191
+  _globals['_PAUSETASKRESPONSE']._serialized_end=2245
+  _globals['_RESUMETASKREQUEST']._serialized_start=2247
+  _globals['_RESUMETASKREQUEST']._serialized_end=2345
+  _globals['_RESUMETASKRESPONSE']._serialized_start=2347
+  _globals['_RESUMETASKRESPONSE']._serialized_end=2402
+  _globals['_DELETETASKREQUEST']._serialized_start=2404
+  _globals['_DELETETASKREQUEST']._serialized_end=2468
+  _globals['_DELETETASKRESPONSE']._serialized_start=2470
+  _globals['_DELETETASKRESPONSE']._serialized_end=2490
+  _globals['_TRIGGERTASKREQUEST']._serialized_start=2492
+  _globals['_TRIGGERTASKREQUEST']._serialized_end=2597
+  _globals['_TRIGGERTASKRESPONSE']._serialized_start=2599
+  _globals['_TRIGGERTASKRESPONSE']._serialized_end=2665
+  _globals['_BACKFILLTASKREQUEST']._serialized_start=2668
+  _globals['_BACKFILLTASKREQUEST']._serialized_end=2814
+  _globals['_BACKFILLTASKRESPONSE']._serialized_start=2816
+  _globals['_BACKFILLTASKRESPONSE']._serialized_end=2906
+  _globals['_CHANGETASKSREQUEST']._serialized_start=2909
+  _globals['_CHANGETASKSREQUEST']._serialized_end=3085
+  _globals['_CHANGETASKSRESPONSE']._serialized_start=3087
+  _globals['_CHANGETASKSRESPONSE']._serialized_end=3154
+  _globals['_COUNTTASKSREQUEST']._serialized_start=3156
+  _globals['_COUNTTASKSREQUEST']._serialized_end=3237
+  _globals['_COUNTTASKSRESPONSE']._serialized_start=3239
+  _globals['_COUNTTASKSRESPONSE']._serialized_end=3323
+  _globals['_TASKSTATECOUNT']._serialized_start=3325
+  _globals['_TASKSTATECOUNT']._serialized_end=3397
+  _globals['_TASKSERVICE']._serialized_start=3539
+  _globals['_TASKSERVICE']._serialized_end=4744
 # @@protoc_insertion_point(module_scope)

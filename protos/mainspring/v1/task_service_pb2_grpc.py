@@ -160,8 +160,8 @@ class TaskServiceServicer:
 
     def CancelTask(self, request, context):
         """Ends a task: nothing of it fires any more, executions not yet sent end as CANCELLED, running ones go on.
-        Cancelling a cancelled task answers it as it is. NOT_FOUND: there is none of that name. FAILED_PRECONDITION: it has
-        completed.
+        Cancelling a cancelled task answers it as it is, with the note of the first call. NOT_FOUND: there is none of that name.
+        ABORTED: the etag is not that of the task any more. FAILED_PRECONDITION: it has completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

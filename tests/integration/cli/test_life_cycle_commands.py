@@ -270,6 +270,11 @@ async def test_executions_are_retried_and_cancelled(memory_node: MemoryNode, mai
     again = (await mainspring("execution", "retry", "daily", WHEN, "--json")).json()
     assert again["state"] == "EXECUTION_STATE_WAITING"
     assert again["scheduled_time"] != "2030-06-01T12:00:00Z"
+    named = [
+        (await mainspring("execution", "retry", "daily", WHEN, "--request-id", "one", "--json")).json()
+        for _ in range(2)
+    ]
+    assert named[0] == named[1] != again
     cancelled = await mainspring("execution", "cancel", "daily", WHEN, "--note", "not today", "--json")
     answer = json_format.ParseDict(cancelled.json(), execution_pb2.Execution())
     assert (answer.state, answer.reason) == (execution_pb2.EXECUTION_STATE_CANCELLED, "not today")

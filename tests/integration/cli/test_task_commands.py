@@ -300,7 +300,9 @@ async def test_an_empty_list_is_an_empty_array_or_a_sentence(mainspring: Mainspr
 
 async def test_cancel_answers_the_cancelled_task(mainspring: Mainspring) -> None:
     await mainspring("task", "create", "report", "--delay", "5s", "--id", "daily")
-    assert (await mainspring("task", "cancel", "daily", "--json")).json()["state"] == "TASK_STATE_CANCELLED"
+    done = await mainspring("task", "cancel", "daily", "--note", "over", "--by", "ada", "--json")
+    answer = done.json()
+    assert (answer["state"], answer["note"], answer["changed_by"]) == ("TASK_STATE_CANCELLED", "over", "ada")
 
 
 async def test_a_task_that_is_not_there(mainspring: Mainspring) -> None:

@@ -31,7 +31,6 @@ from mainspring.client import (
     TaskState,
     TaskUpdate,
     Timeouts,
-    Unavailable,
 )
 from mainspring.v1 import execution_pb2, task_pb2
 
@@ -207,13 +206,16 @@ async def test_a_failed_execution_is_run_again_as_a_new_one(memory_node: MemoryN
             await client.retry_execution("daily", execution.scheduled_time)
 
 
-async def test_a_retry_whose_answer_is_lost_is_not_sent_again(memory_node: MemoryNode) -> None:
+async def test_a_retry_whose_answer_is_lost_runs_once(memory_node: MemoryNode) -> None:
     memory_node.executions = [deepcopy(FAILED)]
     memory_node.is_answer_lost = True
     async with MainspringClient(memory_node.address) as client:
-        with pytest.raises(Unavailable):
-            await client.retry_execution("daily", NOON)
-    assert len(memory_node.executions) == 2
+        await client.retry_execution("daily", NOON)
+        assert len(memory_node.executions) == 2
+        await client.retry_execution("daily", NOON)
+        assert len(memory_node.executions) == 3, "another call is another retry"
+        again = [await client.retry_execution("daily", NOON, request_id="one") for _ in range(2)]
+        assert again[0] == again[1]
 
 
 @pytest.mark.parametrize(

@@ -170,8 +170,14 @@ async def test_what_has_ended_is_refused(api: Api) -> None:
     await api.create("done", schedule_pb2.Schedule(delay=Duration()))
     await api.until_final("done", 1)
     await api.create("gone")
-    cancelled = (await api.task("CancelTask", id="gone")).task
-    assert (await api.task("CancelTask", id="gone")).task == cancelled
+    assert await _refusal(api.task("CancelTask", id="gone", etag="v2")) == (
+        grpc.StatusCode.ABORTED,
+        "STALE_ETAG",
+    )
+    why = {"note": "no longer needed", "changed_by": "ann"}
+    cancelled = (await api.task("CancelTask", id="gone", etag="v1", **why)).task
+    assert (cancelled.note, cancelled.changed_by) == ("no longer needed", "ann")
+    assert (await api.task("CancelTask", id="gone", note="again")).task == cancelled
     ended = (grpc.StatusCode.FAILED_PRECONDITION, "FAILED_PRECONDITION")
     mask = FieldMask(paths=["payload"])
     for task_id in ("done", "gone"):
@@ -223,6 +229,15 @@ async def test_a_failed_execution_is_run_again_beside_it(api: Api) -> None:
         rows = await api.until_final("a", count)
         assert rows[0].scheduled_time == fresh.execution.scheduled_time
         assert "broken" in rows[0].reason
+    named = {"task_id": "a", "scheduled_time": triggered.scheduled_time, "request_id": "one"}
+    once = [(await api.execution("RetryExecution", **named)).execution.scheduled_time for _ in range(3)]
+    assert once[0] == once[1] == once[2]
+    # One id for each kind of call and each execution: it names calls of its own there.
+    assert (await api.task("TriggerTask", id="a", request_id="one")).execution.scheduled_time != once[0]
+    await api.until_final("a", 5)
+    other = await api.execution("RetryExecution", **{**named, "scheduled_time": once[0]})
+    assert other.execution.scheduled_time not in once
+    assert len(await api.until_final("a", 6)) == 6
     await api.create("b")
     fine = (await api.task("TriggerTask", id="b")).execution
     await api.until_final("b", 1)

@@ -22,6 +22,7 @@ from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
+from mainspring.server.rpc.repeated_calls import check_request_id
 from mainspring.server.rpc.slo import get_slo
 from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges, named_task
 from mainspring.server.rpc.validation import Limits
@@ -148,6 +149,7 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     ) -> execution_service_pb2.RetryExecutionResponse:
         """See the proto."""
         named, _ = self._named(request)
+        check_request_id(request.request_id)
         return cast(
             execution_service_pb2.RetryExecutionResponse,
             await self._owner_calls.call("RetryExecution", named.ref.partition_id, request),

@@ -26,15 +26,19 @@ def task_of_request(request: task_service_pb2.CreateTaskRequest) -> task_pb2.Tas
         return request.task
     if request.task.id:
         raise InvalidField("request_id", "stands beside task.id: give one of them")
-    if len(request.request_id) > REQUEST_ID_CHARACTERS:
-        raise InvalidField(
-            "request_id",
-            f"has {len(request.request_id)} characters; at most {REQUEST_ID_CHARACTERS} are allowed",
-        )
+    check_request_id(request.request_id)
     task = task_pb2.Task()
     task.CopyFrom(request.task)
     task.id = request_task_id(task.namespace or validation.DEFAULT_NAMESPACE, request.request_id)
     return task
+
+
+def check_request_id(request_id: str) -> None:
+    """Raises InvalidField when it is too long."""
+    if len(request_id) > REQUEST_ID_CHARACTERS:
+        raise InvalidField(
+            "request_id", f"has {len(request_id)} characters; at most {REQUEST_ID_CHARACTERS} are allowed"
+        )
 
 
 def request_task_id(namespace: str, request_id: str) -> str:

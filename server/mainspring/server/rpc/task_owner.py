@@ -95,7 +95,10 @@ class TaskOwner:
         scheduled_at = instant(request.scheduled_time, "scheduled_time")
         name = f"{named.name} at {request.scheduled_time.ToJsonString()}"
         added_at = await self._engine.extra_runs.retry(
-            ExecutionRef(named.ref.partition_id, scheduled_at, named.ref.task_key), name, named.name, call_key
+            ExecutionRef(named.ref.partition_id, scheduled_at, named.ref.task_key),
+            name,
+            named.name,
+            _retry_key(request.request_id, scheduled_at) if request.request_id else call_key,
         )
         row = await self._execution(named.ref, added_at, named.name)
         return execution_service_pb2.RetryExecutionResponse(execution=execution_to_proto(row))
@@ -133,3 +136,13 @@ def backfill_range(request: task_service_pb2.BackfillTaskRequest) -> tuple[int, 
 
 def _request_key(request_id: str) -> bytes:
     return hashlib.sha256(request_id.encode()).digest()[: validation.REQUEST_KEY_BYTES]
+
+
+def _retry_key(request_id: str, scheduled_at: int) -> bytes:
+    """Another one for each execution, and than that of a trigger: a caller may use an id once for each kind of call."""
+    return hashlib.blake2b(
+        request_id.encode(),
+        digest_size=validation.REQUEST_KEY_BYTES,
+        person=b"retry",
+        salt=scheduled_at.to_bytes(8, "big", signed=True),
+    ).digest()

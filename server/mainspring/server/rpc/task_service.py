@@ -23,7 +23,7 @@ from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
-from mainspring.server.rpc.repeated_calls import registered_before, task_of_request
+from mainspring.server.rpc.repeated_calls import check_request_id, registered_before, task_of_request
 from mainspring.server.rpc.schedule_preview import preview_schedule, put_meaning
 from mainspring.server.rpc.status import status_of
 from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges, named_task
@@ -175,8 +175,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: task_service_pb2.CancelTaskRequest, context: Context
     ) -> task_service_pb2.CancelTaskResponse:
         """See the proto."""
-        named = self._named(request.namespace, request.id)
-        task = await self._changes.change_state(named, StateChange.CANCEL, Reason())
+        named = self._named(request.namespace, request.id, request.etag)
+        why = Reason(request.note, request.changed_by).checked()
+        task = await self._changes.change_state(named, StateChange.CANCEL, why)
         return task_service_pb2.CancelTaskResponse(task=task_to_proto(task))
 
     async def PauseTask(
@@ -252,11 +253,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
                 "payload",
                 f"has {len(request.payload)} bytes; at most {self._limits.payload_bytes} are allowed",
             )
-        if len(request.request_id) > validation.NAME_CHARACTERS:
-            raise InvalidField(
-                "request_id",
-                f"has {len(request.request_id)} characters; at most {validation.NAME_CHARACTERS} are allowed",
-            )
+        check_request_id(request.request_id)
         return cast(
             task_service_pb2.TriggerTaskResponse,
             await self._owner_calls.call("TriggerTask", named.ref.partition_id, request),
