@@ -28,6 +28,7 @@ from mainspring.server.engine.engine import Engine
 from mainspring.server.engine.owner_router import OwnerRouter
 from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.executor_service import ExecutorServicer
+from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.peers import GrpcPeers
@@ -126,7 +127,8 @@ class NodeProcess(node_module.Node):
         """Keeps what the simulated network calls."""
         self.engine, self.manager = engine, manager
         calls = OwnerCalls(self._clock, OwnerRouter(membership, self.node_id), self._peers)
-        self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits, calls)
+        namespaces = NamespaceCache(self._clock, self._store)
+        self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits, calls, namespaces)
         drainer = Drainer(self.node_id, manager, membership, self._peers)
         self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced, drainer, calls)
         self._around.listeners[self.address] = (self.name, self.process_context, executor_servicer)

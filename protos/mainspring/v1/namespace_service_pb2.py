@@ -23,34 +23,39 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from mainspring.v1 import policy_pb2 as mainspring_dot_v1_dot_policy__pb2
+from mainspring.v1 import task_pb2 as mainspring_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/namespace_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x01\n\tNamespace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x16\x43reateNamespaceRequest\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"F\n\x17\x43reateNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"E\n\x16UpdateNamespaceRequest\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"F\n\x17UpdateNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"#\n\x13GetNamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x14GetNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\">\n\x15ListNamespacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x16ListNamespacesResponse\x12,\n\nnamespaces\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Namespace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8e\x03\n\x10NamespaceService\x12`\n\x0f\x43reateNamespace\x12%.mainspring.v1.CreateNamespaceRequest\x1a&.mainspring.v1.CreateNamespaceResponse\x12`\n\x0fUpdateNamespace\x12%.mainspring.v1.UpdateNamespaceRequest\x1a&.mainspring.v1.UpdateNamespaceResponse\x12W\n\x0cGetNamespace\x12\".mainspring.v1.GetNamespaceRequest\x1a#.mainspring.v1.GetNamespaceResponse\x12]\n\x0eListNamespaces\x12$.mainspring.v1.ListNamespacesRequest\x1a%.mainspring.v1.ListNamespacesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%mainspring/v1/namespace_service.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amainspring/v1/policy.proto\x1a\x18mainspring/v1/task.proto\"\xeb\x01\n\tNamespace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rtask_defaults\x18\x05 \x01(\x0b\x32\x1b.mainspring.v1.TaskDefaults\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"\xc1\x02\n\x0cTaskDefaults\x12-\n\x08\x64\x65livery\x18\x01 \x01(\x0e\x32\x1b.mainspring.v1.DeliveryMode\x12-\n\x07misfire\x18\x02 \x01(\x0b\x32\x1c.mainspring.v1.MisfirePolicy\x12-\n\x07overlap\x18\x03 \x01(\x0e\x32\x1c.mainspring.v1.OverlapPolicy\x12)\n\x05retry\x18\x04 \x01(\x0b\x32\x1a.mainspring.v1.RetryPolicy\x12)\n\x08timeouts\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.Timeouts\x12\x35\n\x12lateness_objective\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fkeep_executions\x18\x07 \x01(\x05\"E\n\x16\x43reateNamespaceRequest\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"F\n\x17\x43reateNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"\x84\x01\n\x16UpdateNamespaceRequest\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"F\n\x17UpdateNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\"#\n\x13GetNamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x14GetNamespaceResponse\x12+\n\tnamespace\x18\x01 \x01(\x0b\x32\x18.mainspring.v1.Namespace\">\n\x15ListNamespacesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x16ListNamespacesResponse\x12,\n\nnamespaces\x18\x01 \x03(\x0b\x32\x18.mainspring.v1.Namespace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8e\x03\n\x10NamespaceService\x12`\n\x0f\x43reateNamespace\x12%.mainspring.v1.CreateNamespaceRequest\x1a&.mainspring.v1.CreateNamespaceResponse\x12`\n\x0fUpdateNamespace\x12%.mainspring.v1.UpdateNamespaceRequest\x1a&.mainspring.v1.UpdateNamespaceResponse\x12W\n\x0cGetNamespace\x12\".mainspring.v1.GetNamespaceRequest\x1a#.mainspring.v1.GetNamespaceResponse\x12]\n\x0eListNamespaces\x12$.mainspring.v1.ListNamespacesRequest\x1a%.mainspring.v1.ListNamespacesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mainspring.v1.namespace_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NAMESPACE']._serialized_start=122
-  _globals['_NAMESPACE']._serialized_end=291
-  _globals['_CREATENAMESPACEREQUEST']._serialized_start=293
-  _globals['_CREATENAMESPACEREQUEST']._serialized_end=362
-  _globals['_CREATENAMESPACERESPONSE']._serialized_start=364
-  _globals['_CREATENAMESPACERESPONSE']._serialized_end=434
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=436
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=505
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=507
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=577
-  _globals['_GETNAMESPACEREQUEST']._serialized_start=579
-  _globals['_GETNAMESPACEREQUEST']._serialized_end=614
-  _globals['_GETNAMESPACERESPONSE']._serialized_start=616
-  _globals['_GETNAMESPACERESPONSE']._serialized_end=683
-  _globals['_LISTNAMESPACESREQUEST']._serialized_start=685
-  _globals['_LISTNAMESPACESREQUEST']._serialized_end=747
-  _globals['_LISTNAMESPACESRESPONSE']._serialized_start=749
-  _globals['_LISTNAMESPACESRESPONSE']._serialized_end=844
-  _globals['_NAMESPACESERVICE']._serialized_start=847
-  _globals['_NAMESPACESERVICE']._serialized_end=1245
+  _globals['_NAMESPACE']._serialized_start=210
+  _globals['_NAMESPACE']._serialized_end=445
+  _globals['_TASKDEFAULTS']._serialized_start=448
+  _globals['_TASKDEFAULTS']._serialized_end=769
+  _globals['_CREATENAMESPACEREQUEST']._serialized_start=771
+  _globals['_CREATENAMESPACEREQUEST']._serialized_end=840
+  _globals['_CREATENAMESPACERESPONSE']._serialized_start=842
+  _globals['_CREATENAMESPACERESPONSE']._serialized_end=912
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=915
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=1047
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=1049
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=1119
+  _globals['_GETNAMESPACEREQUEST']._serialized_start=1121
+  _globals['_GETNAMESPACEREQUEST']._serialized_end=1156
+  _globals['_GETNAMESPACERESPONSE']._serialized_start=1158
+  _globals['_GETNAMESPACERESPONSE']._serialized_end=1225
+  _globals['_LISTNAMESPACESREQUEST']._serialized_start=1227
+  _globals['_LISTNAMESPACESREQUEST']._serialized_end=1289
+  _globals['_LISTNAMESPACESRESPONSE']._serialized_start=1291
+  _globals['_LISTNAMESPACESRESPONSE']._serialized_end=1386
+  _globals['_NAMESPACESERVICE']._serialized_start=1389
+  _globals['_NAMESPACESERVICE']._serialized_end=1787
 # @@protoc_insertion_point(module_scope)

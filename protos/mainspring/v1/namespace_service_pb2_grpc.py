@@ -64,14 +64,17 @@ class NamespaceServiceServicer:
     """
 
     def CreateNamespace(self, request, context):
-        """Creates a namespace. The same call again answers as the first one did. ALREADY_EXISTS: it was created with other values.
+        """Creates a namespace. The same call again answers as the first one did. ALREADY_EXISTS: it was created with other values,
+        or has changed since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateNamespace(self, request, context):
-        """Changes a namespace. A shorter retention removes what is older within about an hour. NOT_FOUND: nobody created it.
+        """Changes a namespace. A shorter retention removes what is older within about an hour. Other defaults are for tasks that are
+        created from then on; other nodes than the one that answers follow within 5 s. NOT_FOUND: nobody created it. ABORTED: the
+        etag is not that of the namespace any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

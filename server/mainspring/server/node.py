@@ -32,6 +32,7 @@ from mainspring.server.rpc.drainer import Drainer
 from mainspring.server.rpc.execution_service import ExecutionServicer
 from mainspring.server.rpc.executor_service import ExecutorServicer
 from mainspring.server.rpc.interceptors import CallInterceptor
+from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.namespace_service import NamespaceServicer
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.owner_calls import OwnerCalls
@@ -225,14 +226,15 @@ class Node:
         server, clock, store = self._server, self._clock, self._store
         drainer = Drainer(self.node_id, manager, membership, self._peers)
         owner_calls = OwnerCalls(clock, OwnerRouter(membership, self.node_id), self._peers)
+        namespaces = NamespaceCache(clock, store)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskServicer(clock, store, engine, self._config.limits, owner_calls), server
+            TaskServicer(clock, store, engine, self._config.limits, owner_calls, namespaces), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
             ExecutionServicer(clock, store, engine, self._config.limits, owner_calls), server
         )
         namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
-            NamespaceServicer(clock, store), server
+            NamespaceServicer(clock, store, namespaces), server
         )
         executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server(executor_servicer, server)
         node_service_pb2_grpc.add_NodeServiceServicer_to_server(

@@ -33,7 +33,7 @@ from mainspring.server.core.model import (
     ExecutionState,
     TaskRef,
 )
-from mainspring.server.core.namespaces import DAY_US, EARLIEST, Cutoffs, Namespace, Span
+from mainspring.server.core.namespaces import DAY_US, EARLIEST, Cutoffs, Span
 from mainspring.server.persistence.store import Slice, Store
 from mainspring.shard_manager.lease import PartitionLease
 
@@ -304,22 +304,6 @@ async def test_removals_beside_claims_and_results(store: Store, other_store: Sto
     rows = await every_execution(store)
     assert {row.task_id for row in rows} == {f"new-{n}" for n in range(100)}
     assert {row.state for row in rows} == {ExecutionState.SUCCEEDED}
-
-
-async def test_namespaces_are_created_once_changed_and_listed(store: Store, other_store: Store) -> None:
-    first, is_new = await store.create_namespace(Namespace("b", 5), T0)
-    assert (first, is_new) == (Namespace("b", 5, T0, T0), True)
-    assert await other_store.create_namespace(Namespace("b", 6), T0 + 1) == (first, False)
-    await store.create_namespace(Namespace("a'\\ü", 7), T0)
-    assert await store.update_namespace("b", 9, T0 + 2) == Namespace("b", 9, T0, T0 + 2)
-    assert await store.update_namespace("b", None, T0 + 3) == Namespace("b", 9, T0, T0 + 2)
-    assert await store.update_namespace("c", 9, T0) is None
-    assert await other_store.get_namespace("b") == Namespace("b", 9, T0, T0 + 2)
-    assert await store.get_namespace("c") is None
-    assert [n.name for n in await store.list_namespaces("", 10)] == ["a'\\ü", "b"]
-    assert [n.name for n in await store.list_namespaces("", 1)] == ["a'\\ü"]
-    assert [n.name for n in await store.list_namespaces("a'\\ü", 10)] == ["b"]
-    assert await store.list_namespaces("b", 10) == []
 
 
 async def test_what_a_call_adds_to_a_history_while_it_is_cut_stays_in_it(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mainspring.server.core.model import Delivery, NewTask, TaskRef
+from mainspring.server.core.namespaces import Namespace
 from mainspring.server.errors import StoreError, StoreUnavailable, WrongPartitionCount
 from mainspring.server.persistence.migrations import migrations, schema_version
 from mainspring.server.persistence.mysql.migrate import migrate
@@ -94,6 +95,8 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         " DROP COLUMN adjusted_payloads, DROP COLUMN owed, MODIFY COLUMN schedule VARCHAR(2000) NOT NULL",
         "ALTER TABLE executions DROP COLUMN origin, DROP COLUMN failure_count, DROP COLUMN error_kind, DROP COLUMN payload,"
         " DROP COLUMN progress, DROP COLUMN progress_at",
+        "ALTER TABLE namespaces DROP COLUMN version, DROP COLUMN delivery, DROP COLUMN policies",
+        "INSERT INTO namespaces VALUES ('old', 5, 6, 7)",
         "DELETE FROM schema_migrations WHERE version >= 2",
         "INSERT INTO tasks VALUES (1, X'00112233445566778899aabbccddeeff', 1, 1, 5, 5, 4, 1, 1,"
         " X'00112233445566778899aabbccddeeff', 'default', 'old', 'noop', '{}', '')",
@@ -107,11 +110,13 @@ async def test_rows_from_older_schemas_have_the_defaults_and_count_from_now_on(d
         "0005_namespaces",
         "0006_triggers",
         "0007_adjustments",
+        "0008_task_defaults",
     )
     store = MySQLStore(settings)
     await store.start()
     try:
         task = await store.get_task(TaskRef(1, bytes.fromhex("00112233445566778899aabbccddeeff")))
+        assert await store.get_namespace("old") == Namespace("old", 5, 6, 7, 1)
         key = task_key("default", "new")
         await store.create_tasks(
             [NewTask(TaskRef(1, key), "default", "new", "noop", b"", "x" * 8_000, key, 5, 5, 5)]

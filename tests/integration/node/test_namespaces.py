@@ -1,6 +1,7 @@
 """NamespaceService on a real node, and what a retention removes there."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -16,7 +18,14 @@ from mainspring.client import At, Cron, Execution, MainspringClient, NewTask
 from mainspring.server.engine.settings import EngineSettings
 from mainspring.testing.sql_server import connect
 from mainspring.v1 import namespace_service_pb2 as pb
-from mainspring.v1 import namespace_service_pb2_grpc
+from mainspring.v1 import (
+    namespace_service_pb2_grpc,
+    policy_pb2,
+    schedule_pb2,
+    task_pb2,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
 
 DAY_S = 86_400
 
@@ -92,6 +101,69 @@ async def test_a_wrong_namespace_is_refused(stub: Any, namespace: pb.Namespace, 
         detail.Unpack(details) and [v.field for v in details.field_violations] == [field]
         for detail in status.details
     )
+
+
+async def test_tasks_get_what_their_namespace_says_when_they_are_created(bench: Any) -> None:
+    nodes = [await bench.start_node(), await bench.start_node()]
+    channels = [grpc.aio.insecure_channel(node.address) for node in nodes]
+    namespaces = namespace_service_pb2_grpc.NamespaceServiceStub(channels[0])
+    tasks, tasks_elsewhere = map(task_service_pb2_grpc.TaskServiceStub, channels)
+    retries = policy_pb2.RetryPolicy(max_attempts=3)
+    billing = pb.Namespace(name="billing", task_defaults=pb.TaskDefaults(retry=retries, keep_executions=9))
+
+    def task(task_id: str, namespace: str = "billing", **fields: Any) -> task_pb2.Task:
+        hourly = schedule_pb2.Schedule(interval=schedule_pb2.IntervalSchedule(every=Duration(seconds=3_600)))
+        return task_pb2.Task(namespace=namespace, id=task_id, handler="noop", schedule=hourly, **fields)
+
+    async def create(stub: Any, wanted: task_pb2.Task) -> task_pb2.Task:
+        request = task_service_pb2.CreateTaskRequest(task=wanted)
+        return (await stub.CreateTask(request, timeout=10)).task  # type: ignore[no-any-return]
+
+    early = await create(tasks, task("early"))
+    assert not early.HasField("retry"), "nobody has created the namespace"
+    created = (
+        await namespaces.CreateNamespace(pb.CreateNamespaceRequest(namespace=billing), timeout=10)
+    ).namespace
+    assert (created.task_defaults.retry.max_attempts, created.task_defaults.keep_executions) == (3, 9)
+    assert created.etag == "v1"
+
+    first = await create(tasks, task("a"))
+    assert (first.retry.max_attempts, first.keep_executions) == (3, 9)
+    own = await create(tasks, task("b", retry=policy_pb2.RetryPolicy()))
+    assert (own.HasField("retry"), own.keep_executions) == (False, 9)
+    assert not (await create(tasks, task("a", "elsewhere"))).HasField("retry")
+    batch = task_service_pb2.BatchCreateTasksRequest(tasks=[task("c"), task("c", "elsewhere")])
+    answers = (await tasks.BatchCreateTasks(batch, timeout=10)).results
+    assert [answer.task.keep_executions for answer in answers] == [9, 0]
+    async with asyncio.timeout(10):  # the other node may know it as it was
+        for number in itertools.count():
+            if (await create(tasks_elsewhere, task(f"there-{number}"))).keep_executions == 9:
+                break
+            await asyncio.sleep(0.2)
+
+    update = pb.UpdateNamespaceRequest(
+        namespace=pb.Namespace(name="billing", task_defaults=pb.TaskDefaults(keep_executions=5)),
+        update_mask=FieldMask(paths=["task_defaults.keep_executions"]),
+        etag="v1",
+    )
+    changed = (await namespaces.UpdateNamespace(update, timeout=10)).namespace
+    assert (changed.task_defaults.keep_executions, changed.task_defaults.retry.max_attempts) == (5, 3)
+    with pytest.raises(grpc.aio.AioRpcError) as stale:
+        await namespaces.UpdateNamespace(update, timeout=10)
+    assert stale.value.code() is grpc.StatusCode.ABORTED
+
+    assert (await create(tasks, task("d"))).keep_executions == 5
+    for stub in (tasks, tasks_elsewhere):
+        assert await create(stub, task("a")) == first, "a later change of the namespace changes no task"
+        with pytest.raises(grpc.aio.AioRpcError) as other:
+            await create(stub, task("a", retry=policy_pb2.RetryPolicy()))
+        assert other.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    given = task_service_pb2.UpdateTaskRequest(
+        task=task_pb2.Task(namespace="billing", id="a"), update_mask=FieldMask(paths=["keep_executions"])
+    )
+    assert (await tasks.UpdateTask(given, timeout=10)).task.keep_executions == 5
+    for channel in channels:
+        await channel.close()
 
 
 OLD_NOW = (

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from unit.core.short import cron, once
+from unit.rpc.test_task_update import as_stored
 
-from mainspring.server.core.model import NewTask, Task, TaskState
+from mainspring.server.core.model import NewTask
 from mainspring.server.core.policies import decode
 from mainspring.server.errors import InvalidRequest
 from mainspring.server.rpc.convert import task_to_proto
@@ -32,27 +33,7 @@ def registered(task: task_pb2.Task) -> NewTask:
 
 def answered(new: NewTask) -> task_pb2.Task:
     """What GetTask says of a task that was just registered."""
-    return task_to_proto(
-        Task(
-            ref=new.ref,
-            namespace=new.namespace,
-            task_id=new.task_id,
-            handler=new.handler,
-            payload=new.payload,
-            schedule=new.schedule,
-            definition_hash=new.definition_hash,
-            state=TaskState.ACTIVE,
-            version=1,
-            scheduled_at=new.scheduled_at,
-            due_at=new.due_at,
-            last_scheduled_at=None,
-            execution_count=0,
-            created_at=new.created_at,
-            updated_at=new.created_at,
-            policies=new.policies,
-            labels=new.labels,
-        )
-    )
+    return task_to_proto(as_stored(new))
 
 
 UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from mainspring.server.core.model import Task, TaskState
+from mainspring.server.core.model import NewTask, Task, TaskState
 from mainspring.server.errors import InvalidField, InvalidRequest
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.task_update import FIELDS, checked_mask, updated
@@ -20,8 +20,8 @@ HOURLY = schedule_pb2.Schedule(cron=schedule_pb2.CronSchedule(expressions=["0 * 
 DELAY = schedule_pb2.Schedule(delay=Duration(seconds=60))
 
 
-def _register(task: task_pb2.Task, now: int = NOW) -> Task:
-    new = new_task(task, prefix="task", now=now, partition_count=16, limits=Limits())
+def as_stored(new: NewTask) -> Task:
+    """A task that was just registered."""
     return Task(
         ref=new.ref,
         namespace=new.namespace,
@@ -36,12 +36,16 @@ def _register(task: task_pb2.Task, now: int = NOW) -> Task:
         due_at=new.due_at,
         last_scheduled_at=None,
         execution_count=0,
-        created_at=now,
-        updated_at=now,
+        created_at=new.created_at,
+        updated_at=new.created_at,
         delivery=new.delivery,
         policies=new.policies,
         labels=new.labels,
     )
+
+
+def _register(task: task_pb2.Task, now: int = NOW) -> Task:
+    return as_stored(new_task(task, prefix="task", now=now, partition_count=16, limits=Limits()))
 
 
 def _stored(schedule: schedule_pb2.Schedule = DAILY, **fields: object) -> Task:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mainspring.server.core.instants import SECOND_US
+from mainspring.server.core.model import Delivery
+from mainspring.server.core.policies import decode
+from mainspring.server.core.task_defaults import NO_DEFAULTS, TaskDefaults
 
 DAY_US: Final = 24 * 3_600 * SECOND_US
 DEFAULT_RETENTION_US: Final = 30 * DAY_US
@@ -27,12 +30,32 @@ class Namespace:
         retention_us: how long what has ended is kept.
         created_at: when it was created; None for one that nobody created.
         updated_at: when it last changed.
+        version: rises with each change by a call; 0 for one that nobody created.
+        delivery, policies: of the tasks created in it that leave them open, see `TaskDefaults`; policies as stored text.
     """
 
     name: str
     retention_us: int = DEFAULT_RETENTION_US
     created_at: int | None = None
     updated_at: int | None = None
+    version: int = 0
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    policies: str = ""
+
+    @property
+    def task_defaults(self) -> TaskDefaults:
+        """What tasks get that leave it open."""
+        if self.delivery is NO_DEFAULTS.delivery and not self.policies:
+            return NO_DEFAULTS
+        return TaskDefaults(self.delivery, decode(self.policies))
+
+    def says(self, other: Namespace) -> bool:
+        """Whether another one says the same."""
+        return (self.retention_us, self.delivery, self.policies) == (
+            other.retention_us,
+            other.delivery,
+            other.policies,
+        )
 
 
 class Span(NamedTuple):

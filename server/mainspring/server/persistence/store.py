@@ -394,8 +394,13 @@ class NamespaceStore(Protocol):
         """Writes a namespace unless there is one of that name; answers the stored one, and whether it is new."""
         ...
 
-    async def update_namespace(self, name: str, retention_us: int | None, now: int) -> Namespace | None:
-        """Changes what is not None and answers the stored one; None: there is none."""
+    async def change_namespace(
+        self, name: str, change: Callable[[Namespace], Namespace | None]
+    ) -> Namespace | None:
+        """Reads a namespace under a lock, has it changed, and answers it as it is then; None: there is none.
+
+        `change` may be called again, and what it raises comes out; where it answers None nothing changes.
+        """
         ...
 
     async def get_namespace(self, name: str) -> Namespace | None:

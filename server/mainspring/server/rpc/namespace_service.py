@@ -7,17 +7,19 @@ from typing import Any
 import grpc
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.instants import SECOND_US
-from mainspring.server.core.namespaces import (
-    DEFAULT_RETENTION_US,
-    LONGEST_RETENTION_US,
-    SHORTEST_RETENTION_US,
-    Namespace,
-)
-from mainspring.server.errors import AlreadyExists, InvalidField, NotFound
+from mainspring.server.core.namespaces import Namespace
+from mainspring.server.errors import AlreadyExists, NotFound, StaleEtag
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
-from mainspring.server.rpc.instants import duration_us, timestamp
+from mainspring.server.rpc.namespace_cache import NamespaceCache
+from mainspring.server.rpc.namespace_messages import (
+    checked_mask,
+    checked_name,
+    checked_namespace,
+    etag_of,
+    namespace_to_proto,
+    updated,
+)
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.v1 import namespace_service_pb2 as pb
 from mainspring.v1 import namespace_service_pb2_grpc
@@ -28,31 +30,43 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class NamespaceServicer(namespace_service_pb2_grpc.NamespaceServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(self, clock: Clock, store: Store) -> None:
+    def __init__(self, clock: Clock, store: Store, cache: NamespaceCache) -> None:
         self._clock = clock
         self._store = store
+        self._cache = cache
 
     async def CreateNamespace(
         self, request: pb.CreateNamespaceRequest, context: Context
     ) -> pb.CreateNamespaceResponse:
         """See the proto."""
-        name = _name(request.namespace)
-        retention_us = _retention_us(request.namespace)
-        wanted = Namespace(name, DEFAULT_RETENTION_US if retention_us is None else retention_us)
+        wanted = checked_namespace(request.namespace)
         stored, is_new = await self._store.create_namespace(wanted, self._clock.now())
-        if not is_new and stored.retention_us != wanted.retention_us:
-            raise AlreadyExists("namespace", name, "with another retention; change that one")
-        return pb.CreateNamespaceResponse(namespace=_to_proto(stored))
+        self._cache.forget(wanted.name)
+        if not is_new and not stored.says(wanted):
+            raise AlreadyExists(
+                "namespace", wanted.name, "with another retention or other defaults; change that one"
+            )
+        return pb.CreateNamespaceResponse(namespace=namespace_to_proto(stored))
 
     async def UpdateNamespace(
         self, request: pb.UpdateNamespaceRequest, context: Context
     ) -> pb.UpdateNamespaceResponse:
         """See the proto."""
-        name = _name(request.namespace)
-        stored = await self._store.update_namespace(name, _retention_us(request.namespace), self._clock.now())
+        given = request.namespace
+        name = checked_name(given)
+        mask = checked_mask(given, request.update_mask.paths)
+        now = self._clock.now()
+
+        def change(stored: Namespace) -> Namespace | None:
+            if request.etag and request.etag != etag_of(stored):
+                raise StaleEtag("namespace", name, request.etag, etag_of(stored))
+            return updated(stored, given, mask, now=now)
+
+        stored = await self._store.change_namespace(name, change)
         if stored is None:
             raise NotFound("namespace", name)
-        return pb.UpdateNamespaceResponse(namespace=_to_proto(stored))
+        self._cache.forget(name)
+        return pb.UpdateNamespaceResponse(namespace=namespace_to_proto(stored))
 
     async def GetNamespace(
         self, request: pb.GetNamespaceRequest, context: Context
@@ -60,7 +74,7 @@ class NamespaceServicer(namespace_service_pb2_grpc.NamespaceServiceServicer):
         """See the proto."""
         name = validation.name(request.name, "name", default=validation.DEFAULT_NAMESPACE)
         stored = await self._store.get_namespace(name)
-        return pb.GetNamespaceResponse(namespace=_to_proto(stored or Namespace(name)))
+        return pb.GetNamespaceResponse(namespace=namespace_to_proto(stored or Namespace(name)))
 
     async def ListNamespaces(
         self, request: pb.ListNamespacesRequest, context: Context
@@ -70,37 +84,7 @@ class NamespaceServicer(namespace_service_pb2_grpc.NamespaceServiceServicer):
         position = decode_token("namespaces", request.page_token)
         after = "" if position is None else position[2].decode()
         found = await self._store.list_namespaces(after, limit)
-        response = pb.ListNamespacesResponse(namespaces=map(_to_proto, found))
+        response = pb.ListNamespacesResponse(namespaces=map(namespace_to_proto, found))
         if len(found) == limit:
             response.next_page_token = encode_token("namespaces", 0, 0, found[-1].name.encode())
         return response
-
-
-def _name(namespace: pb.Namespace) -> str:
-    name = validation.name(namespace.name, "namespace.name")
-    if name != name.strip():
-        raise InvalidField("namespace.name", "begins or ends with a space")
-    return name
-
-
-def _retention_us(namespace: pb.Namespace) -> int | None:
-    """None when unset."""
-    if not namespace.HasField("retention"):
-        return None
-    field = "namespace.retention"
-    retention_us = duration_us(namespace.retention, field)
-    if not SHORTEST_RETENTION_US <= retention_us <= LONGEST_RETENTION_US:
-        raise InvalidField(field, "must lie between 1 hour and 3,650 days")
-    if retention_us % SECOND_US:
-        raise InvalidField(field, "must be a whole number of seconds")
-    return retention_us
-
-
-def _to_proto(namespace: Namespace) -> pb.Namespace:
-    message = pb.Namespace(name=namespace.name)
-    message.retention.FromMicroseconds(namespace.retention_us)
-    if namespace.created_at is not None:
-        message.create_time.CopyFrom(timestamp(namespace.created_at))
-    if namespace.updated_at is not None:
-        message.update_time.CopyFrom(timestamp(namespace.updated_at))
-    return message

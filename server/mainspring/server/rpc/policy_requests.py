@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
@@ -21,9 +21,10 @@ from mainspring.server.core.policies import (
     encode,
 )
 from mainspring.server.core.schedule import Schedule
+from mainspring.server.core.task_defaults import DELIVERY, OVERLAP, RETRY
 from mainspring.server.errors import InvalidField, InvalidRequest
 from mainspring.server.rpc.instants import DAY_US, duration_us
-from mainspring.v1 import policy_pb2, task_pb2
+from mainspring.v1 import namespace_service_pb2, policy_pb2, task_pb2
 
 LONGEST_TEXT = 2_000
 """Characters of stored policies: the width of their column."""
@@ -43,6 +44,21 @@ _T = TypeVar("_T")
 _M = TypeVar("_M", bound=IntEnum)
 
 
+_FIELDS = {
+    "delivery": DELIVERY,
+    "misfire": "misfire",
+    "overlap": OVERLAP,
+    "retry": RETRY,
+    "timeouts": "timeouts",
+    "lateness_objective": "objective_us",
+    "keep_executions": "keep",
+}
+"""What a namespace may have defaults for: names of the API, and of `core.task_defaults`."""
+
+PolicyMessage = task_pb2.Task | namespace_service_pb2.TaskDefaults
+"""Both have these fields, under the same names."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestedPolicies:
     """Checked policies.
@@ -58,18 +74,45 @@ class RequestedPolicies:
     words: list[str]
 
 
-def checked_policies(task: task_pb2.Task, schedule: Schedule | None) -> RequestedPolicies:
-    """Checks what a task says about trouble.
+def left_open(task: task_pb2.Task, among: Collection[str] | None = None) -> frozenset[str]:
+    """What a task says nothing of and its namespace may: names of `core.task_defaults`.
 
     Args:
-        schedule: the task's; None when it is not valid, and the default of the overlap unknown with it.
+        among: names of fields of the API that count; None: all.
+    """
+    said = {descriptor.name for descriptor, _ in task.ListFields()}
+    return frozenset(
+        own for name, own in _FIELDS.items() if name not in said and (among is None or name in among)
+    )
+
+
+def stored_text(policies: Policies) -> str:
+    """The stored form of policies.
+
+    Raises:
+        InvalidField: it is too long.
+    """
+    text = encode(policies)
+    if len(text) > LONGEST_TEXT:
+        raise InvalidField(
+            "retry.non_retryable_error_kinds",
+            f"take {len(text):,} characters when stored with the other policies; at most {LONGEST_TEXT:,} are allowed",
+        )
+    return text
+
+
+def checked_policies(task: PolicyMessage, schedule: Schedule | None) -> RequestedPolicies:
+    """Checks what a task says about trouble, or a namespace for its tasks.
+
+    Args:
+        schedule: the task's; None when it is not valid, or there is none, and the default of the overlap unknown with it.
 
     Raises:
         InvalidRequest: names every message at fault; paths begin within the task.
     """
     violations: list[InvalidField] = []
 
-    def checked(check: Callable[[task_pb2.Task], _T], otherwise: _T) -> _T:
+    def checked(check: Callable[[PolicyMessage], _T], otherwise: _T) -> _T:
         try:
             return check(task)
         except InvalidField as violation:
@@ -87,20 +130,18 @@ def checked_policies(task: task_pb2.Task, schedule: Schedule | None) -> Requeste
         objective_us=checked(_objective_us, DEFAULT.objective_us),
         keep=checked(_keep, DEFAULT.keep),
     )
-    text = encode(policies)
-    if not violations and len(text) > LONGEST_TEXT:
-        violations.append(
-            InvalidField(
-                "retry.non_retryable_error_kinds",
-                f"take {len(text):,} characters when stored with the other policies; at most {LONGEST_TEXT:,} are allowed",
-            )
-        )
+    text = ""
+    if not violations:
+        try:
+            text = stored_text(policies)
+        except InvalidField as violation:
+            violations.append(violation)
     if violations:
         raise InvalidRequest(violations)
     return RequestedPolicies(policies, text, ["policies", text] if text else [])
 
 
-def _misfire(task: task_pb2.Task) -> Misfire:
+def _misfire(task: PolicyMessage) -> Misfire:
     message = task.misfire
     try:
         mode = _member(MisfireMode, message.mode, "mode") or MisfireMode.LATEST
@@ -121,11 +162,11 @@ def _misfire(task: task_pb2.Task) -> Misfire:
         raise violation.within("misfire") from None
 
 
-def _overlap(task: task_pb2.Task) -> Overlap | None:
+def _overlap(task: PolicyMessage) -> Overlap | None:
     return _member(Overlap, task.overlap, "overlap")
 
 
-def _retry(task: task_pb2.Task) -> Retry:
+def _retry(task: PolicyMessage) -> Retry:
     message = task.retry
     try:
         initial_us = DEFAULT.retry.initial_us
@@ -176,7 +217,7 @@ def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(given)))
 
 
-def _timeouts(task: task_pb2.Task) -> Timeouts:
+def _timeouts(task: PolicyMessage) -> Timeouts:
     message: policy_pb2.Timeouts = task.timeouts
 
     def of(value: Duration, field: str, is_set: bool) -> int:
@@ -193,7 +234,7 @@ def _timeouts(task: task_pb2.Task) -> Timeouts:
     )
 
 
-def _objective_us(task: task_pb2.Task) -> int:
+def _objective_us(task: PolicyMessage) -> int:
     if not task.HasField("lateness_objective"):
         return DEFAULT.objective_us
     objective_us = duration_us(task.lateness_objective, "lateness_objective")
@@ -202,7 +243,7 @@ def _objective_us(task: task_pb2.Task) -> int:
     return objective_us
 
 
-def _keep(task: task_pb2.Task) -> int:
+def _keep(task: PolicyMessage) -> int:
     if task.keep_executions < 0:
         raise InvalidField("keep_executions", "is negative")
     return task.keep_executions

@@ -69,4 +69,5 @@ async def registered_before(task: task_pb2.Task, store: Store, limits: Limits) -
         )
     except InvalidRequest:
         return None
-    return stored if same.definition_hash == stored.definition_hash else None
+    is_same = same.definition_hash == stored.definition_hash and not validation.contradicts(task, stored)
+    return stored if is_same else None

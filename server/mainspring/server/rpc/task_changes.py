@@ -25,6 +25,7 @@ from mainspring.server.errors import (
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import etag_of
+from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.status import status_of
 from mainspring.server.rpc.task_update import checked_mask, updated
@@ -100,10 +101,17 @@ class TaskChanges:
     """Carries the changes out, at any node."""
 
     def __init__(
-        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+        self,
+        clock: Clock,
+        store: Store,
+        engine: Engine,
+        limits: Limits,
+        owner_calls: OwnerCalls,
+        namespaces: NamespaceCache,
     ) -> None:
         self._clock = clock
         self._store = store
+        self._namespaces = namespaces
         self._engine = engine
         self._limits = limits
         self._owner_calls = owner_calls
@@ -131,6 +139,7 @@ class TaskChanges:
             FailedPrecondition: it has ended.
         """
         mask = checked_mask(paths)
+        defaults = await self._namespaces.defaults_of(given)
         now = self._clock.now()
         return await self._change(
             named,
@@ -141,6 +150,7 @@ class TaskChanges:
                 now=now,
                 partition_count=self._store.partition_count,
                 limits=self._limits,
+                defaults=defaults,
             ),
             lambda task: False,
         )

@@ -9,7 +9,7 @@ import grpc
 
 from mainspring.server.clock import Clock
 from mainspring.server.core.life_cycle import StateChange
-from mainspring.server.core.model import NewTask, TaskRef
+from mainspring.server.core.model import NewTask, Task, TaskRef
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import (
     AlreadyExists,
@@ -21,6 +21,7 @@ from mainspring.server.errors import (
 from mainspring.server.persistence.store import Created, Store
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
+from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.repeated_calls import check_request_id, registered_before, task_of_request
@@ -44,23 +45,32 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     """Decodes, calls, encodes."""
 
     def __init__(
-        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+        self,
+        clock: Clock,
+        store: Store,
+        engine: Engine,
+        limits: Limits,
+        owner_calls: OwnerCalls,
+        namespaces: NamespaceCache,
     ) -> None:
         self._clock = clock
         self._store = store
         self._engine = engine
         self._limits = limits
         self._owner_calls = owner_calls
-        self._changes = TaskChanges(clock, store, engine, limits, owner_calls)
+        self._namespaces = namespaces
+        self._changes = TaskChanges(clock, store, engine, limits, owner_calls, namespaces)
         TaskOwner(clock, store, engine).register(owner_calls)
 
-    def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
+    async def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
+        defaults = await self._namespaces.defaults_of(task)
         return validation.new_task(
             task,
             prefix=prefix,
             now=self._clock.now(),
             partition_count=self._store.partition_count,
             limits=self._limits,
+            defaults=defaults,
         )
 
     def _ref(self, namespace: str, task_id: str) -> TaskRef:
@@ -73,14 +83,16 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """See the proto."""
         task = task_of_request(request)
         try:
-            (created,) = await self._engine.registrar.create([self._new_task(task, "task")])
+            new = await self._new_task(task, "task")
+            (created,) = await self._engine.registrar.create([new])
+            stored = _stored(task, new, created)
         except InvalidRequest:
-            stored = await registered_before(task, self._store, self._limits)
-            if stored is None:
+            before = await registered_before(task, self._store, self._limits)
+            if before is None:
                 raise
-            created = Created(stored, is_conflict=False)
-        response = task_service_pb2.CreateTaskResponse(task=_task_or_conflict(created))
-        put_meaning(created.task, response)
+            stored = before
+        response = task_service_pb2.CreateTaskResponse(task=task_to_proto(stored))
+        put_meaning(stored, response)
         return response
 
     async def PreviewSchedule(
@@ -96,24 +108,24 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         if not 1 <= len(request.tasks) <= LARGEST_BATCH:
             raise InvalidField("tasks", f"holds {len(request.tasks)} tasks; 1 to {LARGEST_BATCH} are allowed")
         results = [task_service_pb2.BatchCreateTasksResult() for _ in request.tasks]
-        valid: list[tuple[task_service_pb2.BatchCreateTasksResult, NewTask]] = []
+        valid: list[tuple[task_service_pb2.BatchCreateTasksResult, task_pb2.Task, NewTask]] = []
         slice_began_s = self._clock.monotonic()
         for number, (task, result) in enumerate(zip(request.tasks, results, strict=True)):
             if self._clock.monotonic() - slice_began_s > SLICE_S:
                 await asyncio.sleep(0)
                 slice_began_s = self._clock.monotonic()
             try:
-                valid.append((result, self._new_task(task, f"tasks[{number}]")))
+                valid.append((result, task, await self._new_task(task, f"tasks[{number}]")))
             except InvalidRequest as error:
                 stored = await registered_before(task, self._store, self._limits)
                 if stored is None:
                     _put_error(result, error)
                 else:
                     result.task.CopyFrom(task_to_proto(stored))
-        created = await self._engine.registrar.create([task for _, task in valid]) if valid else []
-        for (result, _), outcome in zip(valid, created, strict=True):
+        created = await self._engine.registrar.create([task for _, _, task in valid]) if valid else []
+        for (result, task, new), outcome in zip(valid, created, strict=True):
             try:
-                result.task.CopyFrom(_task_or_conflict(outcome))
+                result.task.CopyFrom(task_to_proto(_stored(task, new, outcome)))
             except AlreadyExists as error:
                 _put_error(result, error)
         return task_service_pb2.BatchCreateTasksResponse(results=results)
@@ -286,14 +298,17 @@ def _state_change(number: int) -> StateChange | None:
         raise InvalidField("change", f"is {number}; this server knows {known}, 4 DELETE") from None
 
 
-def _task_or_conflict(created: Created) -> task_pb2.Task:
-    if created.is_conflict:
+def _stored(asked: task_pb2.Task, new: NewTask, created: Created) -> Task:
+    """The task of a registration, unless it is another one's."""
+    stored = created.task
+    is_as_resolved = (new.delivery, new.policies) == (stored.delivery, stored.policies)
+    if created.is_conflict or (not is_as_resolved and validation.contradicts(asked, stored)):
         raise AlreadyExists(
             "task",
             f"{created.task.namespace}/{created.task.task_id}",
             "with another definition; give another id, or cancel that one",
         )
-    return task_to_proto(created.task)
+    return stored
 
 
 def _put_error(result: task_service_pb2.BatchCreateTasksResult, error: MainspringError) -> None:

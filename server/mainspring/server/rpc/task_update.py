@@ -13,6 +13,7 @@ from dataclasses import replace
 from mainspring.server.core.life_cycle import with_definition_changed
 from mainspring.server.core.model import Task
 from mainspring.server.core.policies import decode as decode_policies
+from mainspring.server.core.task_defaults import NO_DEFAULTS, TaskDefaults
 from mainspring.server.errors import InvalidField
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.validation import CheckedTask, Limits, checked_task
@@ -49,7 +50,7 @@ def checked_mask(paths: Collection[str]) -> frozenset[str]:
 
 
 def merged(stored: Task, given: task_pb2.Task, mask: frozenset[str]) -> task_pb2.Task:
-    """The stored task with the fields of the mask as given: what is not set there gets its default."""
+    """The stored task with the fields of the mask as given; what is not set there is left open."""
     message = task_to_proto(stored)
     if decode_policies(stored.policies).overlap is None:
         message.overlap = task_pb2.Task().overlap  # the default of its schedule, which may be another one now
@@ -72,21 +73,31 @@ def updated(
     now: int,
     partition_count: int,
     limits: Limits,
+    defaults: TaskDefaults = NO_DEFAULTS,
 ) -> Task | None:
     """The stored task after an update; None when it changes nothing, or the task has ended.
 
     Args:
         now: cluster time: a new schedule counts from it.
+        defaults: of its namespace.
 
     Raises:
         InvalidRequest: what CreateTask would say of the task with these fields.
     """
     has_new_schedule = "schedule" in mask
 
-    def checked(message: task_pb2.Task, now: int | None) -> CheckedTask:
-        return checked_task(message, prefix="task", now=now, partition_count=partition_count, limits=limits)
+    def checked(message: task_pb2.Task, now: int | None, defaults: TaskDefaults) -> CheckedTask:
+        return checked_task(
+            message,
+            prefix="task",
+            now=now,
+            partition_count=partition_count,
+            limits=limits,
+            defaults=defaults,
+            may_default=mask,
+        )
 
-    wanted = checked(merged(stored, given, mask), now if has_new_schedule else None)
+    wanted = checked(merged(stored, given, mask), now if has_new_schedule else None, defaults)
     definition = wanted.definition
     if not has_new_schedule:
         definition = replace(definition, schedule=stored.schedule)
@@ -98,4 +109,5 @@ def updated(
     changed = with_definition_changed(stored, definition, first_at=wanted.first_at, now=now)
     if changed is None:
         return None
-    return replace(changed, definition_hash=checked(task_to_proto(changed), None).definition.definition_hash)
+    as_answered = checked(task_to_proto(changed), None, NO_DEFAULTS)
+    return replace(changed, definition_hash=as_answered.definition.definition_hash)

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mainspring.server.core.due_time import due_at
 from mainspring.server.core.life_cycle import Definition
-from mainspring.server.core.model import Delivery, NewTask, TaskRef
+from mainspring.server.core.model import Delivery, NewTask, Task, TaskRef
 from mainspring.server.core.next_fire import first_fire
+from mainspring.server.core.policies import decode as decode_policies
 from mainspring.server.core.schedule import Schedule
+from mainspring.server.core.schedule_text import decode
+from mainspring.server.core.task_defaults import (
+    DELIVERY,
+    FIELDS,
+    NO_DEFAULTS,
+    OVERLAP,
+    TaskDefaults,
+    resolved,
+)
 from mainspring.server.errors import InvalidField, InvalidRequest
 from mainspring.server.rpc.labels import checked_labels
-from mainspring.server.rpc.policy_requests import RequestedPolicies, checked_policies
+from mainspring.server.rpc.policy_requests import (
+    RequestedPolicies,
+    checked_policies,
+    left_open,
+    stored_text,
+)
 from mainspring.server.rpc.schedule_requests import RequestedSchedule, checked_schedule
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.v1 import task_pb2
@@ -74,17 +90,28 @@ class CheckedTask:
     first_at: int | None
 
 
-def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int, limits: Limits) -> NewTask:
+def new_task(
+    task: task_pb2.Task,
+    *,
+    prefix: str,
+    now: int,
+    partition_count: int,
+    limits: Limits,
+    defaults: TaskDefaults = NO_DEFAULTS,
+) -> NewTask:
     """Checks a registration and computes its first time.
 
     Args:
         prefix: the path of the task in the request, for complaints.
         now: cluster time, microseconds UTC.
+        defaults: of its namespace.
 
     Raises:
         InvalidRequest: names every field at fault.
     """
-    checked = checked_task(task, prefix=prefix, now=now, partition_count=partition_count, limits=limits)
+    checked = checked_task(
+        task, prefix=prefix, now=now, partition_count=partition_count, limits=limits, defaults=defaults
+    )
     assert checked.first_at is not None
     definition = checked.definition
     return NewTask(
@@ -105,14 +132,26 @@ def new_task(task: task_pb2.Task, *, prefix: str, now: int, partition_count: int
 
 
 def checked_task(
-    task: task_pb2.Task, *, prefix: str, now: int | None, partition_count: int, limits: Limits
+    task: task_pb2.Task,
+    *,
+    prefix: str,
+    now: int | None,
+    partition_count: int,
+    limits: Limits,
+    defaults: TaskDefaults = NO_DEFAULTS,
+    may_default: Collection[str] | None = None,
 ) -> CheckedTask:
     """Checks what a caller says of a task.
+
+    The hash of the definition is of what the caller says: the same words are the same call, whatever its namespace says by
+    then. `contradicts` finds the words that the hash does not tell apart.
 
     Args:
         prefix: the path of the task in the request, for complaints.
         now: cluster time, microseconds UTC, at which the schedule begins; None: it is a stored one, which has begun, and has
             no first time.
+        defaults: of its namespace, for what the caller leaves open.
+        may_default: the fields for which they count; None: all.
 
     Raises:
         InvalidRequest: names every field at fault.
@@ -137,7 +176,7 @@ def checked_task(
         )
     delivery = Delivery.AT_LEAST_ONCE
     try:
-        delivery = _delivery(task.delivery)
+        delivery = delivery_of(task.delivery)
     except InvalidField as violation:
         violations.append(violation)
     ref = task_ref(namespace, task_id, partition_count)
@@ -161,10 +200,20 @@ def checked_task(
     except InvalidField as violation:
         violations.append(violation)
     policies: RequestedPolicies | None = None
+    stored_delivery, stored_policies = delivery, ""
     try:
         policies = checked_policies(task, None if requested is None else requested.schedule)
+        stored_policies = policies.text
+        if defaults is not NO_DEFAULTS and requested is not None:
+            open_fields = left_open(task, may_default)
+            stored_delivery, own = resolved(
+                delivery, policies.policies, open_fields, requested.schedule, defaults
+            )
+            stored_policies = stored_text(own)
     except InvalidRequest as error:
         violations.extend(error.violations)
+    except InvalidField as violation:
+        violations.append(violation)
     if violations or requested is None or policies is None:
         raise InvalidRequest(violation.within(prefix) for violation in violations)
     words = requested.words + _delivery_words(delivery) + policies.words + _label_words(labels)
@@ -173,14 +222,43 @@ def checked_task(
         task.payload,
         requested.text,
         _definition_hash(handler, task.payload, words),
-        delivery,
-        policies.text,
+        stored_delivery,
+        stored_policies,
         labels,
     )
     return CheckedTask(ref, namespace, task_id, requested.schedule, definition, first_at)
 
 
-def _delivery(number: int) -> Delivery:
+def contradicts(task: task_pb2.Task, stored: Task) -> bool:
+    """Whether a registration says a policy otherwise than the stored task of the same definition hash has it.
+
+    To the hash a policy that is left open, and one that is said and is as it is for all tasks, are the same. Where the
+    namespace had another default they are not.
+
+    Args:
+        task: valid.
+    """
+    schedule = decode(stored.schedule)
+    said = set(FIELDS) - left_open(task)
+    asked, policies = checked_policies(task, schedule).policies, decode_policies(stored.policies)
+    own: dict[str, tuple[object, object]] = {
+        DELIVERY: (delivery_of(task.delivery), stored.delivery),
+        OVERLAP: (asked.overlap_of(schedule), policies.overlap_of(schedule)),
+    }
+    return any(
+        asked_value != stored_value
+        for asked_value, stored_value in (
+            own.get(field) or (getattr(asked, field), getattr(policies, field)) for field in said
+        )
+    )
+
+
+def delivery_of(number: int) -> Delivery:
+    """A delivery of a caller.
+
+    Raises:
+        InvalidField: it is not known.
+    """
     if number == task_pb2.DELIVERY_MODE_UNSPECIFIED:
         return Delivery.AT_LEAST_ONCE
     try:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from mainspring.server.core.model import Delivery
 from mainspring.server.core.namespaces import Namespace
-from mainspring.server.persistence.mysql.database import Units
+from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.literals import text
 
-INSERT_NAMESPACE = """INSERT INTO namespaces (name, retention_us, created_at, updated_at)
-VALUES (%(name)s, %(retention_us)s, %(now)s, %(now)s)
+_COLUMNS = "name, retention_us, created_at, updated_at, version, delivery, policies"
+
+INSERT_NAMESPACE = f"""INSERT INTO namespaces ({_COLUMNS})
+VALUES (%(name)s, %(retention_us)s, %(created_at)s, %(created_at)s, 1, %(delivery)s, %(policies)s)
 ON DUPLICATE KEY UPDATE namespaces.name = namespaces.name"""
 
-UPDATE_NAMESPACE = (
-    """UPDATE namespaces SET retention_us = %(retention_us)s, updated_at = %(now)s WHERE name = %(name)s"""
-)
+CHANGE_NAMESPACE = """UPDATE namespaces SET retention_us = %(retention_us)s, updated_at = %(updated_at)s,
+  version = %(version)s, delivery = %(delivery)s, policies = %(policies)s
+WHERE name = %(name)s"""
 
-READ_NAMESPACE = "SELECT name, retention_us, created_at, updated_at FROM namespaces WHERE name = %(name)s"
+READ_NAMESPACE = f"SELECT {_COLUMNS} FROM namespaces WHERE name = %(name)s"
 
-LIST_NAMESPACES = """SELECT name, retention_us, created_at, updated_at FROM namespaces FORCE INDEX (PRIMARY)
+LIST_NAMESPACES = f"""SELECT {_COLUMNS} FROM namespaces FORCE INDEX (PRIMARY)
 WHERE name > %(after)s ORDER BY name LIMIT %(limit)s"""
 
 
@@ -25,23 +32,49 @@ class NamespaceUnits(Units):
 
     async def create_namespace(self, namespace: Namespace, now: int) -> tuple[Namespace, bool]:
         """See `NamespaceStore.create_namespace`."""
-        values = {"name": text(namespace.name), "retention_us": int(namespace.retention_us), "now": int(now)}
+        values = {**_values(namespace), "created_at": int(now)}
         is_new = await self._db.write(self._db.api, INSERT_NAMESPACE % values) > 0
         return await self.get_namespace(namespace.name) or namespace, is_new
 
-    async def update_namespace(self, name: str, retention_us: int | None, now: int) -> Namespace | None:
-        """See `NamespaceStore.update_namespace`."""
-        if retention_us is not None:
-            values = {"name": text(name), "retention_us": int(retention_us), "now": int(now)}
-            await self._db.write(self._db.api, UPDATE_NAMESPACE % values)
-        return await self.get_namespace(name)
+    async def change_namespace(
+        self, name: str, change: Callable[[Namespace], Namespace | None]
+    ) -> Namespace | None:
+        """See `NamespaceStore.change_namespace`."""
+
+        async def body(transaction: Transaction) -> Namespace | None:
+            (read,) = await transaction.run(READ_NAMESPACE % {"name": text(name)} + " FOR UPDATE")
+            if not read.rows or read.rows[0][0] != name:
+                return None
+            stored = _from_row(read.rows[0])
+            changed = change(stored)
+            if changed is None:
+                return stored
+            await transaction.run(CHANGE_NAMESPACE % _values(changed))
+            return changed
+
+        return await self._db.transaction(self._db.api, body)
 
     async def get_namespace(self, name: str) -> Namespace | None:
         """See `NamespaceStore.get_namespace`."""
         rows = await self._db.read(self._db.query, READ_NAMESPACE % {"name": text(name)})
-        return Namespace(*rows[0]) if rows else None
+        # To the database a name with blanks behind it is the same; nobody can create one.
+        return _from_row(rows[0]) if rows and rows[0][0] == name else None
 
     async def list_namespaces(self, after: str, limit: int) -> list[Namespace]:
         """See `NamespaceStore.list_namespaces`."""
         values = {"after": text(after), "limit": int(limit)}
-        return [Namespace(*row) for row in await self._db.read(self._db.query, LIST_NAMESPACES % values)]
+        return [_from_row(row) for row in await self._db.read(self._db.query, LIST_NAMESPACES % values)]
+
+
+def _from_row(row: tuple[Any, ...]) -> Namespace:
+    name, retention_us, created_at, updated_at, version, delivery, policies = row
+    return Namespace(name, retention_us, created_at, updated_at, version, Delivery(delivery), policies)
+
+
+def _values(namespace: Namespace) -> dict[str, object]:
+    return {
+        **asdict(namespace),
+        "name": text(namespace.name),
+        "delivery": int(namespace.delivery),
+        "policies": text(namespace.policies),
+    }
