@@ -39,6 +39,7 @@ from mainspring.client.execution import (
     Gap,
 )
 from mainspring.client.filters import ChangedTasks, TaskChange, TaskCount, TaskFilter
+from mainspring.client.namespace import Namespace, NamespaceUpdate, TaskDefaults
 from mainspring.client.policies import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
 from mainspring.client.preview import ClockChangeEffect, ClockChangeNote, FireTime, Preview
 from mainspring.client.schedules import (
@@ -55,8 +56,11 @@ from mainspring.client.schedules import (
     Schedule,
     Weekday,
 )
+from mainspring.client.slo import LatenessCause, Slo, SloFigures
 from mainspring.client.task import Delivery, NewTask, ScheduledTask, Task, TaskState
-from mainspring.client.task_update import UNCHANGED, TaskUpdate
+from mainspring.client.task_json import new_task_from_json
+from mainspring.client.task_update import TaskUpdate
+from mainspring.client.unchanged import UNCHANGED
 from mainspring.client.watch import ExecutionWatch
 
 __all__ = [
@@ -93,10 +97,13 @@ __all__ = [
     "HandoverReason",
     "Internal",
     "InvalidArgument",
+    "LatenessCause",
     "MainspringClient",
     "MainspringError",
     "MisfireMode",
     "MisfirePolicy",
+    "Namespace",
+    "NamespaceUpdate",
     "NewTask",
     "Node",
     "NotFound",
@@ -109,9 +116,12 @@ __all__ = [
     "RetryPolicy",
     "Schedule",
     "ScheduledTask",
+    "Slo",
+    "SloFigures",
     "Task",
     "TaskChange",
     "TaskCount",
+    "TaskDefaults",
     "TaskFilter",
     "TaskState",
     "TaskUpdate",
@@ -119,4 +129,5 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Weekday",
+    "new_task_from_json",
 ]

@@ -12,10 +12,12 @@ from mainspring.client.backoff import Backoff
 from mainspring.client.caller import Caller
 from mainspring.client.execution_calls import ExecutionCalls
 from mainspring.client.life_cycle_calls import LifeCycleCalls
+from mainspring.client.namespace_calls import NamespaceCalls
+from mainspring.client.slo_calls import SloCalls
 from mainspring.client.task_calls import TaskCalls
 
 
-class MainspringClient(TaskCalls, LifeCycleCalls, ExecutionCalls, AdminCalls):
+class MainspringClient(TaskCalls, LifeCycleCalls, ExecutionCalls, SloCalls, NamespaceCalls, AdminCalls):
     """Registers tasks and reads the ledger, over any of the given nodes.
 
     Every method raises `MainspringError` subclasses for what the server answers, and `Unavailable` when no

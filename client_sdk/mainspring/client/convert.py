@@ -4,7 +4,7 @@
 import uuid
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol
 
 from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
@@ -35,8 +35,9 @@ from mainspring.client.policy_convert import (
     timeouts_from_proto,
 )
 from mainspring.client.schedule_convert import fire_from_proto, schedule_from_proto, schedule_to_proto
-from mainspring.client.task import Delivery, NewTask, ScheduledTask, Task, TaskState
-from mainspring.client.task_update import UNCHANGED, TaskUpdate, Unchanged
+from mainspring.client.task import DEFAULT_NAMESPACE, Delivery, NewTask, ScheduledTask, Task, TaskState
+from mainspring.client.task_update import TaskUpdate
+from mainspring.client.unchanged import UNCHANGED
 from mainspring.v1 import (
     admin_service_pb2,
     execution_pb2,
@@ -44,8 +45,6 @@ from mainspring.v1 import (
     task_pb2,
     task_service_pb2,
 )
-
-Value = TypeVar("Value")
 
 
 class _HasField(Protocol):
@@ -60,19 +59,37 @@ def new_task_to_proto(task: NewTask) -> task_pb2.Task:
         handler=task.handler,
         payload=payload_bytes(task.payload),
         schedule=schedule_to_proto(task.schedule),
-        delivery=task.delivery.value,  # type: ignore[arg-type]  # the numbers are the proto's
+        delivery=None if task.delivery is None else to_number("delivery", task.delivery),
         labels=task.labels,
     )
-    put_policies(
-        message,
-        misfire=task.misfire,
-        overlap=task.overlap,
-        retry=task.retry,
-        timeouts=task.timeouts,
-        lateness_objective=task.lateness_objective,
-        keep_executions=task.keep_executions,
-    )
+    put_policies(message, task)
     return message
+
+
+def new_task_from_proto(task: task_pb2.Task) -> NewTask:
+    """Return what a message says of a task to register; what the server alone fills in is left out.
+
+    Raises:
+        ValueError: It has no schedule, or one that this client does not know.
+    """
+    schedule = schedule_from_proto(task.schedule)
+    if schedule is None:
+        raise ValueError("schedule is required: at, delay, cron, interval or calendar_interval")
+    return NewTask(
+        task.handler,
+        schedule,
+        task.payload,
+        task.namespace or DEFAULT_NAMESPACE,
+        task.id or None,
+        delivery=from_number(Delivery, task.delivery) if task.delivery else None,
+        labels=task.labels,
+        misfire=misfire_from_proto(task),
+        overlap=overlap_from_proto(task),
+        retry=retry_from_proto(task),
+        timeouts=timeouts_from_proto(task),
+        lateness_objective=_duration(task, "lateness_objective", task.lateness_objective),
+        keep_executions=task.keep_executions or None,
+    )
 
 
 def update_to_proto(namespace: str, task_id: str, update: TaskUpdate) -> task_service_pb2.UpdateTaskRequest:
@@ -89,19 +106,11 @@ def update_to_proto(namespace: str, task_id: str, update: TaskUpdate) -> task_se
         message.payload = payload_bytes(update.payload)
     if update.schedule is not UNCHANGED:
         message.schedule.CopyFrom(schedule_to_proto(update.schedule))
-    if update.delivery is not UNCHANGED:
+    if update.delivery is not UNCHANGED and update.delivery is not None:
         message.delivery = to_number("delivery", update.delivery)
     if update.labels is not UNCHANGED:
         message.labels.update(update.labels)
-    put_policies(
-        message,
-        misfire=_said(update.misfire),
-        overlap=_said(update.overlap),
-        retry=_said(update.retry),
-        timeouts=_said(update.timeouts),
-        lateness_objective=_said(update.lateness_objective),
-        keep_executions=_said(update.keep_executions),
-    )
+    put_policies(message, update)
     mask = field_mask_pb2.FieldMask(paths=update.changed())
     return task_service_pb2.UpdateTaskRequest(task=message, update_mask=mask)
 
@@ -284,10 +293,6 @@ def handover_from_proto(handover: admin_service_pb2.Handover) -> Handover:
         late_execution_count=handover.late_execution_count,
         max_lateness=from_duration(handover.max_lateness),
     )
-
-
-def _said(value: Value | Literal[Unchanged.UNCHANGED] | None) -> Value | None:
-    return None if value is UNCHANGED else value
 
 
 def _instant(message: _HasField, field: str, value: timestamp_pb2.Timestamp) -> datetime | None:

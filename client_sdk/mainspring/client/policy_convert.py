@@ -1,45 +1,60 @@
 """Policies: protobuf messages <-> the client's value types."""
 
 from datetime import timedelta
+from typing import Protocol
 
 from mainspring.client.enum_numbers import from_number, to_number
 from mainspring.client.instants import from_duration, put_duration
 from mainspring.client.policies import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
+from mainspring.client.unchanged import LeftAlone
+from mainspring.v1 import namespace_service_pb2, task_pb2
 from mainspring.v1 import policy_pb2 as pb
-from mainspring.v1 import task_pb2
+
+Message = task_pb2.Task | namespace_service_pb2.TaskDefaults
+"""Both have these fields, under the same names."""
 
 
-def put_policies(
-    message: task_pb2.Task,
-    *,
-    misfire: MisfirePolicy | None,
-    overlap: OverlapPolicy | None,
-    retry: RetryPolicy | None,
-    timeouts: Timeouts | None,
-    lateness_objective: timedelta | None,
-    keep_executions: int | None,
-) -> None:
-    """Set the fields of a task's message; what is None is left unset, which is the server's default.
+class Policies(Protocol):
+    """The policies of a task or of a namespace; None is the default, `UNCHANGED` says nothing of it."""
+
+    @property
+    def misfire(self) -> MisfirePolicy | LeftAlone | None: ...
+    @property
+    def overlap(self) -> OverlapPolicy | LeftAlone | None: ...
+    @property
+    def retry(self) -> RetryPolicy | LeftAlone | None: ...
+    @property
+    def timeouts(self) -> Timeouts | LeftAlone | None: ...
+    @property
+    def lateness_objective(self) -> timedelta | LeftAlone | None: ...
+    @property
+    def keep_executions(self) -> int | LeftAlone | None: ...
+
+
+def put_policies(message: Message, said: Policies) -> None:
+    """Set the fields of a message; what is None or not said is left unset, which is the server's default.
 
     Raises:
         ValueError: One holds a mode that a newer server has answered and this client does not know.
     """
-    if misfire is not None:
-        message.misfire.CopyFrom(_misfire_to_proto(misfire))
-    if overlap is not None:
-        message.overlap = to_number("overlap", overlap)
-    if retry is not None:
-        message.retry.CopyFrom(_retry_to_proto(retry))
-    if timeouts is not None:
+    if isinstance(said.misfire, MisfirePolicy):
+        message.misfire.CopyFrom(_misfire_to_proto(said.misfire))
+    if isinstance(said.overlap, OverlapPolicy):
+        message.overlap = to_number("overlap", said.overlap)
+    if isinstance(said.retry, RetryPolicy):
+        message.retry.CopyFrom(_retry_to_proto(said.retry))
+    if isinstance(timeouts := said.timeouts, Timeouts):
         message.timeouts.SetInParent()
         put_duration(message.timeouts.schedule_to_start, timeouts.schedule_to_start)
         put_duration(message.timeouts.start_to_finish, timeouts.start_to_finish)
         put_duration(message.timeouts.heartbeat, timeouts.heartbeat)
-    put_duration(message.lateness_objective, lateness_objective)
-    message.keep_executions = keep_executions or 0
+    if isinstance(said.lateness_objective, timedelta):
+        put_duration(message.lateness_objective, said.lateness_objective)
+    if isinstance(said.keep_executions, int):
+        message.keep_executions = said.keep_executions
 
 
-def misfire_from_proto(message: task_pb2.Task) -> MisfirePolicy | None:
+def misfire_from_proto(message: Message) -> MisfirePolicy | None:
     """Return the misfire policy of a task; None where the server told none."""
     if not message.HasField("misfire"):
         return None
@@ -53,12 +68,12 @@ def misfire_from_proto(message: task_pb2.Task) -> MisfirePolicy | None:
     )
 
 
-def overlap_from_proto(message: task_pb2.Task) -> OverlapPolicy | None:
+def overlap_from_proto(message: Message) -> OverlapPolicy | None:
     """Return the overlap policy of a task; None where the server told none."""
     return from_number(OverlapPolicy, message.overlap) if message.overlap else None
 
 
-def retry_from_proto(message: task_pb2.Task) -> RetryPolicy | None:
+def retry_from_proto(message: Message) -> RetryPolicy | None:
     """Return the retry policy of a task; None where it has none."""
     if not message.HasField("retry"):
         return None
@@ -77,7 +92,7 @@ def retry_from_proto(message: task_pb2.Task) -> RetryPolicy | None:
     )
 
 
-def timeouts_from_proto(message: task_pb2.Task) -> Timeouts | None:
+def timeouts_from_proto(message: Message) -> Timeouts | None:
     """Return the timeouts of a task; None where it has none."""
     if not message.HasField("timeouts"):
         return None

@@ -41,7 +41,7 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to register.
+    """A task to register. Where a policy is None, that of the namespace comes first if it has one (`TaskDefaults`).
 
     Attributes:
         handler: The name of the code on an executor that runs it.
@@ -49,7 +49,7 @@ class NewTask:
         payload: Handed to the handler as bytes; a string is encoded in UTF-8.
         namespace: The namespace.
         task_id: Unique within the namespace. None: the client makes one, once, so that retries are safe.
-        delivery: What becomes of an execution when its executor fails.
+        delivery: What becomes of an execution when its executor fails. None: another attempt is sent.
         labels: For people and filters: at most 32, keys of 1 to 63 and values of up to 63 characters.
         misfire: What becomes of missed times. None: the latest one runs.
         overlap: What becomes of a scheduled time while an execution is open. None: recurring tasks skip it.
@@ -68,7 +68,7 @@ class NewTask:
     payload: bytes | str = b""
     namespace: str = DEFAULT_NAMESPACE
     task_id: str | None = None
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    delivery: Delivery | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     misfire: MisfirePolicy | None = None
     overlap: OverlapPolicy | None = None

@@ -34,7 +34,8 @@ class TaskCalls(ServiceCalls):
         payload: bytes | str = b"",
         namespace: str = DEFAULT_NAMESPACE,
         task_id: str | None = None,
-        delivery: Delivery = Delivery.AT_LEAST_ONCE,
+        request_id: str | None = None,
+        delivery: Delivery | None = None,
         labels: Mapping[str, str] | None = None,
         misfire: MisfirePolicy | None = None,
         overlap: OverlapPolicy | None = None,
@@ -46,13 +47,18 @@ class TaskCalls(ServiceCalls):
     ) -> ScheduledTask:
         """Register a task; once this returns, it is durable. The answer also tells what the schedule means.
 
+        Where a policy is None, that of the namespace comes first if it has one (`TaskDefaults`).
+
         Args:
             handler: The name of the code on an executor that runs it.
             schedule: When: `At`, `Delay`, `Cron`, `Every` or `CalendarInterval`.
             payload: For the handler, at most 256 KiB; a string is encoded in UTF-8.
             namespace: The namespace.
             task_id: Unique within the namespace. None: the client makes one.
-            delivery: What becomes of an execution when its executor fails: another attempt, or it ends as LOST.
+            request_id: In place of an id: calls of one namespace with the same one register one task, whose id the server
+                makes from it; at most 200 characters.
+            delivery: What becomes of an execution when its executor fails: another attempt, or it ends as LOST. None: the
+                first.
             labels: For people and filters: at most 32, keys of 1 to 63 and values of up to 63 characters.
             misfire: What becomes of missed times. None: the latest one runs.
             overlap: What becomes of a scheduled time while an execution is open. None: recurring tasks skip it.
@@ -65,14 +71,18 @@ class TaskCalls(ServiceCalls):
         Raises:
             InvalidArgument: A field is wrong.
             AlreadyExists: The id is in use with another definition (the same one answers as the first call).
+            ValueError: Both an id and a request id are given.
         """
+        if task_id is not None and request_id is not None:
+            raise ValueError("give one of task_id and request_id: a task's id is made from its request id")
         task = convert.new_task_to_proto(
             NewTask(
                 handler,
                 schedule,
                 payload,
                 namespace,
-                task_id,
+                # The server makes the id from the request id where there is none.
+                task_id if request_id is None else "",
                 delivery,
                 labels={} if labels is None else labels,
                 misfire=misfire,
@@ -86,7 +96,7 @@ class TaskCalls(ServiceCalls):
         response = await self._call(
             _TASKS,
             "CreateTask",
-            task_service_pb2.CreateTaskRequest(task=task),
+            task_service_pb2.CreateTaskRequest(task=task, request_id=request_id or ""),
             task_service_pb2.CreateTaskResponse,
             timeout_s,
         )

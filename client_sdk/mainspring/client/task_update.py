@@ -3,28 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from enum import Enum
-from typing import Final, Literal
 
 from mainspring.client.checks import text_map
 from mainspring.client.policies import MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts, require_policies
 from mainspring.client.schedules import Schedule
 from mainspring.client.task import Delivery
-
-
-class Unchanged(Enum):
-    """The type of `UNCHANGED`."""
-
-    UNCHANGED = "unchanged"
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
-"""In a `TaskUpdate`: this field stays as it is. None is no such thing: it says the default."""
-
-_Unchanged = Literal[Unchanged.UNCHANGED]
+from mainspring.client.unchanged import UNCHANGED, LeftAlone, Unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +21,25 @@ class TaskUpdate:
 
     Attributes:
         handler, payload, schedule, delivery, labels, misfire, overlap, retry, timeouts, lateness_objective,
-            keep_executions: As in `NewTask`; None, where that allows it, goes back to the default.
+            keep_executions: As in `NewTask`; None, where that allows it, goes back to the default: that of the namespace
+            comes first if it has one.
 
     Raises:
         TypeError: The labels or a policy are of another type.
         ValueError: keep_executions is below 1.
     """
 
-    handler: str | _Unchanged = UNCHANGED
-    payload: bytes | str | _Unchanged = UNCHANGED
-    schedule: Schedule | _Unchanged = UNCHANGED
-    delivery: Delivery | _Unchanged = UNCHANGED
-    labels: Mapping[str, str] | _Unchanged = UNCHANGED
-    misfire: MisfirePolicy | _Unchanged | None = UNCHANGED
-    overlap: OverlapPolicy | _Unchanged | None = UNCHANGED
-    retry: RetryPolicy | _Unchanged | None = UNCHANGED
-    timeouts: Timeouts | _Unchanged | None = UNCHANGED
-    lateness_objective: timedelta | _Unchanged | None = UNCHANGED
-    keep_executions: int | _Unchanged | None = UNCHANGED
+    handler: str | LeftAlone = UNCHANGED
+    payload: bytes | str | LeftAlone = UNCHANGED
+    schedule: Schedule | LeftAlone = UNCHANGED
+    delivery: Delivery | LeftAlone | None = UNCHANGED
+    labels: Mapping[str, str] | LeftAlone = UNCHANGED
+    misfire: MisfirePolicy | LeftAlone | None = UNCHANGED
+    overlap: OverlapPolicy | LeftAlone | None = UNCHANGED
+    retry: RetryPolicy | LeftAlone | None = UNCHANGED
+    timeouts: Timeouts | LeftAlone | None = UNCHANGED
+    lateness_objective: timedelta | LeftAlone | None = UNCHANGED
+    keep_executions: int | LeftAlone | None = UNCHANGED
 
     def __post_init__(self) -> None:
         if self.labels is not UNCHANGED:

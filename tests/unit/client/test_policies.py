@@ -42,6 +42,7 @@ def test_a_message_says_what_the_values_say() -> None:
         "h",
         Cron("@daily"),
         task_id="daily",
+        delivery=Delivery.AT_LEAST_ONCE,
         labels={"team": "billing"},
         misfire=MisfirePolicy(MisfireMode.ALL, HOUR, 7),
         overlap=OverlapPolicy.REPLACE,
@@ -83,7 +84,7 @@ def test_a_message_says_what_the_values_say() -> None:
 def test_what_is_not_said_is_left_to_the_server() -> None:
     message = new_task_to_proto(NewTask("h", Cron("@daily")))
     said = {field.name for field, _ in message.ListFields()}
-    assert said == {"namespace", "id", "handler", "schedule", "delivery"}
+    assert said == {"namespace", "id", "handler", "schedule"}
 
 
 def test_defaults_that_a_server_leaves_out_are_filled_in() -> None:

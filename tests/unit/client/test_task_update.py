@@ -71,12 +71,13 @@ def test_the_mask_names_what_is_said_and_the_task_has_its_values(said: dict[str,
 
 
 def test_none_goes_back_to_the_default_and_is_no_silence() -> None:
-    update = TaskUpdate(retry=None, labels={})
-    assert update.changed() == ("labels", "retry")
+    update = TaskUpdate(retry=None, labels={}, delivery=None)
+    assert update.changed() == ("delivery", "labels", "retry")
     assert update.handler is UNCHANGED
     request = update_to_proto("default", "daily", update)
-    assert list(request.update_mask.paths) == ["labels", "retry"]
+    assert list(request.update_mask.paths) == ["delivery", "labels", "retry"]
     assert not request.task.HasField("retry")
+    assert request.task.delivery == task_pb2.DELIVERY_MODE_UNSPECIFIED
     assert TaskUpdate().changed() == ()
 
 
