@@ -9,20 +9,20 @@ import typer
 
 from mainspring.cli import execution_change
 from mainspring.cli.answers import show_execution
+from mainspring.cli.call_options import TimesCallOptions
 from mainspring.cli.calls import run_calls
 from mainspring.cli.filter_options import ExecutionStateChoice
 from mainspring.cli.json_form import execution_json, explanation_json, watched_json
+from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
     DEFAULT_TIMEOUT,
     Addresses,
-    AsJson,
     InUtc,
     Limit,
     Namespace,
     TaskId,
-    Timeout,
     duration,
     instant,
     page_size,
@@ -47,7 +47,9 @@ execution_app = typer.Typer(
 
 
 @execution_app.command("list")
+@takes_option_sets
 def list_(
+    call: TimesCallOptions,
     task_id: Annotated[
         str | None,
         typer.Argument(
@@ -81,10 +83,6 @@ def list_(
     ] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     limit: Limit = DEFAULT_LIMIT,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """List executions, one for each scheduled time. Results are left out.
 
@@ -96,7 +94,7 @@ def list_(
     """
     states = [ExecutionState[choice.name] for choice in state or ()]
     labels = read_labels(label or ())
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         executions = client.list_executions(
@@ -109,22 +107,26 @@ def list_(
             namespace=namespace,
             page_size=page_size(limit),
         )
-        if as_json:
+        if output.as_json:
             await output.array(first(executions, limit, execution_json))
             return
-        rows = [row async for row in first(executions, limit, lambda item: execution_row(item, utc=utc))]
+        rows = [
+            row async for row in first(executions, limit, lambda item: execution_row(item, utc=output.utc))
+        ]
         output.table(
             EXECUTION_COLUMNS,
             rows,
             empty="no such execution" if states or handler or labels else "no execution yet",
         )
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @execution_app.command("get")
+@takes_option_sets
 def get(
     task_id: TaskId,
+    call: TimesCallOptions,
     scheduled_time: Annotated[
         datetime | None,
         typer.Argument(
@@ -132,10 +134,6 @@ def get(
         ),
     ] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Show one execution with its result and the time of each of its stages.
 
@@ -144,27 +142,25 @@ def get(
       $ mainspring execution get daily
       $ mainspring execution get daily 2030-01-31T09:00:00+01:00
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         execution = await client.get_execution(task_id, scheduled_time, namespace=namespace)
         show_execution(execution, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @execution_app.command("explain")
+@takes_option_sets
 def explain(
     task_id: TaskId,
+    call: TimesCallOptions,
     scheduled_time: Annotated[
         datetime | None,
         typer.Argument(parser=instant, metavar="[SCHEDULED_TIME]", help="Left out: the latest."),
     ] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Tell why an execution went as it did, stage by stage, or why there is none for a scheduled time.
 
@@ -173,19 +169,21 @@ def explain(
       $ mainspring execution explain daily
       $ mainspring execution explain daily 2030-01-31T02:00:00+01:00
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         found = await client.explain_execution(task_id, scheduled_time, namespace=namespace)
-        if as_json:
+        if output.as_json:
             output.document(explanation_json(found))
             return
-        output.details(explanation_details(found, utc=utc))
+        output.details(explanation_details(found, utc=output.utc))
         if found.stages:
             print()
-            output.table(STAGE_COLUMNS, [stage_row(stage, utc=utc) for stage in found.stages], empty="")
+            output.table(
+                STAGE_COLUMNS, [stage_row(stage, utc=output.utc) for stage in found.stages], empty=""
+            )
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @execution_app.command("watch")

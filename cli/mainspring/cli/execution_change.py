@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from mainspring.cli.answers import show_execution
+from mainspring.cli.call_options import TimesCallOptions
 from mainspring.cli.calls import run_calls
 from mainspring.cli.instants import format_instant
+from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT,
@@ -29,15 +31,13 @@ from mainspring.client import MainspringClient
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 
+@takes_option_sets
 def cancel(
     task_id: TaskId,
     scheduled_time: ScheduledTime,
+    call: TimesCallOptions,
     note: Note = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """End an execution. A running handler is told, and the execution ends when it does.
 
@@ -45,24 +45,22 @@ def cancel(
     Example:
       $ mainspring execution cancel daily 2030-01-31T09:00:00+01:00
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         execution = await client.cancel_execution(task_id, scheduled_time, note=note, namespace=namespace)
         show_execution(execution, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def retry(
     task_id: TaskId,
     scheduled_time: ScheduledTime,
+    call: TimesCallOptions,
     request_id: RequestId = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Run an execution again that ended as FAILED, EXPIRED or LOST. Shows the new one, which is due now.
 
@@ -70,7 +68,7 @@ def retry(
     Example:
       $ mainspring execution retry daily 2030-01-31T09:00:00+01:00
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         execution = await client.retry_execution(
@@ -78,7 +76,7 @@ def retry(
         )
         show_execution(execution, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 def adjust(

@@ -2,13 +2,19 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any, TypeGuard, get_type_hints
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, TypeGuard, get_type_hints
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptionSet:
-    """What the command line says; None or nothing where it says nothing. Each field of a subclass is an option."""
+    """What the command line says; None or nothing where it says nothing. Each field of a subclass is an option.
+
+    Attributes:
+        is_shown_last: Whether help shows these options behind all others of a command.
+    """
+
+    is_shown_last: ClassVar[bool] = False
 
     def said(self) -> list[str]:
         """Return the names of the options that were given."""
@@ -31,17 +37,22 @@ def takes_option_sets(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = signature.parameters[name].annotation(**said)
         command(**given)
 
+    in_order = sorted(signature.parameters, key=lambda name: name in sets and _is_last(signature, name))
     parameters = [
         # Typer hands in all by name; by position none with a default could come before one without.
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in signature.parameters.items()
-        for each in sets.get(name, [parameter])
+        for name in in_order
+        for each in sets.get(name, [signature.parameters[name]])
     ]
     # What Typer reads of a command: its name, its help, and its parameters with their options.
     with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
     with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options
+
+
+def _is_last(signature: inspect.Signature, name: str) -> bool:
+    return bool(signature.parameters[name].annotation.is_shown_last)
 
 
 def _is_option_set(annotation: object) -> TypeGuard[type[OptionSet]]:
@@ -51,9 +62,11 @@ def _is_option_set(annotation: object) -> TypeGuard[type[OptionSet]]:
 def _options(kind: type[OptionSet]) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
+        default: Any = field.default
+        if field.default_factory is not MISSING:
+            default = field.default_factory()
+        elif default is MISSING:
+            default = inspect.Parameter.empty
         yield inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
         )

@@ -7,26 +7,20 @@ import typer
 
 from mainspring.cli import task_change, task_life_cycle
 from mainspring.cli.answers import show_fires, show_scheduled_task, show_task
-from mainspring.cli.calls import run_calls
+from mainspring.cli.call_options import CallOptions, TimesCallOptions
 from mainspring.cli.filter_options import TaskFilterOptions, read_filter
 from mainspring.cli.json_form import task_count_json, task_json
 from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
-    DEFAULT_ADDRESS,
     DEFAULT_LIMIT,
-    DEFAULT_TIMEOUT,
-    Addresses,
-    AsJson,
     DeliveryMode,
-    InUtc,
     Limit,
     Namespace,
     TaskId,
-    Timeout,
     instant,
     page_size,
 )
-from mainspring.cli.output import Output, first
+from mainspring.cli.output import first
 from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
 from mainspring.cli.policy_options import PolicyOptions
 from mainspring.cli.policy_reading import read_policies
@@ -50,6 +44,7 @@ def create(
     ],
     when: ScheduleOptions,
     policies: PolicyOptions,
+    call: TimesCallOptions,
     payload: PayloadText = None,
     payload_file: PayloadFile = None,
     task_id: Annotated[
@@ -67,10 +62,6 @@ def create(
         ),
     ] = DeliveryMode.AT_LEAST_ONCE,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006  # Typer reads the default and never changes it
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Register a task: a handler, and when to run it. Once this returns, the task is durable.
 
@@ -85,7 +76,7 @@ def create(
     schedule = read_schedule(when)
     content = read_payload(payload, payload_file) or b""
     asked = read_policies(policies)
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         task = await client.create_task(
@@ -99,13 +90,14 @@ def create(
         )
         show_scheduled_task(task, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @task_app.command("preview")
 @takes_option_sets
 def preview(
     when: ScheduleOptions,
+    call: TimesCallOptions,
     after: Annotated[
         datetime | None,
         typer.Option(
@@ -125,10 +117,6 @@ def preview(
         ),
     ] = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Show what a schedule means and when it would fire, clock changes included. Nothing is created.
 
@@ -139,17 +127,20 @@ def preview(
       $ mainspring task preview --cron 'H 3 * * *' --id backup --count 100
     """
     schedule = read_schedule(when)
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         found = await client.preview_schedule(
             schedule, namespace=namespace, task_id=task_id, after=after, count=count
         )
-        if as_json:
+        if output.as_json:
             output.document(preview_json(found))
             return
         output.details(
-            [("schedule", schedule_words(found.schedule, utc=utc)), ("meaning", visible(found.meaning))]
+            [
+                ("schedule", schedule_words(found.schedule, utc=output.utc)),
+                ("meaning", visible(found.meaning)),
+            ]
         )
         print()
         show_fires(found.fires, output)
@@ -157,17 +148,15 @@ def preview(
             print()
             print("Nothing comes after these.")
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @task_app.command("get")
+@takes_option_sets
 def get(
     task_id: TaskId,
+    call: TimesCallOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Show one task.
 
@@ -176,24 +165,21 @@ def get(
       $ mainspring task get daily
       $ mainspring task get daily --json | jq -r '.payload | @base64d'
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         show_task(await client.get_task(task_id, namespace=namespace), output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @task_app.command("list")
 @takes_option_sets
 def list_(
     which: TaskFilterOptions,
+    call: TimesCallOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
     limit: Limit = DEFAULT_LIMIT,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """List the tasks of a namespace, in the order of their partitions. Payloads are left out.
 
@@ -204,31 +190,29 @@ def list_(
       $ mainspring task list --limit 0 --json | jq -r '.[].id'
     """
     chosen = read_filter(which)
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         tasks = client.list_tasks(
             filter=chosen, namespace=namespace, page_size=page_size(limit), omit_payload=True
         )
-        if as_json:
+        if output.as_json:
             await output.array(first(tasks, limit, task_json))
             return
-        rows = [row async for row in first(tasks, limit, lambda task: task_row(task, utc=utc))]
+        rows = [row async for row in first(tasks, limit, lambda task: task_row(task, utc=output.utc))]
         output.table(
             TASK_COLUMNS, rows, empty=f"no {'such ' if chosen else ''}task in namespace {namespace!r}"
         )
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 @task_app.command("count")
 @takes_option_sets
 def count(
     which: TaskFilterOptions,
+    call: CallOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
 ) -> None:
     """Count the tasks of a namespace, by state.
 
@@ -238,16 +222,16 @@ def count(
       $ mainspring task count --label team=billing --json | jq .count
     """
     chosen = read_filter(which)
-    output = Output(as_json)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         found = await client.count_tasks(filter=chosen, namespace=namespace)
-        if as_json:
+        if output.as_json:
             output.document(task_count_json(found))
         else:
             output.table(COUNT_COLUMNS, count_rows(found), empty="")
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
 task_app.command("update")(task_life_cycle.update)

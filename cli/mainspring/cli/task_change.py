@@ -4,20 +4,13 @@ from typing import Annotated, Final
 
 import typer
 
-from mainspring.cli.calls import run_calls
+from mainspring.cli.call_options import CallOptions, ReasonOptions
 from mainspring.cli.filter_options import TaskFilterOptions, read_filter
 from mainspring.cli.json_form import changed_tasks_json
 from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
-    DEFAULT_ADDRESS,
-    DEFAULT_TIMEOUT,
     EXIT_REFUSED,
-    Addresses,
-    AsJson,
-    ChangedBy,
     Namespace,
-    Note,
-    Timeout,
 )
 from mainspring.cli.output import Output, ask
 from mainspring.cli.output import note as say
@@ -36,7 +29,8 @@ _DONE: Final = {
 @takes_option_sets
 def change(
     which: TaskFilterOptions,
-    changed_by: ChangedBy,
+    why: ReasonOptions,
+    call: CallOptions,
     pause: Annotated[
         bool, typer.Option("--pause", help="Stop them until they are resumed.", rich_help_panel=_WHAT)
     ] = False,
@@ -49,11 +43,7 @@ def change(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
-    note: Note = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
 ) -> None:
     """Pause, resume, cancel or delete the tasks that a filter names. Tells how many there are, and asks.
 
@@ -74,7 +64,7 @@ def change(
     chosen = read_filter(which)
     if chosen is None:
         raise typer.BadParameter("say which tasks: --state, --handler, --label, --next-from or --next-until")
-    [kind], output = kinds, Output(as_json)
+    [kind], output = kinds, call.output
 
     if dry_run or not yes:
         counted = ChangedTasks(0, 0)
@@ -83,7 +73,7 @@ def change(
             nonlocal counted
             counted = await client.change_tasks(chosen, kind, dry_run=True, namespace=namespace)
 
-        run_calls(address, timeout, output, count)
+        call.run(count)
         if dry_run or counted.matched_count == 0:
             _show(counted, f"{_tasks(counted.matched_count)} would be {_DONE[kind]}", output)
             return
@@ -94,12 +84,12 @@ def change(
 
     async def change_all(client: MainspringClient) -> None:
         changed = await client.change_tasks(
-            chosen, kind, note=note, changed_by=changed_by, namespace=namespace
+            chosen, kind, note=why.note, changed_by=why.changed_by, namespace=namespace
         )
         words = f"{changed.changed_count:,} of {_tasks(changed.matched_count)} {_DONE[kind]}"
         _show(changed, words, output)
 
-    run_calls(address, timeout, output, change_all)
+    call.run(change_all)
 
 
 def _show(changed: ChangedTasks, words: str, output: Output) -> None:

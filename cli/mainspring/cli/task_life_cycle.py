@@ -8,25 +8,16 @@ from typing import Annotated, Any, Final
 import typer
 
 from mainspring.cli.answers import show_execution, show_scheduled_task, show_task
-from mainspring.cli.calls import run_calls
+from mainspring.cli.call_options import CallOptions, ReasonOptions, TimesCallOptions
 from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
-    DEFAULT_ADDRESS,
-    DEFAULT_TIMEOUT,
-    Addresses,
-    AsJson,
-    ChangedBy,
     DeliveryMode,
     Etag,
-    InUtc,
     Namespace,
-    Note,
     RequestId,
     TaskId,
-    Timeout,
     instant,
 )
-from mainspring.cli.output import Output
 from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
 from mainspring.cli.policy_options import PolicyOptions
 from mainspring.cli.policy_reading import read_policies
@@ -66,6 +57,7 @@ def update(
     task_id: TaskId,
     when: ScheduleOptions,
     policies: PolicyOptions,
+    call: TimesCallOptions,
     handler: Annotated[
         str | None, typer.Option(metavar="HANDLER", help="The name of the code on an executor that runs it.")
     ] = None,
@@ -87,10 +79,6 @@ def update(
     ] = None,
     etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Change a task that is active or paused. What is not said stays as it is, also within a policy.
 
@@ -115,7 +103,7 @@ def update(
     cleared = dict(_CLEARED[each] for each in clear or ())
     if not (said or cleared or policies.said()):
         raise typer.BadParameter("say what is to change")
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         changes, expected = {**said, **cleared}, etag
@@ -128,19 +116,16 @@ def update(
             output,
         )
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def pause(
     task_id: TaskId,
-    changed_by: ChangedBy,
-    note: Note = "",
+    why: ReasonOptions,
+    call: TimesCallOptions,
     etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Stop a task until it is resumed; what runs already goes on.
 
@@ -148,27 +133,24 @@ def pause(
     Example:
       $ mainspring task pause daily --note 'moving the database'
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         task = await client.pause_task(
-            task_id, note=note, changed_by=changed_by, namespace=namespace, etag=etag
+            task_id, note=why.note, changed_by=why.changed_by, namespace=namespace, etag=etag
         )
         show_task(task, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def resume(
     task_id: TaskId,
-    changed_by: ChangedBy,
-    note: Note = "",
+    why: ReasonOptions,
+    call: TimesCallOptions,
     etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Let a paused task go on. What becomes of the times missed meanwhile says its --misfire.
 
@@ -176,27 +158,24 @@ def resume(
     Example:
       $ mainspring task resume daily --note 'moved'
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         task = await client.resume_task(
-            task_id, note=note, changed_by=changed_by, namespace=namespace, etag=etag
+            task_id, note=why.note, changed_by=why.changed_by, namespace=namespace, etag=etag
         )
         show_task(task, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def cancel(
     task_id: TaskId,
-    changed_by: ChangedBy,
-    note: Note = "",
+    why: ReasonOptions,
+    call: TimesCallOptions,
     etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """End a task: nothing of it fires any more; what runs already goes on.
 
@@ -204,24 +183,23 @@ def cancel(
     Example:
       $ mainspring task cancel daily --note 'no longer needed'
     """
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         task = await client.cancel_task(
-            task_id, note=note, changed_by=changed_by, namespace=namespace, etag=etag
+            task_id, note=why.note, changed_by=why.changed_by, namespace=namespace, etag=etag
         )
         show_task(task, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def delete(
     task_id: TaskId,
+    call: CallOptions,
     etag: Etag = "",
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
 ) -> None:
     """Remove a task with its ledger. Nothing of it may be running: cancel that first, or wait.
 
@@ -229,28 +207,26 @@ def delete(
     Example:
       $ mainspring task delete daily
     """
-    output = Output(as_json)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         await client.delete_task(task_id, namespace=namespace, etag=etag)
-        if as_json:
+        if output.as_json:
             output.document({})
         else:
             print(f"{visible(task_id)} is deleted")
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def trigger(
     task_id: TaskId,
+    call: TimesCallOptions,
     payload: PayloadText = None,
     payload_file: PayloadFile = None,
     request_id: RequestId = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
-    utc: InUtc = False,
 ) -> None:
     """Run a task once more, now, beside its schedule. Shows the new execution.
 
@@ -260,7 +236,7 @@ def trigger(
       $ mainspring task trigger daily --payload '{"to": "bob"}'
     """
     content = read_payload(payload, payload_file)
-    output = Output(as_json, utc)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         execution = await client.trigger_task(
@@ -268,9 +244,10 @@ def trigger(
         )
         show_execution(execution, output)
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
 
 
+@takes_option_sets
 def backfill(
     task_id: TaskId,
     start: Annotated[
@@ -280,10 +257,8 @@ def backfill(
         datetime,
         typer.Option(parser=instant, metavar="TIME", help="Only scheduled times before this. Not after now."),
     ],
+    call: CallOptions,
     namespace: Namespace = DEFAULT_NAMESPACE,
-    address: Addresses = [DEFAULT_ADDRESS],  # noqa: B006
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    as_json: AsJson = False,
 ) -> None:
     """Run the past times of a schedule that were not run, one after the other. Safe to repeat.
 
@@ -292,13 +267,13 @@ def backfill(
       $ mainspring task backfill daily \\
           --start 2030-01-01T00:00:00Z --end 2030-02-01T00:00:00Z
     """
-    output = Output(as_json)
+    output = call.output
 
     async def calls(client: MainspringClient) -> None:
         count = await client.backfill_task(task_id, start, end, namespace=namespace)
-        if as_json:
+        if output.as_json:
             output.document({"count": count, "next_start_time": None})
         else:
             print(f"{count:,} {'execution is' if count == 1 else 'executions are'} to run")
 
-    run_calls(address, timeout, output, calls)
+    call.run(calls)
