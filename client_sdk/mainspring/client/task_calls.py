@@ -1,12 +1,13 @@
 """Tasks: registered, previewed, read, listed and counted."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from mainspring.client import batches, convert, schedule_convert, status
 from mainspring.client.caller import Caller
-from mainspring.client.errors import Internal, MainspringError
+from mainspring.client.errors import Internal, InvalidArgument, MainspringError
 from mainspring.client.filters import TaskCount, TaskFilter
 from mainspring.client.instants import put_timestamp
 from mainspring.client.policies import MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
@@ -17,6 +18,7 @@ from mainspring.client.task import DEFAULT_NAMESPACE, Delivery, NewTask, Schedul
 from mainspring.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
 
 _TASKS = task_service_pb2_grpc.TaskServiceStub
+_IN_CALL = re.compile(r"^tasks\[\d+\]")
 
 
 class TaskCalls(ServiceCalls):
@@ -273,4 +275,8 @@ class TaskCalls(ServiceCalls):
 def _batch_answer(result: task_service_pb2.BatchCreateTasksResult) -> Task | MainspringError:
     if result.WhichOneof("outcome") == "task":
         return convert.task_from_proto(result.task)
-    return status.from_status(result.error.code, result.error.message, result.error.details)
+    error = status.from_status(result.error.code, result.error.message, result.error.details)
+    if isinstance(error, InvalidArgument):
+        # Where the task stood in its call says nothing to a caller who gave them all at once.
+        error.fields = [each._replace(field=_IN_CALL.sub("task", each.field)) for each in error.fields]
+    return error

@@ -1,7 +1,7 @@
 """Executions as they change: a stream that is taken up again where it broke."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 
 from mainspring.client import convert
 from mainspring.client.execution import Execution
@@ -28,27 +28,42 @@ class ExecutionWatch(AsyncIterator[Execution]):
             responses: What all streams have answered, one after the other.
         """
         self._request = request
-        self._executions = self._read(responses)
+        self._responses = responses
+        self._waiting: deque[tuple[Execution, str]] = deque()
+        """What is to be handed out, each with the token from then on."""
 
     @property
     def resume_token(self) -> str:
         return self._request.resume_token
 
+    async def begin(self) -> str:
+        """Wait until a node watches, which it says at once; return the token of that moment.
+
+        What changes from then on will be handed out. Not needed before the iteration, which begins by itself.
+
+        Raises:
+            MainspringError: As the iteration does.
+        """
+        if not self._request.resume_token:
+            await self._read()
+        return self._request.resume_token
+
     async def __anext__(self) -> Execution:
-        return await anext(self._executions)
+        while not self._waiting:
+            await self._read()
+        execution, self._request.resume_token = self._waiting.popleft()
+        return execution
 
     async def aclose(self) -> None:
         """End the stream. Safe to call twice."""
-        await self._executions.aclose()
+        await self._responses.aclose()
 
-    async def _read(
-        self, responses: AsyncGenerator[pb.WatchExecutionsResponse, None]
-    ) -> AsyncGenerator[Execution, None]:
-        async with aclosing(responses):
-            async for response in responses:
-                for execution in response.executions[:-1]:
-                    yield convert.execution_from_proto(execution)
-                # The consumer may look at the token as soon as it has the last one.
-                self._request.resume_token = response.resume_token
-                for execution in response.executions[-1:]:
-                    yield convert.execution_from_proto(execution)
+    async def _read(self) -> None:
+        response = await anext(self._responses)
+        if not response.executions:
+            self._request.resume_token = response.resume_token
+            return
+        *others, last = map(convert.execution_from_proto, response.executions)
+        self._waiting += [(each, self._request.resume_token) for each in others]
+        # The consumer may look at the token as soon as it has the last one.
+        self._waiting.append((last, response.resume_token))

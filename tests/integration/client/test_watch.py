@@ -66,6 +66,23 @@ async def test_the_token_goes_on_behind_what_was_handed_out(memory_node: MemoryN
             assert second.resume_token == "3"
 
 
+async def test_a_watch_says_when_it_has_begun(memory_node: MemoryNode) -> None:
+    memory_node.change(*attempts(1))
+    async with (
+        MainspringClient(memory_node.address) as client,
+        aclosing(client.watch_executions("daily")) as watch,
+        asyncio.timeout(10),
+    ):
+        assert await watch.begin() == "1"
+        assert await watch.begin() == "1"
+        memory_node.change(*attempts(2))
+        assert await next_attempt(watch) == 2
+        assert watch.resume_token == "2"
+        async with aclosing(client.watch_executions("daily", resume_token="0")) as other:
+            assert await other.begin() == "0"
+            assert [await next_attempt(other), await next_attempt(other)] == [1, 2]
+
+
 @pytest.mark.parametrize("end", [None, code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
 async def test_a_stream_that_ends_is_taken_up_where_it_ended(
     memory_node: MemoryNode, end: int | None

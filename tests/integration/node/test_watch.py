@@ -63,6 +63,15 @@ async def test_every_execution_is_told_over_broken_streams_and_other_nodes(
     assert len(told) >= 6
 
 
+async def test_the_first_word_is_a_token_before_anything_has_changed(
+    node: Any, client: MainspringClient
+) -> None:
+    await client.create_task("noop", Every(timedelta(hours=1)), task_id="t")
+    async with asyncio.timeout(5), _watch(node.address, "t") as stream:  # a sign of life comes after 10 s
+        first = await anext(stream)
+    assert (list(first.executions), bool(first.resume_token)) == ([], True)
+
+
 async def test_an_open_execution_is_told_when_it_ends(
     bench: Any, node: Any, client: MainspringClient
 ) -> None:
