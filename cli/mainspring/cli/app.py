@@ -9,6 +9,7 @@ from mainspring.cli.dev import dev
 from mainspring.cli.execution import execution_app
 from mainspring.cli.executor import executor
 from mainspring.cli.migrate import migrate
+from mainspring.cli.namespace import namespace_app
 from mainspring.cli.server import server
 from mainspring.cli.simulate import simulate
 from mainspring.cli.task import task_app
@@ -65,4 +66,5 @@ app.command()(executor)
 app.command()(migrate)
 app.add_typer(task_app, name="task")
 app.add_typer(execution_app, name="execution")
+app.add_typer(namespace_app, name="namespace")
 app.add_typer(cluster_app, name="cluster")

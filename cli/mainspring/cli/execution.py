@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mainspring.cli import execution_change
+from mainspring.cli import execution_change, execution_slo
 from mainspring.cli.answers import show_execution
 from mainspring.cli.call_options import TimesCallOptions
 from mainspring.cli.calls import run_calls
@@ -219,6 +219,8 @@ def watch(
 ) -> None:
     """Show the executions of a task as they change, one on each line, until Ctrl-C. Goes on by itself when a node leaves.
 
+    The first line of --json has a token and no execution: from then on every change is shown.
+
     \b
     Examples:
       $ mainspring execution watch daily
@@ -230,6 +232,9 @@ def watch(
         watched = client.watch_executions(task_id, resume_token=resume_token, namespace=namespace)
         count = 0
         async with aclosing(watched):
+            token = await watched.begin()
+            if as_json:  # who reads along knows now that nothing is missed from here on
+                output.line(json.dumps({"executions": [], "resume_token": token}))
             async for execution in watched:
                 if as_json:
                     output.line(json.dumps(watched_json(execution, watched.resume_token)))
@@ -242,6 +247,7 @@ def watch(
     run_calls(address, timeout, output, calls, is_endless=True)
 
 
+execution_app.command("slo")(execution_slo.slo)
 execution_app.command("cancel")(execution_change.cancel)
 execution_app.command("retry")(execution_change.retry)
 execution_app.command("adjust")(execution_change.adjust)

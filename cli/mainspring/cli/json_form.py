@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.json_values import JsonObject, bytes_json, duration_json, instant_json
-from mainspring.cli.policy_json import policies_json
+from mainspring.cli.policy_json import delivery_json, policies_json
 from mainspring.cli.schedule_json import fire_json, schedule_json
 from mainspring.client import (
     ChangedTasks,
@@ -17,8 +17,11 @@ from mainspring.client import (
     Explanation,
     Handover,
     MainspringError,
+    Namespace,
     Partition,
     ScheduledTask,
+    Slo,
+    SloFigures,
     Task,
     TaskCount,
 )
@@ -33,7 +36,7 @@ def task_json(task: Task) -> JsonObject:
         "handler": task.handler,
         "payload": bytes_json(task.payload),
         "schedule": schedule_json(task.schedule),
-        "delivery": f"DELIVERY_MODE_{task.delivery.name}",
+        "delivery": delivery_json(task),
         "labels": dict(task.labels),
         **policies_json(task),
         "state": f"TASK_STATE_{task.state.name}",
@@ -133,6 +136,43 @@ def task_count_json(count: TaskCount) -> JsonObject:
 def changed_tasks_json(changed: ChangedTasks) -> JsonObject:
     """What became of a change of many tasks, as `mainspring.v1.ChangeTasksResponse`."""
     return asdict(changed)
+
+
+def namespace_json(namespace: Namespace) -> JsonObject:
+    """The namespace as `mainspring.v1.Namespace`."""
+    defaults = namespace.task_defaults
+    return {
+        "name": namespace.name,
+        "retention": duration_json(namespace.retention),
+        "create_time": instant_json(namespace.create_time),
+        "update_time": instant_json(namespace.update_time),
+        "task_defaults": {"delivery": delivery_json(defaults), **policies_json(defaults)},
+        "etag": namespace.etag,
+    }
+
+
+def slo_json(slo: Slo) -> JsonObject:
+    """The figures as `mainspring.v1.GetSloResponse`."""
+    return {
+        "total": _figures_json(slo.total),
+        "by_cause": [
+            {"cause": f"LATENESS_CAUSE_{cause.name}", "figures": _figures_json(figures)}
+            for cause, figures in slo.by_cause.items()
+        ],
+        "partitions_looked_at": slo.partitions_looked_at,
+        "partition_count": slo.partition_count,
+        "not_run_count": slo.not_run_count,
+    }
+
+
+def _figures_json(figures: SloFigures) -> JsonObject:
+    return {
+        "count": figures.count,
+        "kept_count": figures.kept_count,
+        "p50": duration_json(figures.p50),
+        "p99": duration_json(figures.p99),
+        "max": duration_json(figures.max),
+    }
 
 
 def cluster_json(cluster: Cluster) -> JsonObject:

@@ -34,13 +34,6 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class DeliveryMode(StrEnum):
-    """The names are those of `mainspring.client.Delivery`."""
-
-    AT_LEAST_ONCE = "at-least-once"
-    AT_MOST_ONCE = "at-most-once"
-
-
 class LogFormat(StrEnum):
     """JSON lines, or lines for people."""
 

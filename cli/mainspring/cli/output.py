@@ -79,13 +79,13 @@ class Output:
             table.add_row(*(Text(cell) for cell in row))
         _print(table)
 
-    def error(self, error: MainspringError, hint: str = "") -> None:
-        """Print on stderr what the server, or the way to it, said."""
+    def error(self, error: MainspringError, hint: str = "", *, before: str = "error: ") -> None:
+        """Print on stderr what the server, or the way to it, said; for people with some words before it."""
         if self.as_json:
             print(json.dumps(error_json(error), indent=2), file=sys.stderr)
             return
         fields = error.fields if isinstance(error, InvalidArgument) else []
-        note(f"error: {'the request is not valid' if fields else visible(error.message)} ({error.code})")
+        note(f"{before}{'the request is not valid' if fields else visible(error.message)} ({error.code})")
         for violation in fields:
             note(f"  {visible(violation.field)}: {visible(violation.description)}")
         if hint:

@@ -1,11 +1,16 @@
 """Policies in the JSON form of the protos; see `json_form`. PURE."""
 
 from mainspring.cli.json_values import JsonObject, duration_json
-from mainspring.client import MisfirePolicy, RetryPolicy, Task, Timeouts
+from mainspring.client import MisfirePolicy, RetryPolicy, Task, TaskDefaults, Timeouts
 
 
-def policies_json(task: Task) -> JsonObject:
-    """The policies of a task, under the names that `mainspring.v1.Task` has for them."""
+def delivery_json(task: Task | TaskDefaults) -> str | None:
+    """The delivery; null where nothing is said of it."""
+    return None if task.delivery is None else f"DELIVERY_MODE_{task.delivery.name}"
+
+
+def policies_json(task: Task | TaskDefaults) -> JsonObject:
+    """The policies of a task, or of a namespace for its tasks, under the names that the protos have for them."""
     return {
         "misfire": _misfire(task.misfire),
         "overlap": None if task.overlap is None else f"OVERLAP_POLICY_{task.overlap.name}",

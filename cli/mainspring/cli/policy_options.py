@@ -1,4 +1,4 @@
-"""The options that say what a task asks for when things do not go as planned, and its labels."""
+"""The options that say what tasks ask for when things do not go as planned, and their labels."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,9 +32,16 @@ class OverlapChoice(StrEnum):
     REPLACE = "replace"
 
 
+class DeliveryChoice(StrEnum):
+    """The names are those of `mainspring.client.Delivery`."""
+
+    AT_LEAST_ONCE = "at-least-once"
+    AT_MOST_ONCE = "at-most-once"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyOptions(OptionSet):
-    """What the command line says about policies and labels; None or nothing where it says nothing."""
+    """What the command line says about policies; None or nothing where it says nothing."""
 
     misfire: Annotated[
         MisfireChoice | None,
@@ -76,12 +83,6 @@ class PolicyOptions(OptionSet):
             rich_help_panel=_POLICIES,
         ),
     ] = None
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="For people and filters. Repeat it for more.", rich_help_panel=_POLICIES
-        ),
-    ] = None
     objective: Annotated[
         timedelta | None,
         typer.Option(
@@ -103,6 +104,16 @@ class PolicyOptions(OptionSet):
         ),
     ] = None
 
+    delivery: Annotated[
+        DeliveryChoice | None,
+        typer.Option(
+            metavar="MODE",
+            help="What becomes of an execution whose executor dies, refuses it or does not know it: at-least-once runs it "
+            "again, at-most-once ends it as LOST.",
+            show_default=DeliveryChoice.AT_LEAST_ONCE.value,
+            rich_help_panel=_RETRIES,
+        ),
+    ] = None
     retry_attempts: Annotated[
         int | None,
         typer.Option(
@@ -190,5 +201,17 @@ class PolicyOptions(OptionSet):
             metavar="DURATION",
             help="From one sign of progress to the next: a silent attempt is stopped and has failed.",
             rich_help_panel=_TIMEOUTS,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPolicyOptions(PolicyOptions):
+    """The same of one task, and its labels."""
+
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="For people and filters. Repeat it for more.", rich_help_panel=_POLICIES
         ),
     ] = None

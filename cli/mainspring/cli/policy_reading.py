@@ -10,8 +10,17 @@ from typing import Any, Final, TypedDict
 
 import typer
 
-from mainspring.cli.policy_options import PolicyOptions
-from mainspring.client import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Task, Timeouts
+from mainspring.cli.policy_options import PolicyOptions, TaskPolicyOptions
+from mainspring.client import (
+    Delivery,
+    MisfireMode,
+    MisfirePolicy,
+    OverlapPolicy,
+    RetryPolicy,
+    Task,
+    TaskDefaults,
+    Timeouts,
+)
 
 _MISFIRE: Final = {
     "catch_up_window": "catch_up_window",
@@ -34,9 +43,9 @@ _TIMEOUTS: Final = {
 
 
 class ReadPolicies(TypedDict, total=False):
-    """The policies that were said, under the names of `NewTask` and `TaskUpdate`."""
+    """The policies that were said, under the names of `NewTask`, `TaskUpdate` and `TaskDefaults`."""
 
-    labels: dict[str, str]
+    delivery: Delivery
     misfire: MisfirePolicy
     overlap: OverlapPolicy
     retry: RetryPolicy
@@ -45,8 +54,14 @@ class ReadPolicies(TypedDict, total=False):
     keep_executions: int
 
 
-def read_policies(said: PolicyOptions, before: Task | None = None) -> ReadPolicies:
-    """Return the policies that the options say something about.
+class ReadTaskPolicies(ReadPolicies, total=False):
+    """The same, and the labels."""
+
+    labels: dict[str, str]
+
+
+def read_task_policies(said: TaskPolicyOptions, before: Task | None = None) -> ReadTaskPolicies:
+    """Return the policies and labels that the options say something about.
 
     Args:
         said: The options.
@@ -55,9 +70,25 @@ def read_policies(said: PolicyOptions, before: Task | None = None) -> ReadPolici
     Raises:
         typer.BadParameter: Options do not go together, or a label cannot be read.
     """
+    read = read_policies(said, before)
+    if not said.label:
+        return {**read}  # type: ignore[typeddict-item]  # without labels
+    return {**read, "labels": {**(before.labels if before else {}), **read_labels(said.label)}}
+
+
+def read_policies(said: PolicyOptions, before: Task | TaskDefaults | None = None) -> ReadPolicies:
+    """Return the policies that the options say something about.
+
+    Args:
+        said: The options.
+        before: Whose policies they change: what is not said of a policy stays as it is there.
+
+    Raises:
+        typer.BadParameter: Options do not go together.
+    """
     read: ReadPolicies = {}
-    if said.label:
-        read["labels"] = {**(before.labels if before else {}), **read_labels(said.label)}
+    if said.delivery is not None:
+        read["delivery"] = Delivery[said.delivery.name]
     if said.misfire is not None or _parts(said, _MISFIRE):
         read["misfire"] = _misfire(said, before.misfire if before else None)
     if said.overlap is not None:

@@ -4,7 +4,30 @@ from collections.abc import Mapping
 
 from mainspring.cli.durations import format_duration
 from mainspring.cli.visible import visible
-from mainspring.client import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
+from mainspring.client import (
+    Delivery,
+    MisfireMode,
+    MisfirePolicy,
+    OverlapPolicy,
+    RetryPolicy,
+    Task,
+    TaskDefaults,
+    Timeouts,
+)
+
+
+def policy_details(holder: Task | TaskDefaults) -> list[tuple[str, str]]:
+    """The policies of a task, or of a namespace for its tasks, as labels and words; empty where nothing is said."""
+    objective, keep = holder.lateness_objective, holder.keep_executions
+    return [
+        ("delivery", "" if holder.delivery is None else _name(holder.delivery)),
+        ("misfire", misfire_words(holder.misfire)),
+        ("overlap", overlap_words(holder.overlap)),
+        ("retry", retry_words(holder.retry)),
+        ("timeouts", timeouts_words(holder.timeouts)),
+        ("objective", "" if objective is None else format_duration(objective)),
+        ("keep", "" if keep is None else f"{keep:,} executions"),
+    ]
 
 
 def misfire_words(misfire: MisfirePolicy | None) -> str:
@@ -59,5 +82,5 @@ def labels_words(labels: Mapping[str, str]) -> str:
     return visible(", ".join(f"{key}={value}" for key, value in sorted(labels.items())))
 
 
-def _name(member: MisfireMode | OverlapPolicy) -> str:
+def _name(member: Delivery | MisfireMode | OverlapPolicy) -> str:
     return member.name.lower().replace("_", " ")

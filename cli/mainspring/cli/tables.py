@@ -8,13 +8,7 @@ from typing import Final
 from mainspring.cli.durations import format_duration
 from mainspring.cli.gap_spread import GapSpread
 from mainspring.cli.instants import format_instant
-from mainspring.cli.policy_words import (
-    labels_words,
-    misfire_words,
-    overlap_words,
-    retry_words,
-    timeouts_words,
-)
+from mainspring.cli.policy_words import labels_words, policy_details
 from mainspring.cli.schedule_words import schedule_words, timing_words
 from mainspring.cli.visible import visible
 from mainspring.client import (
@@ -69,17 +63,8 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("changed by", visible(task.changed_by) or NOTHING),
         ("handler", visible(task.handler)),
         ("schedule", schedule_words(task.schedule, utc=utc)),
-        ("delivery", task.delivery.name.lower().replace("_", " ")),
         ("labels", labels_words(task.labels) or NOTHING),
-        ("misfire", misfire_words(task.misfire) or NOTHING),
-        ("overlap", overlap_words(task.overlap) or NOTHING),
-        ("retry", retry_words(task.retry) or NOTHING),
-        ("timeouts", timeouts_words(task.timeouts) or NOTHING),
-        (
-            "objective",
-            NOTHING if task.lateness_objective is None else format_duration(task.lateness_objective),
-        ),
-        ("keep", NOTHING if task.keep_executions is None else f"{task.keep_executions:,} executions"),
+        *((label, words or NOTHING) for label, words in policy_details(task)),
         ("next", instant_words(task.next_scheduled_time, utc=utc)),
         ("last", instant_words(task.last_scheduled_time, utc=utc)),
         ("executions", f"{task.execution_count:,}"),

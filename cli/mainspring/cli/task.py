@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mainspring.cli import task_change, task_life_cycle
+from mainspring.cli import task_change, task_life_cycle, task_lines
 from mainspring.cli.answers import show_fires, show_scheduled_task, show_task
 from mainspring.cli.call_options import CallOptions, TimesCallOptions
 from mainspring.cli.filter_options import TaskFilterOptions, read_filter
@@ -13,7 +13,6 @@ from mainspring.cli.json_form import task_count_json, task_json
 from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
     DEFAULT_LIMIT,
-    DeliveryMode,
     Limit,
     Namespace,
     TaskId,
@@ -22,15 +21,15 @@ from mainspring.cli.options import (
 )
 from mainspring.cli.output import first
 from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
-from mainspring.cli.policy_options import PolicyOptions
-from mainspring.cli.policy_reading import read_policies
+from mainspring.cli.policy_options import TaskPolicyOptions
+from mainspring.cli.policy_reading import read_task_policies
 from mainspring.cli.schedule_json import preview_json
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.schedule_reading import read_schedule
 from mainspring.cli.schedule_words import schedule_words
 from mainspring.cli.tables import COUNT_COLUMNS, TASK_COLUMNS, count_rows, task_row
 from mainspring.cli.visible import visible
-from mainspring.client import Delivery, MainspringClient
+from mainspring.client import MainspringClient
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 task_app = typer.Typer(no_args_is_help=True, help="Register tasks, read them, change and end them.")
@@ -43,7 +42,7 @@ def create(
         str, typer.Argument(metavar="HANDLER", help="The name of the code on an executor that runs it.")
     ],
     when: ScheduleOptions,
-    policies: PolicyOptions,
+    policies: TaskPolicyOptions,
     call: TimesCallOptions,
     payload: PayloadText = None,
     payload_file: PayloadFile = None,
@@ -53,14 +52,13 @@ def create(
             "--id", metavar="ID", help="Unique in its namespace; made when left out. Makes repeating safe."
         ),
     ] = None,
-    delivery: Annotated[
-        DeliveryMode,
+    request_id: Annotated[
+        str | None,
         typer.Option(
-            metavar="MODE",
-            help="What becomes of an execution whose executor dies, refuses it or does not know it: at-least-once runs it "
-            "again, at-most-once ends it as LOST.",
+            metavar="ID",
+            help="In place of --id: commands with the same one register one task, whose id is made from it.",
         ),
-    ] = DeliveryMode.AT_LEAST_ONCE,
+    ] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
 ) -> None:
     """Register a task: a handler, and when to run it. Once this returns, the task is durable.
@@ -75,7 +73,9 @@ def create(
     """
     schedule = read_schedule(when)
     content = read_payload(payload, payload_file) or b""
-    asked = read_policies(policies)
+    asked = read_task_policies(policies)
+    if task_id is not None and request_id is not None:
+        raise typer.BadParameter("only one of --id and --request-id can be given")
     output = call.output
 
     async def calls(client: MainspringClient) -> None:
@@ -85,7 +85,7 @@ def create(
             payload=content,
             namespace=namespace,
             task_id=task_id,
-            delivery=Delivery[delivery.name],
+            request_id=request_id,
             **asked,
         )
         show_scheduled_task(task, output)
@@ -234,6 +234,7 @@ def count(
     call.run(calls)
 
 
+task_app.command("create-many")(task_lines.create_many)
 task_app.command("update")(task_life_cycle.update)
 task_app.command("pause")(task_life_cycle.pause)
 task_app.command("resume")(task_life_cycle.resume)

@@ -11,7 +11,6 @@ from mainspring.cli.answers import show_execution, show_scheduled_task, show_tas
 from mainspring.cli.call_options import CallOptions, ReasonOptions, TimesCallOptions
 from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import (
-    DeliveryMode,
     Etag,
     Namespace,
     RequestId,
@@ -19,18 +18,19 @@ from mainspring.cli.options import (
     instant,
 )
 from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
-from mainspring.cli.policy_options import PolicyOptions
-from mainspring.cli.policy_reading import read_policies
+from mainspring.cli.policy_options import TaskPolicyOptions
+from mainspring.cli.policy_reading import read_task_policies
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.schedule_reading import read_schedule
 from mainspring.cli.visible import visible
-from mainspring.client import Delivery, MainspringClient, TaskUpdate
+from mainspring.client import MainspringClient, TaskUpdate
 from mainspring.client.task import DEFAULT_NAMESPACE
 
 
 class Clearable(StrEnum):
     """What can go back to its default."""
 
+    DELIVERY = "delivery"
     LABELS = "labels"
     MISFIRE = "misfire"
     OVERLAP = "overlap"
@@ -41,6 +41,7 @@ class Clearable(StrEnum):
 
 
 _CLEARED: Final[dict[Clearable, tuple[str, Any]]] = {
+    Clearable.DELIVERY: ("delivery", None),
     Clearable.LABELS: ("labels", {}),
     Clearable.MISFIRE: ("misfire", None),
     Clearable.OVERLAP: ("overlap", None),
@@ -56,25 +57,19 @@ _CLEARED: Final[dict[Clearable, tuple[str, Any]]] = {
 def update(
     task_id: TaskId,
     when: ScheduleOptions,
-    policies: PolicyOptions,
+    policies: TaskPolicyOptions,
     call: TimesCallOptions,
     handler: Annotated[
         str | None, typer.Option(metavar="HANDLER", help="The name of the code on an executor that runs it.")
     ] = None,
     payload: PayloadText = None,
     payload_file: PayloadFile = None,
-    delivery: Annotated[
-        DeliveryMode | None,
-        typer.Option(
-            metavar="MODE",
-            help="What becomes of an execution whose executor fails it: at-least-once or at-most-once.",
-        ),
-    ] = None,
     clear: Annotated[
         list[Clearable] | None,
         typer.Option(
             metavar="NAME",
-            help="Back to its default: labels, misfire, overlap, retry, timeouts, objective or keep. Repeat it for more.",
+            help="Back to its default, which may be the namespace's: delivery, labels, misfire, overlap, retry, timeouts, "
+            "objective or keep. Repeat it for more.",
         ),
     ] = None,
     etag: Etag = "",
@@ -96,8 +91,6 @@ def update(
         said["schedule"] = read_schedule(when)
     if handler is not None:
         said["handler"] = handler
-    if delivery is not None:
-        said["delivery"] = Delivery[delivery.name]
     if (content := read_payload(payload, payload_file)) is not None:
         said["payload"] = content
     cleared = dict(_CLEARED[each] for each in clear or ())
@@ -109,7 +102,7 @@ def update(
         changes, expected = {**said, **cleared}, etag
         if policies.said():
             before = await client.get_task(task_id, namespace=namespace)
-            changes.update(read_policies(policies, replace(before, **cleared)))
+            changes.update(read_task_policies(policies, replace(before, **cleared)))
             expected = etag or before.etag  # what was read is part of what is written
         show_scheduled_task(
             await client.update_task(task_id, TaskUpdate(**changes), namespace=namespace, etag=expected),

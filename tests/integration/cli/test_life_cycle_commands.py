@@ -334,5 +334,5 @@ async def test_watch_shows_a_line_for_each_change_and_can_go_on(
         json_format.ParseDict(json.loads(each), execution_service_pb2.WatchExecutionsResponse())
         for each in documents.stdout.splitlines()
     ]
-    assert [list(answer.executions) for answer in answers] == [[EXECUTION], [EXECUTION]]
-    assert answers[-1].resume_token == "2"
+    assert [list(answer.executions) for answer in answers] == [[], [EXECUTION], [EXECUTION]]
+    assert (answers[0].resume_token, answers[-1].resume_token) == ("0", "2")

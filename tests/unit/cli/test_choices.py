@@ -5,8 +5,7 @@ from enum import Enum, StrEnum
 import pytest
 
 from mainspring.cli.filter_options import ExecutionStateChoice, TaskStateChoice
-from mainspring.cli.options import DeliveryMode
-from mainspring.cli.policy_options import MisfireChoice, OverlapChoice
+from mainspring.cli.policy_options import DeliveryChoice, MisfireChoice, OverlapChoice
 from mainspring.cli.schedule_options import GapChoice, RepeatChoice
 from mainspring.client import (
     Delivery,
@@ -22,7 +21,7 @@ from mainspring.client import (
 @pytest.mark.parametrize(
     ("choices", "members"),
     [
-        (DeliveryMode, Delivery),
+        (DeliveryChoice, Delivery),
         (ExecutionStateChoice, ExecutionState),
         (GapChoice, GapPolicy),
         (MisfireChoice, MisfireMode),

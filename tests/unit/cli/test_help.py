@@ -19,9 +19,16 @@ COMMANDS = [
     ["server"],
     ["executor"],
     ["migrate"],
-    *(["task", name] for name in ("create", "preview", "get", "list", "count", "update", "pause", "resume")),
+    *(
+        ["task", name]
+        for name in ("create", "create-many", "preview", "get", "list", "count", "update", "pause", "resume")
+    ),
     *(["task", name] for name in ("cancel", "delete", "trigger", "backfill", "change")),
-    *(["execution", name] for name in ("list", "get", "explain", "watch", "cancel", "retry", "adjust")),
+    *(
+        ["execution", name]
+        for name in ("list", "get", "explain", "watch", "slo", "cancel", "retry", "adjust")
+    ),
+    *(["namespace", name] for name in ("create", "update", "get", "list")),
     *(["cluster", name] for name in ("nodes", "partitions", "handovers", "drain", "undrain")),
 ]
 

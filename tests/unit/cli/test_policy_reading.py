@@ -8,9 +8,9 @@ import pytest
 import typer
 from unit.cli.samples import TASK
 
-from mainspring.cli.policy_options import MisfireChoice, OverlapChoice, PolicyOptions
-from mainspring.cli.policy_reading import read_policies
-from mainspring.client import MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
+from mainspring.cli.policy_options import DeliveryChoice, MisfireChoice, OverlapChoice, TaskPolicyOptions
+from mainspring.cli.policy_reading import read_task_policies
+from mainspring.client import Delivery, MisfireMode, MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts
 
 SECOND = timedelta(seconds=1)
 BARE = replace(TASK, labels={}, misfire=None, overlap=None, retry=None, timeouts=None)
@@ -25,6 +25,7 @@ BARE = replace(TASK, labels={}, misfire=None, overlap=None, retry=None, timeouts
             {"misfire": MisfireChoice.ALL, "catch_up_window": SECOND, "catch_up_limit": 7},
             {"misfire": MisfirePolicy(MisfireMode.ALL, SECOND, 7)},
         ),
+        ({"delivery": DeliveryChoice.AT_MOST_ONCE}, {"delivery": Delivery.AT_MOST_ONCE}),
         ({"overlap": OverlapChoice.BUFFER_ONE}, {"overlap": OverlapPolicy.BUFFER_ONE}),
         (
             {
@@ -47,8 +48,8 @@ BARE = replace(TASK, labels={}, misfire=None, overlap=None, retry=None, timeouts
     ],
 )  # fmt: skip
 def test_of_a_new_task_or_one_without_policies(said: dict[str, Any], read: dict[str, Any]) -> None:
-    assert read_policies(PolicyOptions(**said)) == read
-    assert read_policies(PolicyOptions(**said), BARE) == read
+    assert read_task_policies(TaskPolicyOptions(**said)) == read
+    assert read_task_policies(TaskPolicyOptions(**said), BARE) == read
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_of_a_new_task_or_one_without_policies(said: dict[str, Any], read: dict[
     ],
 )
 def test_what_is_not_said_of_a_policy_stays(said: dict[str, Any], read: dict[str, Any]) -> None:
-    assert read_policies(PolicyOptions(**said), TASK) == read
+    assert read_task_policies(TaskPolicyOptions(**said), TASK) == read
 
 
 @pytest.mark.parametrize(
@@ -84,5 +85,5 @@ def test_what_is_not_said_of_a_policy_stays(said: dict[str, Any], read: dict[str
 )  # fmt: skip
 def test_what_does_not_go_together(said: dict[str, Any], option: str, complaint: str) -> None:
     with pytest.raises(typer.BadParameter, match=complaint) as caught:
-        read_policies(PolicyOptions(**said))
+        read_task_policies(TaskPolicyOptions(**said))
     assert caught.value.param_hint == option
