@@ -21,6 +21,7 @@ from mainspring.v1 import (
     task_service_pb2,
 )
 
+GROUPS = ("task ", "execution ", "namespace ")
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
 MODULES = (
     admin_service_pb2,
@@ -83,17 +84,19 @@ def test_every_name_of_a_row_is_there(row: list[str]) -> None:
         words = line.split()
         assert set(words[2:]) <= known[" ".join(words[:2])], line
     assert [name for name in quoted(sdk) if not is_of_the_client(name)] == []
-    for link in re.findall(r"\]\(([^)]+)\)", tests):
+    links = re.findall(r"\]\(([^)]+)\)", tests)
+    assert links, "a feature has a test that shows it"
+    for link in links:
         assert (PAGE.parent / link).is_file(), link
 
 
-def test_every_call_of_tasks_and_executions_has_a_row() -> None:
+def test_every_call_of_tasks_executions_and_namespaces_has_a_row() -> None:
     calls = {
         method.name
-        for module in (task_service_pb2, execution_service_pb2)
+        for module in (task_service_pb2, execution_service_pb2, namespace_service_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
     assert calls <= {name for row in ROWS for name in quoted(row[1])}
-    commands = {command for command in options_by_command() if command.startswith(("task ", "execution "))}
+    commands = {command for command in options_by_command() if command.startswith(GROUPS)}
     assert commands <= {" ".join(line.split()[:2]) for row in ROWS for line in quoted(row[2])}
