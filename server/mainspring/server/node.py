@@ -231,7 +231,7 @@ class Node:
             TaskServicer(clock, store, engine, self._config.limits, owner_calls, namespaces), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            ExecutionServicer(clock, store, engine, self._config.limits, owner_calls), server
+            ExecutionServicer(clock, store, engine, self._config.limits, owner_calls, namespaces), server
         )
         namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
             NamespaceServicer(clock, store, namespaces), server

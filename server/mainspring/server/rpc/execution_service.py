@@ -20,6 +20,7 @@ from mainspring.server.rpc.execution_watch import Watchers
 from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
+from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.repeated_calls import check_request_id
@@ -35,11 +36,17 @@ class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
     def __init__(
-        self, clock: Clock, store: Store, engine: Engine, limits: Limits, owner_calls: OwnerCalls
+        self,
+        clock: Clock,
+        store: Store,
+        engine: Engine,
+        limits: Limits,
+        owner_calls: OwnerCalls,
+        namespaces: NamespaceCache,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._changes = TaskChanges(clock, store, engine, limits, owner_calls)
+        self._changes = TaskChanges(clock, store, engine, limits, owner_calls, namespaces)
         self._watchers = Watchers(store, clock)
         self._owner_calls = owner_calls
 
