@@ -14,7 +14,7 @@ from mainspring.cli.option_sets import takes_option_sets
 from mainspring.cli.options import DEFAULT_LIMIT, Etag, Limit, duration, page_size
 from mainspring.cli.output import Output, first
 from mainspring.cli.policy_options import PolicyOptions
-from mainspring.cli.policy_reading import read_policies
+from mainspring.cli.policy_reading import read_policies, says_parts
 from mainspring.client import MainspringClient, Namespace, NamespaceUpdate, TaskDefaults
 from mainspring.client.task import DEFAULT_NAMESPACE
 
@@ -111,11 +111,13 @@ def update(
 
     async def calls(client: MainspringClient) -> None:
         changes, expected = dict(said), etag
-        if policies.said():
+        kept = None
+        if says_parts(policies):
             before = await client.get_namespace(name)
             cleared = {each: None for each in said if each != Clearable.RETENTION}
-            changes.update(read_policies(policies, replace(before.task_defaults, **cleared)))
+            kept = replace(before.task_defaults, **cleared)
             expected = etag or before.etag  # what was read is part of what is written
+        changes.update(read_policies(policies, kept))
         _show(await client.update_namespace(name, NamespaceUpdate(**changes), etag=expected), output)
 
     call.run(calls)

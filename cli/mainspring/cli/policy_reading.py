@@ -42,6 +42,15 @@ _TIMEOUTS: Final = {
 """Options, and the attributes of the policy that they are parts of."""
 
 
+_WHOLE: Final = {"delivery", "overlap", "objective", "keep"}
+"""Options that say all there is to say."""
+
+
+def says_parts(said: PolicyOptions) -> bool:
+    """Whether some options are parts of what there is, which has to be read for it."""
+    return not _WHOLE.issuperset(said.said())
+
+
 class ReadPolicies(TypedDict, total=False):
     """The policies that were said, under the names of `NewTask`, `TaskUpdate` and `TaskDefaults`."""
 

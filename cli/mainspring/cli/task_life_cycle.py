@@ -19,7 +19,7 @@ from mainspring.cli.options import (
 )
 from mainspring.cli.payload import PayloadFile, PayloadText, read_payload
 from mainspring.cli.policy_options import TaskPolicyOptions
-from mainspring.cli.policy_reading import read_task_policies
+from mainspring.cli.policy_reading import read_task_policies, says_parts
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.schedule_reading import read_schedule
 from mainspring.cli.visible import visible
@@ -100,10 +100,12 @@ def update(
 
     async def calls(client: MainspringClient) -> None:
         changes, expected = {**said, **cleared}, etag
-        if policies.said():
+        kept = None
+        if says_parts(policies):
             before = await client.get_task(task_id, namespace=namespace)
-            changes.update(read_task_policies(policies, replace(before, **cleared)))
+            kept = replace(before, **cleared)
             expected = etag or before.etag  # what was read is part of what is written
+        changes.update(read_task_policies(policies, kept))
         show_scheduled_task(
             await client.update_task(task_id, TaskUpdate(**changes), namespace=namespace, etag=expected),
             output,

@@ -88,7 +88,7 @@ async def test_create_sends_every_policy_and_answers_it(
     assert answer.task == memory_node.tasks["default", answer.task.id]
     await mainspring("task", "create", "report", "--every", "1m")
     unsaid = {field.name for field, _ in memory_node.requests[-1].task.ListFields()}
-    assert unsaid == {"namespace", "id", "handler", "schedule", "delivery"}
+    assert unsaid == {"namespace", "id", "handler", "schedule"}
 
 
 async def test_update_changes_what_is_said_and_keeps_the_rest_of_a_policy(

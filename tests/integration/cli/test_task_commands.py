@@ -221,7 +221,7 @@ async def test_create_tells_what_the_schedule_means_and_the_next_fires(
 @pytest.mark.parametrize(
     ("options", "sent"),
     [
-        ([], task_pb2.DELIVERY_MODE_AT_LEAST_ONCE),
+        ([], task_pb2.DELIVERY_MODE_UNSPECIFIED),
         (["--delivery", "at-least-once"], task_pb2.DELIVERY_MODE_AT_LEAST_ONCE),
         (["--delivery", "at-most-once"], task_pb2.DELIVERY_MODE_AT_MOST_ONCE),
     ],
