@@ -277,7 +277,8 @@ def read_results(url: str, measured: Measured) -> None:
         measured.early_lateness[handler] = Spread.of(
             late_us for due_at, late_us in rows if due_at < first_due_at + PROMISED_US
         )
-    measured.never = measured.registered - sum(map(len, by_handler.values()))
+    # What was not answered may have been registered all the same.
+    measured.never = max(0, measured.registered - sum(map(len, by_handler.values())))
     measured.stretches = [
         (int(n), str(why), int(many)) for n, why, many in ask(url, _FIRST_STRETCHES, measured.first_at)
     ]

@@ -145,14 +145,14 @@ def test_what_was_on_its_way_when_a_pause_was_acknowledged_may_start() -> None:
 
 
 def test_cancelled_is_explained_by_each_call_that_stops_what_was_not_sent_and_by_no_other() -> None:
-    kinds: Mapping[CallKind, bool] = {"pause": True, "update": True, "delete": False, "resume": False}
+    kinds: Mapping[CallKind, bool] = {"pause": True, "update": True, "resume": False}
     cancelled = with_row(
         AUDITED, EVERY, SECOND_AT, state="CANCELLED", attempt=0, picked_up_at=None, dispatched_at=None
     )
     cancelled = with_runs(cancelled, EVERY, SECOND_AT)
     for kind, is_fine in kinds.items():
         broken = found(with_calls(cancelled, call(kind, SECOND_AT, SECOND_AT + 10_000)))
-        assert (("I5", NAME, SECOND_AT) not in broken) is is_fine or kind == "delete", kind
+        assert (("I5", NAME, SECOND_AT) not in broken) is is_fine, kind
     assert ("I5", NAME, SECOND_AT) in found(cancelled)
 
 
