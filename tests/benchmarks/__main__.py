@@ -7,14 +7,16 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from typing import Self
 
 from benchmarks.bursts import Bursts, started
 from benchmarks.circumstances import note_run
-from benchmarks.figures import BY_ITSELF, FIGURES, NOT_QUICK, OnRig
+from benchmarks.figures import BY_ITSELF, FIGURES, NOT_QUICK, Drawn, OnRig
 from benchmarks.plots import draw
 from benchmarks.results import FILE, QUICK_FILE, Results, bench_folder
 from benchmarks.rig import RigSettings
 
+from mainspring.testing.errors import TestingError
 from mainspring.testing.foreground import run_in_foreground
 
 
@@ -34,36 +36,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(names: Sequence[str], *, is_quick: bool) -> int:
+    """Measure one figure after another; one that fails has no results, and the others go on."""
     path = bench_folder() / (QUICK_FILE if is_quick else FILE)
     results = Results.load(path)
+    failed: list[str] = []
     began_s = time.monotonic()
-    async with contextlib.AsyncExitStack() as shared:
-        rig: Bursts | None = None
+    async with _Rigs(is_shared=is_quick) as rigs:
         for name in names:
             begun_s = time.monotonic()
             note_run(path, name)
             results.drop(name)
-            figure = FIGURES[name]
-            if not isinstance(figure, OnRig):
-                rig = None
-                await shared.aclose()
-                ledgers = await (figure.quick if is_quick else figure.full)(results)
-            elif is_quick:
-                # One for all of them: most of a small figure's time is the start of its rig.
-                if rig is None:
-                    rig = await shared.enter_async_context(started("quick", RigSettings()))
-                ledgers = await figure.quick(rig, results)
+            try:
+                ledgers = await _measure(name, rigs, results, is_quick=is_quick)
+            except TestingError as error:
+                failed.append(name)
+                results.drop(name)
+                await rigs.close()
+                print(f"== {name}: NOT MEASURED: {error}", flush=True)
             else:
-                async with started(name, RigSettings()) as own:
-                    ledgers = await figure.full(own, results)
+                if ledgers:
+                    draw(ledgers, path.with_name(f"{path.stem}-{name}.png"))
+                lines = results.lines(name)
+                print(f"== {name}: {time.monotonic() - begun_s:.0f} s", *lines, sep="\n", flush=True)
             results.save(path)
-            if ledgers:
-                draw(ledgers, path.with_name(f"{path.stem}-{name}.png"))
-            print(
-                f"== {name}: {time.monotonic() - begun_s:.0f} s", *results.lines(name), sep="\n", flush=True
-            )
     print(f"{path}, {(time.monotonic() - began_s) / 60:.1f} minutes")
-    return 0
+    if failed:
+        print(f"not measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+async def _measure(name: str, rigs: _Rigs, results: Results, *, is_quick: bool) -> Drawn:
+    figure = FIGURES[name]
+    if isinstance(figure, OnRig):
+        rig = await rigs.get(name)
+        return await (figure.quick if is_quick else figure.full)(rig, results)
+    await rigs.close()
+    return await (figure.quick if is_quick else figure.full)(results)
+
+
+class _Rigs:
+    """Rigs of the usual kind, one at a time: each figure's own, or one for all as long as it lasts.
+
+    Most of a small figure's time is the start of its rig.
+    """
+
+    def __init__(self, *, is_shared: bool) -> None:
+        self._is_shared = is_shared
+        self._stack = contextlib.AsyncExitStack()
+        self._rig: Bursts | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def get(self, name: str) -> Bursts:
+        """The rig for a figure."""
+        if self._rig is None or not self._is_shared:
+            await self.close()
+            self._rig = await self._stack.enter_async_context(started(name, RigSettings()))
+        return self._rig
+
+    async def close(self) -> None:
+        """End the one that runs, if there is one."""
+        self._rig = None
+        await self._stack.aclose()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from benchmarks.rig import Rig, RigSettings
 from pymysql.constants import CLIENT
 
 from mainspring.server.persistence.mysql.settings import MySQLSettings
+from mainspring.testing.errors import TestingError
 from mainspring.testing.load_generator import now_us
 from mainspring.testing.sql_server import connect
 
@@ -73,8 +74,7 @@ def measure(settings: LimitSettings, results: Results) -> None:
     """Write `limit ...` into the results: the best combination, its spread over the repeats, and each combination's median.
 
     Raises:
-        TestingError: The servers did not come up.
-        AssertionError: Not every task was claimed and completed, once.
+        TestingError: The servers did not come up, or not every task was claimed and completed, once.
     """
     with Rig.servers("limit", RigSettings()) as cluster:
         url, partitions = cluster.mysql_url, cluster.settings.partitions
@@ -122,11 +122,12 @@ def _one(url: str, partitions: int, tasks: int, batch: int, connections: int) ->
     for thread in threads:
         thread.join()
     elapsed_s = time.perf_counter() - began_s
-    assert not failures, failures
-    assert sum(counts) == tasks, f"{sum(counts)} of {tasks} tasks were claimed"
+    if failures or sum(counts) != tasks:
+        raise TestingError(f"{sum(counts):,} of {tasks:,} tasks were claimed: {failures}")
     with connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM executions WHERE state = 4 AND wake_at IS NULL")
-        assert cursor.fetchone() == (tasks,), "not every execution was completed"
+        if cursor.fetchone() != (tasks,):
+            raise TestingError(f"not each of {tasks:,} executions was completed")
     return tasks / elapsed_s
 
 
