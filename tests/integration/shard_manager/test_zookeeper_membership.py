@@ -201,12 +201,13 @@ async def test_stuck_loop_is_not_a_member(raw: KazooClient, own_zookeeper: ZooKe
     await membership.stop()
 
 
+@pytest.mark.parametrize("own_zookeeper", [1_000], indirect=True)
 async def test_stuck_loop_while_the_server_is_away_leaves_no_request_behind(
     raw: KazooClient, own_zookeeper: ZooKeeperServer
 ) -> None:
     """A removal that waits for the connection would be carried out when all is well again."""
     membership = ZooKeeperMembership(
-        own_zookeeper.hosts, "stuck", "127.0.0.1:1", "1", 4 * SESSION_S, loop_stall_limit_s=0.6
+        own_zookeeper.hosts, "stuck", "127.0.0.1:1", "1", 20.0, loop_stall_limit_s=0.6
     )
     await membership.start()
     await until_connected(membership)
