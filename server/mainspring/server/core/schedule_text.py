@@ -48,9 +48,11 @@ def encode(schedule: Schedule) -> str:
         ):
             if given:
                 record[name] = list(given) if isinstance(given, tuple) else given
-    return json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return _to_json(record)
 
 
+_to_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call that asks for anything."""
 _LONG_TEXT: Final = 1_000
 """Characters beyond which a text is remembered among fewer: it takes four times its length in memory."""
 

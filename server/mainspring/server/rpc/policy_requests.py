@@ -110,6 +110,8 @@ def checked_policies(task: PolicyMessage, schedule: Schedule | None) -> Requeste
     Raises:
         InvalidRequest: names every message at fault; paths begin within the task.
     """
+    if not _says_anything(task):
+        return RequestedPolicies(DEFAULT, "", [])
     violations: list[InvalidField] = []
 
     def checked(check: Callable[[PolicyMessage], _T], otherwise: _T) -> _T:
@@ -139,6 +141,18 @@ def checked_policies(task: PolicyMessage, schedule: Schedule | None) -> Requeste
     if violations:
         raise InvalidRequest(violations)
     return RequestedPolicies(policies, text, ["policies", text] if text else [])
+
+
+def _says_anything(task: PolicyMessage) -> bool:
+    """Whether any policy is said. Most tasks say none, and then there is nothing to check."""
+    return (
+        task.overlap != 0
+        or task.keep_executions != 0
+        or task.HasField("misfire")
+        or task.HasField("retry")
+        or task.HasField("timeouts")
+        or task.HasField("lateness_objective")
+    )
 
 
 def _misfire(task: PolicyMessage) -> Misfire:

@@ -68,14 +68,14 @@ def checked_schedule(
     start_at = instant(message.start_time, "start_time") if message.HasField("start_time") else None
     timing, words = _timing(message, now, start_at, task_key)
     end_at = instant(message.end_time, "end_time") if message.HasField("end_time") else None
-    exclusions = _exclusions(message.exclusions, task_key)
+    exclusions = _exclusions(message.exclusions, task_key) if message.HasField("exclusions") else None
     schedule = validate_bounds(
         Schedule(
             timing,
             start_at=start_at,
             end_at=end_at,
             max_executions=message.max_executions or None,
-            jitter_us=duration_us(message.jitter, "jitter"),
+            jitter_us=duration_us(message.jitter, "jitter") if message.HasField("jitter") else 0,
             exclusions=exclusions,
         )
     )

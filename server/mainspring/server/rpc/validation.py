@@ -55,7 +55,7 @@ def name(value: str, field: str, *, default: str = "") -> str:
         raise InvalidField(field, "is required")
     if len(value) > NAME_CHARACTERS:
         raise InvalidField(field, f"has {len(value)} characters; at most {NAME_CHARACTERS} are allowed")
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
+    if not value.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
         raise InvalidField(field, "holds a control character")
     return value
 
@@ -166,7 +166,7 @@ def checked_task(
             return "?"
 
     namespace = checked_name(task.namespace, "namespace", DEFAULT_NAMESPACE)
-    task_id = checked_name(task.id, "id", uuid.uuid4().hex)
+    task_id = checked_name(task.id or uuid.uuid4().hex, "id")
     handler = checked_name(task.handler, "handler")
     if len(task.payload) > limits.payload_bytes:
         violations.append(
