@@ -81,7 +81,7 @@ class OutageSettings:
     tasks: int
     misfire: MisfireMode = MisfireMode.LATEST
     fresh_per_s: int = 200
-    seconds: float = 300.0
+    seconds: float = 600.0
     catch_up_limit: int = 100
     goes_on: bool = False
     capacity: int = 1_000
@@ -332,7 +332,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--misfire", choices=["none", "latest", "all"], default="latest")
     parser.add_argument("--rate", type=int, default=200, help="fresh tasks a second")
-    parser.add_argument("--seconds", type=float, default=300.0, help="for so long at most")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for so long at most")
     parser.add_argument(
         "--goes-on", action="store_true", help="the backlog's tasks fire on every minute afterwards"
     )
