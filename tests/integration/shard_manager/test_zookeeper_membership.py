@@ -20,7 +20,7 @@ PROMISED_S = 10.0
 STUCK_S = 3.0
 
 
-async def until_connected(membership: ZooKeeperMembership, within_s: float = 8.0) -> MembershipView:
+async def until_connected(membership: ZooKeeperMembership, within_s: float = PROMISED_S) -> MembershipView:
     async with asyncio.timeout(within_s):
         while not (view := membership.view()).is_connected:
             await membership.wait_for_change(view.generation, 0.5)
