@@ -118,5 +118,5 @@ FIGURES: Mapping[str, OnRig | Alone] = {
 BY_ITSELF = frozenset({"stored"})
 """Run only when asked for: what it needs takes minutes and gigabytes to build."""
 
-NOT_QUICK = frozenset({"nodes", "long", "backlog", "ledger", *BY_ITSELF})
-"""Left out of the small run unless asked for: each needs a rig of its own."""
+NOT_QUICK = frozenset({"fair", "nodes", "long", "backlog", "ledger", *BY_ITSELF})
+"""Left out of the small run unless asked for: most need a rig of their own, and all need time."""
