@@ -47,6 +47,8 @@ class BacklogReader:
         self._wanted = asyncio.Event()
         self.is_asked = False
         """Whether something was left out that has not been looked for since."""
+        self._is_asked_since = False
+        """Whether it was asked since the walk began."""
         self._walks = 0
         self._from_at = DISTANT_PAST
         self._cursor: DueCursor | None = None
@@ -56,7 +58,7 @@ class BacklogReader:
 
     def read_on(self) -> None:
         """To be called when there is room again."""
-        self.is_asked = True
+        self.is_asked = self._is_asked_since = True
         self._wanted.set()
 
     async def run_round(self) -> None:
@@ -66,13 +68,12 @@ class BacklogReader:
         it: tasks that nobody runs do not hide those of other handlers.
         """
         settings = self._context.settings
-        is_asked = self.is_asked and not self._wanted.is_set()
         self._wanted.clear()
         if self._cursor is None and not self._is_again:
             is_whole = self._walks % settings.full_sweep_every == 0 or self._found > 0 or self.is_asked
             now = self._context.clock.now()
             self._from_at = DISTANT_PAST if is_whole else now - int(settings.sweep_back_s * 1_000_000)
-            self._walks, self._found = self._walks + 1, 0
+            self._walks, self._found, self._is_asked_since = self._walks + 1, 0, False
         partitions = self._context.held.firing()
         page: list[DueTask] = []
         following: DueCursor | None = None
@@ -96,7 +97,7 @@ class BacklogReader:
         if following is None:
             if self._found:
                 log.info("backlog_read", tasks=self._found)
-            elif is_asked and not self._wanted.is_set():
+            elif not self._is_asked_since:
                 self.is_asked = False
             if not self._found and not self.is_asked:
                 await self._has_room()

@@ -30,6 +30,10 @@ BACKLOG_ROOM = 10
 """A handler's backlog may take one tenth of the capacity."""
 BACKLOG_SHARES = 4
 """A handler's backlog has one fourth of each batch, and whatever its fresh tasks leave."""
+KEPT_FREE = 4
+"""What is loaded ahead leaves one fourth of the capacity: a herd to come must not keep out what is due before it."""
+WORTH_LOADING = 16
+"""Loading ahead goes on when one in so many of the capacity fits: each time it begins at the frontier."""
 NEVER_US = 1 << 62
 _SECOND_US = 1_000_000
 
@@ -102,35 +106,56 @@ class DueWindow:
         return max(0, self._capacity - len(self._known))
 
     @property
+    def room_ahead(self) -> int:
+        """How many more tasks that are loaded ahead fit."""
+        return max(0, self.room - self._capacity // KEPT_FREE)
+
+    @property
+    def is_worth_loading(self) -> bool:
+        """Whether so many tasks fit that loading ahead goes on."""
+        return self.room_ahead > self._capacity // WORTH_LOADING
+
+    @property
     def is_claiming(self) -> bool:
         """Whether any task is under claim."""
         return bool(self._claiming)
 
-    def merge(self, tasks: Iterable[DueTask]) -> int:
+    def merge(self, tasks: Iterable[DueTask], *, ahead: bool = False) -> int:
         """Takes in what was loaded or hinted, as far as it fits; answers how many were not known.
 
         The frontier goes back to what does not fit.
 
         Never replaces a task under claim, nor a newer version by an older one.
+
+        Args:
+            ahead: they are loaded ahead, and leave room for what is registered, or found, to be due before.
         """
         unknown = 0
+        most = self._capacity - (self._capacity // KEPT_FREE if ahead else 0)
         for task in tasks:
             ref = TaskRef(task.partition_id, task.task_key)
             known = self._known.get(ref)
             if known is not None and (ref in self._claiming or known.order >= task.order):
                 continue
-            if known is None and self._saturated:
-                saturation = self._saturated.get(self._line_of(task))
-                if saturation is not None and saturation.holds(task.due_at):
-                    saturation.leave_out(task.due_at)
-                    continue
-            if known is None and len(self._known) >= self._capacity:
+            if known is None and self.leaves_out(task):
+                continue
+            if known is None and len(self._known) >= most:
                 self.frontier = min(self.frontier, task.due_at)
                 continue
             unknown += known is None
             self._known[ref] = task
             self._wheel.insert(ref, task.due_at)
         return unknown
+
+    def leaves_out(self, task: DueTask) -> bool:
+        """Whether a task stays in the database until its line has room again; then the frontier goes back to it."""
+        if not self._saturated or task.ref in self._known:
+            return False
+        saturation = self._saturated.get(self._line_of(task))
+        if saturation is None or not saturation.holds(task.due_at):
+            return False
+        saturation.leave_out(task.due_at)
+        return True
 
     def forget(self, ref: TaskRef, before_version: int | None = None) -> None:
         """Drops a task that must not fire (cancelled, changed); one under claim is left to the transaction.
@@ -229,12 +254,15 @@ class DueWindow:
         return self._wheel.next_deadline()
 
     def ready_handlers(self) -> list[str]:
-        """The handlers for which tasks are ready."""
-        return list(dict.fromkeys(line.handler for line in self._ready))
+        """The handlers for which tasks are ready, or were and gave way to others to the last one."""
+        return list(dict.fromkeys(line.handler for line in (*self._ready, *self._saturated)))
 
     def ready_count(self, handler: str) -> int:
         """How many tasks are ready for a handler; an upper bound, forgotten ones may still be counted."""
-        return self._length(Line(handler, False)) + self._length(Line(handler, True))
+        return sum(
+            self._length(line) or line in self._saturated
+            for line in (Line(handler, False), Line(handler, True))
+        )
 
     def relieve(self, handler: str) -> bool:
         """Ends the saturation of a handler's lines of which half is gone.

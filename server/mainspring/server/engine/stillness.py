@@ -107,6 +107,8 @@ class Stillness:
             return "executors are looked after"
         if self._registrar.is_busy:
             return "registrations are being written"
+        if self._loader.is_loading:
+            return "what is due later is being loaded"
         if self._loader.is_sweep_asked:
             return "what slipped is being looked for"
         if (

@@ -46,6 +46,11 @@ class WindowLoader:
         """Whether something slipped and has not been looked for since."""
         return self._is_sweep_asked or self._backlog.is_asked
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether a slice is being read: the frontier is ahead of what is in memory."""
+        return self._loading.locked()
+
     def read_backlog(self) -> None:
         """Asks for what has been due for long, after partitions came."""
         self._backlog.read_on()
@@ -61,7 +66,7 @@ class WindowLoader:
         # What is due for longer is not read here, however much of it there is.
         from_at = max(self._window.frontier, self._window.backlog_before)
         is_near = from_at < horizon - int(self._context.settings.window_s * 100_000)
-        if not is_near or self._window.room < self._context.settings.window_capacity // 4:
+        if not is_near or not self._window.is_worth_loading:
             await self._context.clock.sleep(min(0.5, self._context.settings.window_s / 10))
             return
         async with self._loading:
@@ -128,13 +133,13 @@ class WindowLoader:
         cursor: DueCursor | None = None
         while True:
             page, cursor = await self._page(partitions, from_at, until_at, cursor)
-            self.merge(page)
+            self.merge(page, ahead=True)
             now = self._context.clock.now()
             for task in page:
                 self._context.metrics.stage("loaded", now, task.due_at)
             if cursor is None:
                 return True
-            if self._window.room == 0:
+            if not self._window.room_ahead:
                 return False
 
     async def read(
@@ -148,7 +153,7 @@ class WindowLoader:
         tasks: list[DueTask] = []
         while True:
             page, cursor = await self._page(partitions, from_at, until_at, cursor)
-            tasks += page
+            tasks += [task for task in page if not self._window.leaves_out(task)]
             if cursor is None or len(tasks) > self._window.room:
                 return tasks, cursor is None
 
@@ -200,11 +205,11 @@ class WindowLoader:
             ]
         )
 
-    def merge(self, tasks: Sequence[DueTask]) -> int:
+    def merge(self, tasks: Sequence[DueTask], *, ahead: bool = False) -> int:
         """Takes tasks in and wakes the timer; answers how many were not known."""
         if not tasks:
             return 0
-        unknown = self._window.merge(tasks)
+        unknown = self._window.merge(tasks, ahead=ahead)
         self._driver.inserted()
         return unknown
 
