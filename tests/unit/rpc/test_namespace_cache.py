@@ -108,3 +108,15 @@ async def test_a_name_that_cannot_be_one_is_not_looked_for() -> None:
         assert await cache.defaults_of(task_pb2.Task()) is NO_DEFAULTS
         assert (await cache.defaults_of(task_pb2.Task(namespace="a"))).policies.keep == 7
         assert store.reads == {"default": 1, "a": 1}
+
+
+@in_virtual_time
+async def test_calls_share_a_read_that_fails() -> None:
+    async with cached() as (store, cache):
+        store.is_away = True
+        for reads in (1, 2):
+            answers = await asyncio.gather(*(cache.get("a") for _ in range(10)), return_exceptions=True)
+            assert all(isinstance(answer, StoreUnavailable) for answer in answers)
+            assert store.reads["a"] == reads, "ten calls wait for one time-out, and not for ten"
+        store.is_away = False
+        assert (await cache.get("a")).policies == POLICIES

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mainspring.server.clock import Clock
 from mainspring.server.core.namespaces import Namespace
 from mainspring.server.core.task_defaults import NO_DEFAULTS, TaskDefaults
-from mainspring.server.errors import InvalidField
+from mainspring.server.errors import InvalidField, StoreError
 from mainspring.server.persistence.store import NamespaceStore
 from mainspring.server.rpc import validation
 from mainspring.v1 import task_pb2
@@ -25,11 +25,14 @@ MOST = 1_000
 class _Known:
     namespace: Namespace
     read_s: float = -math.inf
+    failed_s: float = -math.inf
+    error: StoreError | None = None
+    """Of the read that failed then."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class NamespaceCache:
-    """Answers from memory what was read less than 5 s ago. Calls that miss together share one read."""
+    """Answers from memory what was read less than 5 s ago. Calls that miss together share one read, and its failure."""
 
     def __init__(self, clock: Clock, store: NamespaceStore) -> None:
         self._clock = clock
@@ -51,11 +54,19 @@ class NamespaceCache:
             self._known.move_to_end(name)
         if self._is_fresh(known):
             return known.namespace
+        asked_s = self._clock.monotonic()
         async with known.reading:
-            if not self._is_fresh(known):
-                began_s = self._clock.monotonic()
+            if self._is_fresh(known):
+                return known.namespace
+            if known.error is not None and known.failed_s > asked_s:
+                raise known.error  # it was read for this call as well
+            began_s = self._clock.monotonic()
+            try:
                 known.namespace = await self._store.get_namespace(name) or Namespace(name)
-                known.read_s = began_s
+            except StoreError as error:
+                known.error, known.failed_s = error, self._clock.monotonic()
+                raise
+            known.read_s, known.error = began_s, None
         return known.namespace
 
     async def defaults_of(self, task: task_pb2.Task) -> TaskDefaults:
