@@ -54,6 +54,8 @@ VIRTUAL_TIME = EngineSettings(
     window_s=86_400.0,  # of virtual time, which passes in a moment
     sweep_grace_s=-0.000_001,  # time stands still while anything is looked for: what is due now counts
     full_sweep_every=1,
+    claim_distance_s=0.0,  # nothing comes meanwhile: time stands still until all is done
+    complete_distance_s=0.0,
     retention_round_s=0.0,  # a jump of a year is no reason to forget what it showed
 )
 """What a node's engine needs differently under a virtual clock."""
@@ -166,6 +168,7 @@ class DevProcess:
             registry=self._settings.registry,
             transport=self.transport,
             clock=self._clock,
+            frame_distance_s=0.0,  # there is no stream to spare, and virtual time stands still meanwhile
         )
         return await self._executor.run()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_CAPACITY = 100_000
+FRAME_DISTANCE_S = 0.005
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -38,6 +39,8 @@ class ExecutorConfig:
         hello_timeout_s: And one that accepts it but says nothing.
         leave_timeout_s: How long a goodbye waits for the node to end the stream.
         tick_s: How often heartbeats, leases and repeats are looked at.
+        frame_distance_s: A frame leaves so long after the one before it, at least: what starts and ends meanwhile goes
+            with it. The first after a pause leaves at once.
     """
 
     addresses: tuple[str, ...]
@@ -54,6 +57,7 @@ class ExecutorConfig:
     hello_timeout_s: float = 3.0
     leave_timeout_s: float = 1.0
     tick_s: float = 0.2
+    frame_distance_s: float = FRAME_DISTANCE_S
 
     def __post_init__(self) -> None:
         if not self.addresses:

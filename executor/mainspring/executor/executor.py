@@ -18,7 +18,7 @@ from mainspring.client.addresses import parse_addresses
 from mainspring.executor import event_loop
 from mainspring.executor.agent import Agent
 from mainspring.executor.clock import Clock, SystemClock
-from mainspring.executor.config import ExecutorConfig, make_executor_id
+from mainspring.executor.config import FRAME_DISTANCE_S, ExecutorConfig, make_executor_id
 from mainspring.executor.grpc_transport import GrpcTransport
 from mainspring.executor.log import logger
 from mainspring.executor.registry import Function, HandlerRegistry
@@ -41,6 +41,7 @@ class Executor:
         registry: Handlers to begin with; this executor's own are added to it.
         transport: How to reach nodes: `GrpcTransport(credentials)` for TLS. None: gRPC in plain text.
         clock: Replaces the machine's clocks, for simulations.
+        frame_distance_s: See `ExecutorConfig`.
 
     Raises:
         ValueError: A setting is out of range.
@@ -57,6 +58,7 @@ class Executor:
         registry: HandlerRegistry | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
+        frame_distance_s: float = FRAME_DISTANCE_S,
     ) -> None:
         self.registry = registry if registry is not None else HandlerRegistry()
         self.config = ExecutorConfig(
@@ -65,6 +67,7 @@ class Executor:
             executor_id=executor_id or make_executor_id(),
             drain_timeout_s=drain_timeout_s,
             run_log=Path(run_log) if run_log is not None else None,
+            frame_distance_s=frame_distance_s,
         )
         self._transport = transport
         self._clock = clock

@@ -209,9 +209,14 @@ class Session:
     async def _write(self, stream: FrameStream) -> None:
         """Return after the goodbye."""
         outbox = self.outbox
+        sent_s = float("-inf")
         while True:
             await outbox.ready.wait()  # bounded by `tick`, which wakes it with heartbeats
+            early_s = sent_s + self._config.frame_distance_s - self._clock.monotonic()
+            if early_s > 0:
+                await self._clock.sleep(early_s)
             outbox.ready.clear()
+            sent_s = self._clock.monotonic()
             while (frame := outbox.take_frame(self._clock.monotonic())) is not None:
                 await self._send(stream, frame)
             if outbox.goodbye is not None:

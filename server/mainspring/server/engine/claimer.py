@@ -20,6 +20,7 @@ from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.open_attempts import OpenAttempts
+from mainspring.server.engine.pace import Pace
 from mainspring.server.engine.planning import claim_item, following, overlap_of, plan_of
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
@@ -61,6 +62,7 @@ class Claimer:
         self._sender = sender
         self._fence_check = fence_check
         self._lanes = Lanes("claim", context.settings.claim_lanes)
+        self._pace = Pace(context.clock, context.settings.claim_distance_s)
         self._limit = context.settings.claim_batch
         self._ceiling = self._limit
         self._ceiling_until_s = float("-inf")
@@ -75,6 +77,7 @@ class Claimer:
     async def run_round(self) -> None:
         """Forms one batch and starts its claim; waits when there is nothing to claim."""
         await self._wake.wait()
+        await self._pace.wait()
         await self._lanes.wait_free()
         self._wake.clear()
         items, reserved, taken = self._form_batch()
@@ -84,6 +87,7 @@ class Claimer:
             if self._attempts.background_handlers():
                 self._context.signals.queued()  # what is due was in the way of what is made up for
         if items:
+            self._pace.begin()
             await self._lanes.run(self._claim(items, reserved))
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.pace import Pace
 from mainspring.server.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class Completer:
         self._pending: dict[AttemptId, _Pending] = {}
         self._unwritten: dict[AttemptId, None] = {}
         self._lanes = Lanes("complete", context.settings.complete_lanes)
+        self._pace = Pace(context.clock, context.settings.complete_distance_s)
         self._wake = asyncio.Event()
         self.finished = 0
         """Ends of executions written since the start."""
@@ -193,6 +195,7 @@ class Completer:
     async def run_round(self) -> None:
         """Forms one batch and writes it; waits when there is nothing to write."""
         await self._wake.wait()
+        await self._pace.wait()
         await self._lanes.wait_free()
         self._wake.clear()
         batch = [
@@ -206,6 +209,8 @@ class Completer:
         if batch:
             if self._unwritten:
                 self._wake.set()
+            if len(batch) < self._context.settings.complete_batch:
+                self._pace.begin()
             await self._lanes.run(self._write(batch))
 
     async def stop(self) -> None:
