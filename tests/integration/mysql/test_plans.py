@@ -264,7 +264,7 @@ async def _record(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> dict[st
     assert await store.trim_histories("me", lease, keys, limit=BATCH)
     keep("trim_histories")
     await store.create_namespace(Namespace("a", 5), T0)
-    await store.update_namespace("a", 6, T0)
+    await store.change_namespace("a", lambda stored: replace(stored, retention_us=6))
     await store.list_namespaces("", BATCH)
     keep("namespaces")
     await store.take_partitions([(3, 7)], "you")
