@@ -37,7 +37,7 @@ def check_fresh_database(server: SqlServer, url: str) -> None:
         cursor.execute("CREATE TABLE t (k INT PRIMARY KEY, v JSON) ENGINE=InnoDB")
         cursor.execute("INSERT INTO t VALUES (1, '[1]')")
         cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@character_set_server FROM t")
-        assert cursor.fetchall() == ((1, "utf8mb4"),)
+        assert cursor.fetchall() == ((0, "utf8mb4"),), "the shared servers wait for no disk"
     assert server.database_url(urlsplit(url).path.lstrip("/")) == url
 
 
@@ -113,9 +113,28 @@ def test_a_killed_mariadb_restarts_on_the_same_port_with_its_data(own_mariadb: M
         assert cursor.fetchall() == ((7,),)
 
 
+def test_a_server_of_ones_own_syncs_each_commit_to_the_disk(own_mariadb: MariaDbServer) -> None:
+    statement = "SELECT @@global.innodb_flush_log_at_trx_commit, @@global.innodb_flush_method"
+    [(at_commit, method)] = own_mariadb.execute(statement)
+    assert at_commit == 1
+    assert method != "nosync"
+
+
+def threads_run(pid: int) -> bool:
+    """Whether any thread of a process is not stopped: the signal reaches each by itself."""
+    states = (
+        file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")
+    )
+    return any(state not in "Tt" for state in states)
+
+
 def test_a_paused_mariadb_is_silent_until_it_is_resumed(own_mariadb: MariaDbServer) -> None:
     with connect(own_mariadb.url, timeout_s=1.0) as connection, connection.cursor() as cursor:
         own_mariadb.pause()
+        deadline = time.monotonic() + 10
+        while threads_run(own_mariadb.pid):
+            assert time.monotonic() < deadline, "it is not stopped 10 s after SIGSTOP"
+            time.sleep(0.001)
         with pytest.raises(pymysql.Error):
             cursor.execute("SELECT 1")
     own_mariadb.resume()
