@@ -33,7 +33,7 @@ SLACK = 1.5
 TRIES = 3
 WARM_UP = 1_000
 _POLL_S = 0.25
-_FINAL_TIMEOUT_S = 60.0
+FINAL_TIMEOUT_S = 60.0
 _LEAST_PER_S = 200
 """A burst that drains more slowly than this is given up."""
 
@@ -86,6 +86,8 @@ class Bursts:
     def __init__(self, rig: Rig) -> None:
         """Use this rig, which runs."""
         self.rig = rig
+        self.final_timeout_s = FINAL_TIMEOUT_S
+        """How long the ledger may lack an end, in seconds, before the checker says what is wrong with it."""
         self._count = 0
         self._registered_per_s = float(REGISTERED_PER_S)
 
@@ -161,9 +163,9 @@ class Bursts:
             await sleep_until(due_at)
             wanted = counters.executed(before) + len(plan)
             await until_executed(rig, wanted, give_up_s=10.0 + len(plan) / _LEAST_PER_S)
-            await until_final(rig, (due_at, due_at + 1), len(plan))
+            await until_final(rig, (due_at, due_at + 1), len(plan), self.final_timeout_s)
             after = await counters.read(cluster)
-        ledger = await judged(rig, tasks, (due_at, due_at + 1))
+        ledger = await judged(rig, tasks, (due_at, due_at + 1), final_timeout_s=self.final_timeout_s)
         return Burst(
             due_at,
             ledger,
@@ -197,14 +199,19 @@ def one_time_plan(
 
 
 async def judged(
-    rig: Rig, tasks: Sequence[AcknowledgedTask], window: tuple[int, int], *, is_last: bool = True
+    rig: Rig,
+    tasks: Sequence[AcknowledgedTask],
+    window: tuple[int, int],
+    *,
+    is_last: bool = True,
+    final_timeout_s: float = FINAL_TIMEOUT_S,
 ) -> tuple[LedgerRow, ...]:
     """The ledger of these tasks of one namespace, accepted by the checker. Raises as `evidence.verify`.
 
     The run logs are empty afterwards, unless others are to be judged by them, too.
     """
     cluster = rig.cluster
-    await until_final(rig, window, len(tasks))
+    await until_final(rig, window, len(tasks), final_timeout_s)
     runs = await asyncio.to_thread(read_run_logs, cluster.run_logs)
     ledger = await asyncio.to_thread(
         verify, cluster.mysql_url, tasks, runs, window=window, partitions=cluster.settings.partitions
@@ -214,21 +221,20 @@ async def judged(
     return ledger
 
 
-async def until_final(rig: Rig, window: tuple[int, int], count: int) -> None:
-    """Wait until the ledger shows the end of so many executions with scheduled times in the window.
+async def until_final(rig: Rig, window: tuple[int, int], count: int, timeout_s: float) -> None:
+    """Wait until the ledger shows the end of so many executions with scheduled times in the window, or the time is up.
 
-    The last word: the nodes' own count, which is cheaper to ask for, has a result that was repeated twice.
-
-    Raises:
-        TestingError: Not within a minute.
+    The last word: the nodes' own count, which is cheaper to ask for, has a result that was repeated twice. What is still
+    missing when the time is up is the checker's to name.
     """
-    cluster, deadline = rig.cluster, time.monotonic() + _FINAL_TIMEOUT_S
+    cluster, deadline = rig.cluster, time.monotonic() + timeout_s
     while True:
         ended = await asyncio.to_thread(count_final, cluster.mysql_url, window, cluster.settings.partitions)
         if ended >= count:
             return
         if time.monotonic() > deadline:
-            raise TestingError(f"{count - ended:,} executions have not ended after {_FINAL_TIMEOUT_S:.0f} s")
+            print(f"{count - ended:,} executions have not ended after {timeout_s:g} s", flush=True)
+            return
         await asyncio.sleep(_POLL_S)
 
 
