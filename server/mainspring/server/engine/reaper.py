@@ -199,6 +199,9 @@ class Reaper:
         left = self._executors.left()
         for executor_id in self._executors.lapsed(now_s):
             attempts = self._attempts.at_executor(executor_id)
+            if executor_id in left and not attempts:
+                log.info("executor_left", executor_id=executor_id)
+                continue
             lost = self._mishaps.strike(attempts, Mishap.LEFT if executor_id in left else Mishap.SILENT)
             log.warning("executor_lost", executor_id=executor_id, attempts=len(attempts), lost=lost)
         await self._look_after(self._attempts.wake(self._context.clock.now()))
