@@ -7,7 +7,7 @@ from typing import Any, Final
 from fuzz.caller import Code
 from fuzz.definitions import placed, updates
 from fuzz.ledger import DISPATCHED, RUNNING
-from fuzz.model import COMPLETED, Known, default_overlap, readable, with_defaults
+from fuzz.model import COMPLETED, Known, default_overlap, of_namespace, readable, with_defaults
 from fuzz.world import STALE_ETAGS, World, tasks
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -79,7 +79,7 @@ class Changing(World):
         for field in mask:
             merged.ClearField(field)
         merged.MergeFrom(source)
-        return with_defaults(merged)
+        return with_defaults(of_namespace(merged, self.defaults_of(known.name[0]), mask))
 
     def _apply(
         self, known: Known, request: task_service_pb2.UpdateTaskRequest, wanted: task_pb2.Task
@@ -145,19 +145,23 @@ class Changing(World):
         self.recheck(known)
         return False
 
-    @rule(name=tasks)
-    def cancel(self, name: tuple[str, str]) -> None:
-        """CancelTask."""
-        request = task_service_pb2.CancelTaskRequest(namespace=name[0], id=name[1])
+    @rule(name=tasks, note=NOTES, changed_by=PEOPLE, etag=ETAGS)
+    def cancel(self, name: tuple[str, str], note: str, changed_by: str, etag: str) -> None:
+        """CancelTask: once more it answers the task with the note of the first call."""
+        request = task_service_pb2.CancelTaskRequest(
+            namespace=name[0], id=name[1], note=note, changed_by=changed_by
+        )
         known = self.find(name)
         if known is None:
             self.refused("CancelTask", request, Code.NOT_FOUND)
-        elif known.task.state == COMPLETED:
-            self.refused("CancelTask", request, Code.FAILED_PRECONDITION)
+            return
+        is_stale = self.put_etag(known, request, etag)
+        if is_stale or known.task.state == COMPLETED:
+            self.refused("CancelTask", request, Code.ABORTED if is_stale else Code.FAILED_PRECONDITION)
             self.recheck(known)
         else:
             answer = self.call("CancelTask", request)
-            known.cancel(self.now)
+            known.cancel(self.now, note, changed_by)
             self.same_task(answer.task, known, "CancelTask")
             self.check_after(known)
 

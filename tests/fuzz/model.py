@@ -6,6 +6,7 @@ here a second time, from the protos.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from mainspring.server.core.next_fire import next_fire
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.rpc.schedule_requests import checked_schedule
 from mainspring.shard_manager.hashing import task_key
-from mainspring.v1 import execution_pb2, policy_pb2, task_pb2
+from mainspring.v1 import execution_pb2, namespace_service_pb2, policy_pb2, task_pb2
 
 GRACE: Final = 30 * SECOND
 ACTIVE: Final = task_pb2.TASK_STATE_ACTIVE
@@ -58,10 +59,44 @@ def readable(task: task_pb2.Task, key: bytes) -> Schedule:
     return checked_schedule(task.schedule, now=0, task_key=key).schedule
 
 
-def with_defaults(given: task_pb2.Task) -> task_pb2.Task:
-    """The definition of a task as it is answered; the schedule is left as it is given."""
+DEFAULTED: Final = tuple(field.name for field in namespace_service_pb2.TaskDefaults.DESCRIPTOR.fields)
+"""What a namespace may say of its tasks."""
+NO_DEFAULTS: Final = namespace_service_pb2.TaskDefaults()
+AT_MOST_ONCE: Final = task_pb2.DELIVERY_MODE_AT_MOST_ONCE
+
+
+def of_namespace(
+    given: task_pb2.Task, defaults: namespace_service_pb2.TaskDefaults, among: Collection[str] = DEFAULTED
+) -> task_pb2.Task:
+    """A task with what its namespace says where it says nothing itself; of these fields."""
     task = task_pb2.Task()
     task.CopyFrom(given)
+    said = {descriptor.name for descriptor, _ in given.ListFields()}
+    taken = namespace_service_pb2.TaskDefaults()
+    taken.CopyFrom(defaults)
+    for name in DEFAULTED:
+        if name in said or name not in among:
+            taken.ClearField(name)
+    if given.schedule.WhichOneof("kind") in ("at", "delay"):
+        taken.ClearField("overlap")
+    if given.delivery == AT_MOST_ONCE:
+        taken.ClearField("retry")
+    if given.retry.max_attempts > 1:
+        taken.ClearField("delivery")
+    for descriptor, value in taken.ListFields():
+        if descriptor.message_type:
+            getattr(task, descriptor.name).CopyFrom(value)
+        else:
+            setattr(task, descriptor.name, value)
+    return task
+
+
+def with_defaults(
+    given: task_pb2.Task, defaults: namespace_service_pb2.TaskDefaults = NO_DEFAULTS
+) -> task_pb2.Task:
+    """The definition of a task as it is answered; the schedule is left as it is given."""
+    task = of_namespace(given, defaults)
+    given = of_namespace(given, defaults)
     task.namespace = given.namespace or "default"
     task.delivery = given.delivery or task_pb2.DELIVERY_MODE_AT_LEAST_ONCE
     misfire = task.misfire
@@ -92,6 +127,29 @@ def with_defaults(given: task_pb2.Task) -> task_pb2.Task:
     if not task.HasField("lateness_objective"):
         task.lateness_objective.CopyFrom(length(10 * SECOND))
     return task
+
+
+def shown(defaults: namespace_service_pb2.TaskDefaults) -> namespace_service_pb2.TaskDefaults:
+    """Defaults of a namespace as they are answered: without what is so for all tasks anyway."""
+    task = task_pb2.Task()
+    for descriptor, value in defaults.ListFields():
+        if descriptor.message_type:
+            getattr(task, descriptor.name).CopyFrom(value)
+        else:
+            setattr(task, descriptor.name, value)
+    whole, usual = with_defaults(task), with_defaults(task_pb2.Task())
+    made = namespace_service_pb2.TaskDefaults()
+    for name in DEFAULTED:
+        value = getattr(whole, name)
+        if name == "overlap":
+            made.overlap = defaults.overlap
+        elif value == getattr(usual, name):
+            continue
+        elif isinstance(value, int):
+            setattr(made, name, value)
+        else:
+            getattr(made, name).CopyFrom(value)
+    return made
 
 
 def default_overlap(task: task_pb2.Task) -> policy_pb2.OverlapPolicy:

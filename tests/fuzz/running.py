@@ -199,9 +199,9 @@ class Running(Creating):
             at = row.scheduled_time.ToMicroseconds()
             self.check(at in known.ended, f"what was cancelled has not ended: {row}")
 
-    @rule(name=tasks, later=LATER)
-    def retry_execution(self, name: tuple[str, str], later: int) -> None:
-        """RetryExecution in any state."""
+    @rule(name=tasks, later=LATER, is_repeated=st.booleans())
+    def retry_execution(self, name: tuple[str, str], later: int, is_repeated: bool) -> None:
+        """RetryExecution in any state, at times twice with one request id."""
         known = self.find(name)
         row = None if known is None else self._execution(known, later)
         if known is None or row is None:
@@ -209,11 +209,18 @@ class Running(Creating):
         request = execution_service_pb2.RetryExecutionRequest(
             namespace=name[0], task_id=name[1], scheduled_time=row.scheduled_time
         )
+        if is_repeated:
+            self.named += 1
+            request.request_id = f"retry {self.named}"
         if row.state not in (FAILED, EXPIRED, LOST) or known.task.state in (PAUSED, CANCELLED):
             self.refused("RetryExecution", request, Code.FAILED_PRECONDITION)
         else:
             added = self.call("RetryExecution", request)
             self._learn_extra(known, added.execution, is_like=row.scheduled_time.ToMicroseconds())
+            if is_repeated:
+                again = self.call("RetryExecution", request)
+                is_same = again.execution.scheduled_time == added.execution.scheduled_time
+                self.check(is_same, "the same request id runs it again once more")
         self.check_after(known)
 
     @rule(

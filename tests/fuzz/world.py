@@ -9,12 +9,19 @@ from typing import Any, ClassVar, Final
 from fuzz.caller import Caller, Code, Refused, Tally
 from fuzz.ledger import Ledger
 from fuzz.messages import DAY, length, stamp
-from fuzz.model import ACTIVE, Known, with_defaults
+from fuzz.model import ACTIVE, NO_DEFAULTS, Known, with_defaults
 from fuzz.nodes import NodePool
 from google.protobuf.message import Message
 from hypothesis.stateful import Bundle, RuleBasedStateMachine
 
-from mainspring.v1 import dev_service_pb2, execution_pb2, execution_service_pb2, task_pb2, task_service_pb2
+from mainspring.v1 import (
+    dev_service_pb2,
+    execution_pb2,
+    execution_service_pb2,
+    namespace_service_pb2,
+    task_pb2,
+    task_service_pb2,
+)
 
 tasks: Final[Bundle[tuple[str, str]]] = Bundle("tasks")
 """Names of tasks that were registered; some were deleted since."""
@@ -36,6 +43,7 @@ class World(RuleBasedStateMachine):
         self.caller = Caller(self.node.address, self.tally)
         self._opened.callback(self.caller.close)
         self.known: dict[tuple[str, str], Known] = {}
+        self.spaces: dict[str, namespace_service_pb2.Namespace] = {}
         self.removed: list[tuple[str, str]] = []
         self.named = 0
         self.now = self.began = self.pool.start_at
@@ -112,6 +120,11 @@ class World(RuleBasedStateMachine):
                 lines.append(f"{field.name}: answered {str(got)[:300]} instead of {str(meant)[:300]}")
         self.check(False, f"{what} differs: " + "; ".join(lines))
 
+    def defaults_of(self, namespace: str) -> namespace_service_pb2.TaskDefaults:
+        """What a namespace says of the tasks that are created in it now."""
+        space = self.spaces.get(namespace or "default")
+        return NO_DEFAULTS if space is None else space.task_defaults
+
     # --- one task ------------------------------------------------------------------------------------------------
 
     def find(self, name: tuple[str, str]) -> Known | None:
@@ -158,7 +171,7 @@ class World(RuleBasedStateMachine):
 
     def learn(self, answer: task_pb2.Task, sent: task_pb2.Task) -> Known:
         """Compares a new task with what was asked for."""
-        wanted = with_defaults(sent)
+        wanted = with_defaults(sent, self.defaults_of(sent.namespace))
         for name in ("state", "version", "etag"):
             wanted.ClearField(name)
         self.check_schedule(answer, sent)

@@ -220,9 +220,9 @@ def _changes() -> Iterator[WrongCall]:
         yield from _add("UpdateTask", "update_mask.paths", "update_mask", path)
     yield _clear("UpdateTask", "update_mask")
     yield _clear("UpdateTask", "task")
-    for method in ("UpdateTask", "PauseTask", "ResumeTask", "DeleteTask"):
+    for method in ("UpdateTask", "PauseTask", "ResumeTask", "CancelTask", "DeleteTask"):
         yield from _set(method, "etag", "v0", "é" * 50, code=Code.ABORTED)
-    for method in ("PauseTask", "ResumeTask", "ChangeTasks"):
+    for method in ("PauseTask", "ResumeTask", "CancelTask", "ChangeTasks"):
         yield from _set(method, "note", "x" * 501)
         yield from _set(method, "changed_by", "x" * 201)
     yield from _set("ChangeTasks", "change", 0, 9, -3)
@@ -278,6 +278,7 @@ def _reads() -> Iterator[WrongCall]:
             Code.NOT_FOUND,
         )
     yield from _set("CancelExecution", "note", "x" * 501)
+    yield from _set("RetryExecution", "request_id", "r" * 201)
     yield from _set("WatchExecutions", "resume_token", "x", "é", "AAAA" * 9)
     for field in ("start_time", "end_time"):
         yield from _instants("ListExecutions", field)
@@ -294,6 +295,10 @@ def _reads() -> Iterator[WrongCall]:
     yield from _instants("PreviewSchedule", "after_time")
 
 
+WRONG_RETENTIONS: Final = (0, -SECOND, HOUR - SECOND, 3_650 * DAY + SECOND, DAY + 1)
+"""Of a namespace."""
+
+
 def _put_retention(retention: int) -> Callable[[Any, Target], object]:
     return lambda request, target: request.namespace.retention.CopyFrom(length(retention))
 
@@ -304,9 +309,12 @@ def _put_by(by: int) -> Callable[[Any, Target], object]:
 
 def _others() -> Iterator[WrongCall]:
     """Of namespaces and time."""
-    for method in ("CreateNamespace", "UpdateNamespace"):
-        for retention in (0, -SECOND, HOUR - SECOND, 3_650 * DAY + SECOND, DAY + 1):
-            yield WrongCall(method, "namespace.retention", _put_retention(retention), f"{retention} µs")
+    for retention in WRONG_RETENTIONS:
+        yield WrongCall(
+            "CreateNamespace", "namespace.retention", _put_retention(retention), f"{retention} µs"
+        )
+    for path in ("name", "etag", "", "*", "task_defaults.labels", "task_defaults.retry.jitter"):
+        yield from _add("UpdateNamespace", "update_mask.paths", "update_mask", path)
     yield WrongCall("AdvanceTime", "target", lambda request, target: request.Clear(), "nowhere")
     for by in (-1, 3_651 * DAY):
         yield WrongCall("AdvanceTime", "by", _put_by(by), f"{by} µs")
