@@ -236,3 +236,16 @@ async def test_an_open_execution_that_nobody_knows_of_is_found_by_the_sweep() ->
         await bench.until(lambda: executor.live_session.credit == executor.held == 1)
         executor.end(outcome=Outcome.FAILED)
         await bench.until_state([ref], ExecutionState.FAILED)
+
+
+@in_virtual_time
+async def test_an_executor_that_says_goodbye_with_nothing_in_hand_is_no_warning() -> None:
+    async with EngineBench() as bench:
+        bench.executor("first").drop(orderly=True)
+        bench.executor("second").drop()
+        await bench.pass_time(10)
+        said = [(entry["event"], entry["log_level"]) for entry in bench.log]
+        assert [entry for entry in said if entry[0].startswith("executor_")] == [
+            ("executor_left", "info"),
+            ("executor_lost", "warning"),
+        ]
