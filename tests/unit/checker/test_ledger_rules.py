@@ -260,6 +260,18 @@ def test_a_cancel_does_not_undo_a_run_that_ended() -> None:
     assert found(with_task(TINY, CRON, **sent)) == set()
 
 
+def test_a_failed_run_may_be_cancelled_while_its_retry_waits_whatever_the_number_of_its_attempt() -> None:
+    """The first attempt went down with its executor: the second is the first failure of two."""
+    sent = {"max_attempts": 2, "cancel_sent_at": CRON_AT + 25_000, "cancelled_at": CRON_AT + 50_000}
+    frozen = with_faults(TINY, Fault("freeze", "executor-1", CRON_AT, CRON_AT + 8 * S))
+    history = with_task(with_row(frozen, CRON, CRON_AT, state="CANCELLED", attempt=2), CRON, **sent)
+    second = run(CRON, CRON_AT, attempt=2, outcome="failed")
+    assert found(with_runs(history, CRON, CRON_AT, second)) == set()
+    first = run(CRON, CRON_AT, ended_at=CRON_AT + 21_000, outcome="failed")
+    twice = with_runs(history, CRON, CRON_AT, first, replace(second, started_at=CRON_AT + 22_000))
+    assert found(twice) == {("I5", *CRON_HERE)}
+
+
 def test_what_is_dispatched_or_starts_after_an_acknowledged_cancel_is_i5() -> None:
     sent = {"cancel_sent_at": CRON_AT - 4 * S, "cancelled_at": CRON_AT - 3 * S}
     assert found(with_task(TINY, CRON, **sent)) == {("I1", *CRON_HERE)}

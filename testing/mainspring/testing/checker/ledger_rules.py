@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from mainspring.testing.checker.case import Case, Evidence
 from mainspring.testing.checker.verdict import Violation, violation_of
 from mainspring.testing.expected import FOR_EVER_AT
-from mainspring.testing.history import FINAL_STATES, OPEN_STATES
+from mainspring.testing.history import FINAL_STATES, OPEN_STATES, Run
 
 
 def exactly_one_row(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -157,10 +157,15 @@ def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
     if run is None or case.task is None:
         return False
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
-    if evidence.silences(run, until_at, evidence.sender_of(case, run)):
-        return False
-    has_retries = run.attempt < case.task.max_attempts
-    return run.outcome == "succeeded" or (run.outcome == "failed" and not has_retries)
+
+    def is_known(each: Run) -> bool:
+        return not evidence.silences(each, until_at, evidence.sender_of(case, each))
+
+    if run.outcome != "failed":
+        return run.outcome == "succeeded" and is_known(run)
+    # What its executor took down with it is an attempt and no failure: the retry policy counts failures.
+    failures = sum(each.outcome == "failed" and is_known(each) for each in case.runs)
+    return is_known(run) and failures >= case.task.max_attempts
 
 
 def gap_rows_add_up(evidence: Evidence) -> Iterator[Violation]:
