@@ -6,11 +6,11 @@ sent without.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mainspring.server.core.model import AssignOutcome, ClaimOutcome, Dispatchable
+from mainspring.server.core.model import AssignOutcome, ClaimItem, ClaimOutcome, Dispatchable, TaskRef
 from mainspring.server.dispatch.frames import AttemptId
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 
@@ -86,6 +86,8 @@ class FaultyStore:
         """The arguments of each call, by unit."""
         self._once: dict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
+        self.locked: set[TaskRef] = set()
+        """Tasks that a call has locked: a claim drops them, as it does where it skips locked rows."""
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -125,7 +127,10 @@ class FaultyStore:
             fault = self._fault(unit, args, kwargs)
             if fault is not None and not fault.is_applied:
                 await fault.happen()
-            answer = await getattr(self.inner, unit)(*args, **kwargs)
+            if unit == "claim" and self.locked:
+                answer = await self._claim_unlocked(*args, **kwargs)
+            else:
+                answer = await getattr(self.inner, unit)(*args, **kwargs)
             self._note(answer)
             if fault is not None and fault.is_applied:
                 await fault.happen()
@@ -139,6 +144,14 @@ class FaultyStore:
             return planned.popleft()
         always = self._always.get(unit)
         return always if always is not None and always.when(*args, **kwargs) else None
+
+    async def _claim_unlocked(
+        self, owner_id: str, epochs: Mapping[int, int], items: Sequence[ClaimItem], **kwargs: Any
+    ) -> ClaimOutcome:
+        free = [item for item in items if item.due.ref not in self.locked]
+        outcome = await self.inner.claim(owner_id, epochs, free, **kwargs)
+        dropped = [*outcome.dropped, *(item for item in items if item.due.ref in self.locked)]
+        return replace(outcome, dropped=dropped)
 
     def _note(self, answer: Any) -> None:
         recorded: Iterable[Dispatchable] = ()

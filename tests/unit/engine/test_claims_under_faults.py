@@ -68,6 +68,38 @@ async def test_what_a_claim_dropped_is_looked_for_before_the_next_sweep() -> Non
         await bench.until_sent([ref], within_s=3)
 
 
+@pytest.mark.parametrize("locked_s", [0.01, 0.3])
+@in_virtual_time
+async def test_what_a_claim_found_locked_is_claimed_again_before_any_sweep(locked_s: float) -> None:
+    """A call holds the task's row at the instant of its fire: once that is done nothing is left to wait for."""
+    async with EngineBench(sweep_interval_s=600, sweep_grace_s=1.0) as bench:
+        executor = bench.executor(credit=1)
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(in_s=0.5))
+        bench.store.locked.add(ref)
+        await bench.pass_time(0.5 + locked_s)
+        assert bench.sent == []
+        bench.store.locked.remove(ref)
+        await bench.until_sent([ref], within_s=0.025 + 2 * locked_s)
+        await bench.pass_time(2)
+        assert len(bench.sent) == 1
+        assert executor.live_session.credit == executor.held == 0
+
+
+@in_virtual_time
+async def test_what_stays_locked_is_left_to_the_sweep() -> None:
+    async with EngineBench(sweep_interval_s=600, sweep_grace_s=1.0) as bench:
+        bench.executor(credit=1)
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task())
+        bench.store.locked.add(ref)
+        await bench.pass_time(1)
+        assert ref not in bench.engine.window
+        assert len(bench.store.calls["claim"]) <= 8
+        bench.store.locked.remove(ref)
+        await bench.until_sent([ref], within_s=2.5)
+
+
 @pytest.mark.parametrize("delivery", Delivery)
 @in_virtual_time
 async def test_the_sweep_leaves_what_a_slow_recovery_is_about_to_send(delivery: Delivery) -> None:

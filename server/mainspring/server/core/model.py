@@ -7,7 +7,7 @@ All instants are integer microseconds since 1970 UTC on cluster time and end in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -264,9 +264,11 @@ class ClaimOutcome:
     moved: list[ClaimItem]
     """The items whose task moved on to its next time."""
     dropped: list[ClaimItem]
-    """Locked by somebody, changed, cancelled or already claimed: forget them, the sweep finds what is still due."""
+    """Locked by somebody, changed, cancelled or already claimed: the sweep finds what is still due, however it came."""
     refused: frozenset[int]
     """Partitions whose row shows another owner or epoch: stop them at once."""
+    parked: list[ClaimItem] = field(default_factory=list)
+    """Those of `dropped` whose rows the database does not take: they are due a minute later now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,6 +324,16 @@ class DueWindow:
         else:
             self._known.pop(ref, None)
 
+    def look_again(self, task: DueTask, at: int) -> None:
+        """Ends a claim that found the task locked, or not as it is known: it is ready again at an instant.
+
+        A hint that tells how it is now takes its place until then.
+        """
+        ref = task.ref
+        if self._claiming.get(ref) is task:
+            del self._claiming[ref]
+            self._wheel.insert(ref, at)
+
     def return_claim(self, task: DueTask) -> None:
         """Undoes `begin_claims` for a task that was not claimed: it is ready again, in front."""
         ref = task.ref

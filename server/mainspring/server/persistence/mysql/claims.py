@@ -144,6 +144,7 @@ class ClaimUnits(Units):
                 ) from error
             await self._park(call, items[0], error)
             progress.outcome.dropped.append(items[0])
+            progress.outcome.parked.append(items[0])
             return
         progress.has_committed = True
         outcome = progress.outcome
@@ -151,7 +152,7 @@ class ClaimUnits(Units):
         outcome.moved.extend(part.moved)
         outcome.dropped.extend(part.dropped)
         progress.outcome = ClaimOutcome(
-            outcome.claimed, outcome.moved, outcome.dropped, outcome.refused | part.refused
+            outcome.claimed, outcome.moved, outcome.dropped, outcome.refused | part.refused, outcome.parked
         )
 
     async def _claim_once(self, call: ClaimCall, items: Sequence[ClaimItem]) -> ClaimOutcome:

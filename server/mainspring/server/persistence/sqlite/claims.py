@@ -142,6 +142,7 @@ def _claim_with_care(
             connection.execute("ROLLBACK TO item")
             del outcome.claimed[sent:]
             outcome.dropped.append(item)
+            outcome.parked.append(item)
             parked.append((item, str(error)))
             if len(parked) > MAX_REFUSED_ROWS:
                 raise StoreError(f"the database refuses too many rows of one claim: {error}") from error
