@@ -152,3 +152,25 @@ def test_a_short_run_that_may_have_come_first_by_another_clock_is_no_overlap() -
     assert not overlaps(after(30_000, 10_000))
     assert overlaps(after(30_000, 300_000))
     assert overlaps(after(300_000, 10_000))
+
+
+def test_what_waits_for_its_turn_waits_for_what_a_call_triggers_meanwhile_too() -> None:
+    at, busy_until = SECOND_AT + S, SECOND_AT + 12 * S
+    started_at = busy_until + S
+    history = with_runs(
+        replace(TINY, ledger_read_at=READ_AT + 60 * S),
+        EVERY,
+        SECOND_AT,
+        run(EVERY, SECOND_AT, started_at=started_at, ended_at=started_at + S),
+    )
+    history = with_row(history, EVERY, SECOND_AT, picked_up_at=started_at, saved_at=started_at + 2 * S)
+    history = replace(
+        history,
+        calls=(TaskCall(*EVERY.key, "trigger", at - 1_000, at + 50_000, scheduled_at=at),),
+        runs=(*history.runs, run(EVERY, at, ended_at=busy_until)),
+        ledger=(*history.ledger, row(EVERY, at, origin="TRIGGER", claimed_at=at, saved_at=busy_until)),
+    )
+    assert found(with_policy(history, "buffer-one")) == []
+    assert found(with_policy(history, "allow")) == [f"I10 {SECOND_AT}"] * 2
+    after = with_row(history, EVERY, at, claimed_at=started_at + S, saved_at=started_at + 5 * S)
+    assert f"I10 {SECOND_AT}" in found(with_policy(after, "buffer-one"))

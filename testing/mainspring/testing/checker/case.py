@@ -179,10 +179,26 @@ class Evidence(Excuses):
         )
 
     def since(self, case: Case) -> int:
-        """Since when it could run: its due time, or the end of what was open before it where it waits for that."""
+        """Since when it could run: its due time, or the end of what was open before it where it waits for that.
+
+        What a call triggered runs beside the schedule: what waits for its turn then waits for that too, though it is due
+        later.
+        """
         if case.task is None or case.task.overlap == "allow":
             return case.due_at
-        return max(case.due_at, self.busy_until(case))
+        return max(case.due_at, self.busy_until(case), self._busy_beside_until(case))
+
+    def _busy_beside_until(self, case: Case) -> int:
+        """When the last of what calls had triggered before it started had ended; 0 when there is none."""
+        if case.row is None or not case.runs or case.is_beside or case.key not in self.lives.triggers:
+            return 0
+        started_at = min(run.started_at for run in case.runs)
+        ends = [
+            _end_of(row)
+            for row in self.rows_by_task.get(case.key, ())
+            if row.origin == "TRIGGER" and (row.claimed_at or row.due_at) <= started_at
+        ]
+        return max((end for end in ends if end <= started_at), default=0)
 
     def replaced_by(self, case: Case) -> LedgerRow | None:
         """The execution that may have replaced this one, by the policy of its task."""
