@@ -18,6 +18,10 @@ from mainspring.testing.load_generator import LoadGenerator, now_us
 from mainspring.testing.workload import PlannedTask
 
 SECOND_US = 1_000_000
+PREFIX = "changing-"
+"""Their ids begin so."""
+LONGEST_US = 7_500_000
+"""An execution of these may be open for so long: 2.5 s behind another one and 2.5 s of its own, or three attempts."""
 NEAR_S = 0.04
 """So near a fire the calls are sent that are to race with it."""
 OVERLAPS: tuple[Overlap, ...] = ("skip", "buffer-one", "replace", "allow")
@@ -203,7 +207,7 @@ class Changes:
         self._number += 1
         task = PlannedTask(
             self._namespace,
-            f"changing-{self._number:05}",
+            f"{PREFIX}{self._number:05}",
             "noop",
             "interval",
             "changing",
