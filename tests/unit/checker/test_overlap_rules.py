@@ -20,6 +20,7 @@ from unit.checker.tiny import (
     with_row,
     with_runs,
     with_task,
+    without_row,
 )
 
 from mainspring.testing.checker import check
@@ -174,3 +175,30 @@ def test_what_waits_for_its_turn_waits_for_what_a_call_triggers_meanwhile_too() 
     assert found(with_policy(history, "allow")) == [f"I10 {SECOND_AT}"] * 2
     after = with_row(history, EVERY, at, claimed_at=started_at + S, saved_at=started_at + 5 * S)
     assert f"I10 {SECOND_AT}" in found(with_policy(after, "buffer-one"))
+
+
+def test_a_skip_is_explained_by_what_a_call_had_triggered_by_then() -> None:
+    """It was decided on late; the trigger came meanwhile."""
+    at, decided_at = SECOND_AT + S, SECOND_AT + 2 * S
+    history = with_policy(with_row(skipped_second(TINY), EVERY, SECOND_AT, claimed_at=decided_at), "skip")
+    assert found(history) == [f"I1 {SECOND_AT}"]
+
+    def triggered(until_at: int) -> History:
+        return replace(
+            history,
+            calls=(TaskCall(*EVERY.key, "trigger", at - 1_000, at + 50_000, scheduled_at=at),),
+            runs=(*history.runs, run(EVERY, at, ended_at=until_at)),
+            ledger=(*history.ledger, row(EVERY, at, origin="TRIGGER", claimed_at=at, saved_at=until_at)),
+        )
+
+    assert found(triggered(decided_at + S)) == []
+    assert found(triggered(decided_at - 900_000)) == [f"I1 {SECOND_AT}"]
+
+
+def test_a_skip_is_explained_by_a_run_whose_row_was_not_kept() -> None:
+    def first_until(at: int) -> History:
+        history = without_row(skipped_second(long_first(TINY, at)), EVERY, EVERY_AT)
+        return with_task(history, EVERY, overlap="skip", keep_executions=1)
+
+    assert found(first_until(SECOND_AT + S)) == []
+    assert found(first_until(SECOND_AT - 5 * S)) == [f"I1 {SECOND_AT}"]

@@ -148,6 +148,7 @@ class Evidence(Excuses):
         self.executor_ids = {run.executor_id for run in history.runs} | {
             row.executor_id for row in history.ledger if row.executor_id
         }
+        self._kept_runs: dict[TaskKey, list[tuple[int, int]]] | None = None
         self._busy_until: dict[TaskKey, list[int]] = {}
         self.cases = self._join()
 
@@ -169,6 +170,8 @@ class Evidence(Excuses):
         if case.row is None:
             return False
         decided_at = case.row.claimed_at or case.due_at
+        if self._was_busy_unseen(case, decided_at):
+            return True
         # What an outage held up was written, and so known, when that was over.
         known_at = self.written_by(busy_until) + self.limits.unknown_end_us
         if known_at >= case.due_at and self.faults_during(busy_until, decided_at):
@@ -177,6 +180,32 @@ class Evidence(Excuses):
             row.scheduled_at > case.scheduled_at and row.due_at <= decided_at + self.limits.clock_margin_us
             for row in self.rows_by_task.get(case.key, [])
         )
+
+    def _was_busy_unseen(self, case: Case, decided_at: int) -> bool:
+        """Whether something was open that `busy_until` does not know: what a call had triggered by the time it was decided
+        on, though due later; or what has run and is not in the ledger any more."""
+        earliest_end_at = min(case.due_at, decided_at) - self.limits.write_us
+        if case.key in self.lives.triggers and any(
+            row.origin == "TRIGGER"
+            and (row.claimed_at or row.due_at) <= decided_at + self.limits.clock_margin_us
+            and _end_of(row) >= decided_at - self.limits.write_us
+            for row in self.rows_by_task.get(case.key, ())
+        ):
+            return True
+        return self.may_lack_rows(case.key) and any(
+            scheduled_at < case.scheduled_at and ended_at >= earliest_end_at
+            for scheduled_at, ended_at in self._runs_of_kept().get(case.key, ())
+        )
+
+    def _runs_of_kept(self) -> dict[TaskKey, list[tuple[int, int]]]:
+        """Scheduled times of the runs of tasks that may lack rows, and when they ended."""
+        if self._kept_runs is None:
+            self._kept_runs = {}
+            for run in self.history.runs:
+                if self.may_lack_rows(run.key):
+                    ended_at = FOR_EVER_AT if run.ended_at is None else run.ended_at
+                    self._kept_runs.setdefault(run.key, []).append((run.scheduled_at, ended_at))
+        return self._kept_runs
 
     def since(self, case: Case) -> int:
         """Since when it could run: its due time, or the end of what was open before it where it waits for that.
