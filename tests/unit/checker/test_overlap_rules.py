@@ -117,6 +117,31 @@ def test_a_cancel_without_a_client_is_explained_by_a_later_execution_that_replac
     assert found(with_policy(too_soon, "replace")) == [f"I5 {EVERY_AT}"]
 
 
+def test_a_trigger_may_be_replaced_by_an_earlier_time_that_is_claimed_after_it() -> None:
+    """A call had the task locked when the time was due, so it was claimed late."""
+    at, claimed_at = SECOND_AT + 1_000, SECOND_AT + 40_000
+    ended_at = claimed_at + 30_000
+    history = with_policy(with_row(TINY, EVERY, SECOND_AT, claimed_at=claimed_at), "replace")
+    second = run(EVERY, SECOND_AT, started_at=ended_at + 10_000, ended_at=ended_at + S)
+    history = with_runs(history, EVERY, SECOND_AT, second)
+    history = with_row(history, EVERY, SECOND_AT, picked_up_at=ended_at + 20_000, saved_at=ended_at + 2 * S)
+
+    def triggered(saved_at: int) -> History:
+        cancelled = row(EVERY, at, origin="TRIGGER", state="CANCELLED", claimed_at=at, saved_at=saved_at)
+        return replace(
+            history,
+            calls=(TaskCall(*EVERY.key, "trigger", at - 1_000, at + 5_000, scheduled_at=at),),
+            runs=(
+                *history.runs,
+                run(EVERY, at, started_at=at + 1_000, ended_at=saved_at, outcome="cancelled"),
+            ),
+            ledger=(*history.ledger, cancelled),
+        )
+
+    assert f"I5 {at}" not in found(triggered(ended_at))
+    assert f"I5 {at}" in found(triggered(claimed_at - 20_000)), "before it was claimed"
+
+
 @pytest.mark.parametrize("overlap", ["skip", "buffer-one", "replace"])
 def test_two_at_a_time_are_explained_by_an_executor_that_was_given_up_alone(overlap: Overlap) -> None:
     history = with_policy(long_first(TINY, SECOND_AT + S), overlap)

@@ -230,16 +230,22 @@ class Evidence(Excuses):
         return max((end for end in ends if end <= started_at), default=0)
 
     def replaced_by(self, case: Case) -> LedgerRow | None:
-        """The execution that may have replaced this one, by the policy of its task."""
+        """The execution that may have replaced this one, by the policy of its task.
+
+        One of a later scheduled time; what a call triggered is also replaced by an earlier one that is claimed after it.
+        """
         if case.row is None or case.task is None or case.task.overlap != "replace":
             return None
-        until_at = case.row.saved_at or 0
-        later = (
+        from_at, until_at = case.row.claimed_at or 0, case.row.saved_at or 0
+        replacing = (
             row
             for row in self.rows_by_task[case.key]
-            if row.scheduled_at > case.scheduled_at and row.origin != "TRIGGER"
+            if row.origin != "TRIGGER"
+            and row.claimed_at is not None
+            and row.claimed_at <= until_at
+            and (row.scheduled_at > case.scheduled_at or (case.is_beside and row.claimed_at >= from_at))
         )
-        return next((row for row in later if row.claimed_at is not None and row.claimed_at <= until_at), None)
+        return next(replacing, None)
 
     def busy_until(self, case: Case) -> int:
         """When the last of the task's executions of earlier times had ended; 0 when there is none."""
