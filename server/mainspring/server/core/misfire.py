@@ -55,7 +55,7 @@ class Gap:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClaimPlan:
     """The decision. Each scheduled time from the given one up to `next_at` is in one of the other four.
 

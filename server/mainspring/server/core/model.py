@@ -3,6 +3,9 @@
 All instants are integer microseconds since 1970 UTC on cluster time and end in `_at`. A task is named by
 `(partition_id, task_key)` inside the server and by `(namespace, task_id)` outside; an execution by
 `(partition_id, scheduled_at, task_key)`.
+
+Nobody changes a value once it is made. Those of which each execution needs some of its own are not frozen all the same: that
+would more than double what making them costs.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class ExecutionRef(NamedTuple):
     task_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
     """A validated registration, ready to be written."""
 
@@ -100,7 +103,7 @@ class NewTask:
     """A JSON object of strings, keys sorted, without spaces; empty: none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Task:
     """A task as stored."""
 
@@ -193,7 +196,7 @@ class ClaimGap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClaimRun:
     """One execution that a claim records."""
 
@@ -211,7 +214,7 @@ class ClaimRun:
     """Whether it gets a payload of its own, from its task's `adjusted_payloads`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClaimItem:
     """One due task with everything decided before the transaction begins."""
 
@@ -231,7 +234,7 @@ class ClaimItem:
     """What the task owes of earlier schedules then."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dispatchable:
     """An attempt that is recorded under the fence and may be sent; or, without an executor, one that waits."""
 
@@ -396,7 +399,7 @@ class AssignOutcome:
     refused: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """The end of an attempt, to be written when it is still the execution's latest."""
 

@@ -34,7 +34,7 @@ class OpenOne(NamedTuple):
     """It is made up for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OverlapPlan:
     """The decision; each of the given times is in one of the first three.
 

@@ -331,7 +331,7 @@ class Completer:
             self._context.metrics.stage("saved", pending.received_at, saved_at)
             if pending.retry_at is None:
                 self.finished += 1
-                self._context.metrics.executions.labels(pending.state.name).inc()
+                self._context.metrics.ended(pending.state.name)
             for answer in pending.answers:
                 answers.setdefault(answer, []).append(attempt_id)
         for answer, attempt_ids in answers.items():

@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from mainspring.server.observability.histograms import Histogram as LightHistogram
+from mainspring.server.observability.histograms import HistogramCollector
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -60,14 +63,15 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        stage = Histogram(
-            "mainspring_stage_seconds",
-            "Time an execution takes in one stage of its life.",
-            ["stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._stages = {name: LightHistogram(_SECONDS) for name in STAGES}
+        self.registry.register(
+            HistogramCollector(
+                "mainspring_stage_seconds",
+                "Time an execution takes in one stage of its life.",
+                "stage",
+                self._stages,
+            )
         )
-        self._stages = {name: stage.labels(name) for name in STAGES}
         self.lateness = Histogram(
             "mainspring_lateness_seconds",
             "Pick-up minus due time.",
@@ -90,6 +94,7 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self._executions: dict[str, Counter] = {}
         self.removed = Counter(
             "mainspring_removed_rows_total",
             "Executions and tasks that were removed because they ended longer ago than is kept.",
@@ -197,6 +202,13 @@ class Metrics:
         """Notes that a stage took from one instant (microseconds) to another; nothing when its begin is unknown."""
         if from_at is not None:
             self._stages[name].observe(max(0, to_at - from_at) / 1_000_000)
+
+    def ended(self, state: str) -> None:
+        """Notes that an execution reached a final state."""
+        child = self._executions.get(state)
+        if child is None:
+            child = self._executions[state] = self.executions.labels(state)
+        child.inc()
 
     def batch(self, unit: str, size: int) -> None:
         """Notes the size of a round trip."""
