@@ -1,8 +1,8 @@
-"""Histograms that cost next to nothing to fill: counting is adding to a list, and only who asks for the metrics pays for more.
+"""Histograms that cost next to nothing to fill: only who asks for the metrics pays for more.
 
-A client library's histogram takes a lock twice for each value; an execution has six stages, and a node thousands of executions
-a second. These are filled from the event loop alone and read from the thread that serves the metrics: what is being added
-in that moment may be in the sum and not yet in a bucket.
+A client library's histogram takes a lock twice for each value; an execution has six stages, and a node thousands of
+executions a second. These are filled from the event loop alone and read from the thread that serves the metrics: what is
+being added in that moment may be in the sum and not yet in a bucket.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 
 class Histogram:
@@ -44,7 +43,7 @@ class Histogram:
         found, count = [], 0
         for bound, here in zip((*self._bounds, float("inf")), list(self._counts), strict=True):
             count += here
-            found.append((floatToGoString(bound), float(count)))
+            found.append(("+Inf" if bound == float("inf") else str(float(bound)), float(count)))
         return found
 
 
