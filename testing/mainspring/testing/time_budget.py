@@ -77,7 +77,7 @@ def figures(evidence: Evidence) -> Figures:
     for row, situation in _rows(evidence):
         assert row.claimed_at is not None
         partition = partition_of(task_key(row.namespace, row.task_id), evidence.partitions)
-        taken_at = fires_at.get(partition, 0) if situation in ("hand-over", "fail-over") else 0
+        taken_at = fires_at.get((situation, partition), 0)
         if row.claimed_at < taken_at - _RECORDED_US:
             taken_at = 0  # claimed before its partition changed hands
         found[CLAIMED, situation].append(max(0, row.claimed_at - max(row.due_at, taken_at)))
@@ -108,22 +108,26 @@ def _rows(evidence: Evidence) -> Iterator[tuple[LedgerRow, str]]:
             yield row, SITUATIONS[number]
 
 
-def _fires_at(evidence: Evidence, found: dict[tuple[Stage, str], list[int]]) -> dict[int, int]:
-    """When each partition that changed hands fired again; notes how long that took."""
-    fires_at: dict[int, int] = {}
+def _fires_at(evidence: Evidence, found: dict[tuple[Stage, str], list[int]]) -> dict[tuple[str, int], int]:
+    """When each partition that changed hands in a situation fired again; notes how long that took."""
+    fires_at: dict[tuple[str, int], int] = {}
     for handover in evidence.handovers:
         if handover.fire_time is None or handover.gap is None:
             continue
         fire_at = _us(handover.fire_time)
-        if handover.notice_time is not None and handover.release_time is None:
-            if fire_at >= evidence.killed_at:
-                found[NOTICED, "fail-over"].append(_us(handover.notice_time) - evidence.killed_at)
-                found[TAKEN, "fail-over"].append(handover.gap // timedelta(microseconds=1))
-        elif evidence.begins_at[2] <= fire_at < evidence.begins_at[3]:
-            found[TAKEN, "hand-over"].append(handover.gap // timedelta(microseconds=1))
+        gap_us = handover.gap // timedelta(microseconds=1)
+        if handover.release_time is None and handover.notice_time is not None:
+            situation = "fail-over"
+            if fire_at < evidence.killed_at:
+                continue
+            found[NOTICED, situation].append(_us(handover.notice_time) - evidence.killed_at)
         else:
-            continue
-        fires_at[handover.partition_id] = fire_at
+            situation = "hand-over"
+            if not evidence.begins_at[2] <= fire_at < evidence.begins_at[3]:
+                continue
+        found[TAKEN, situation].append(gap_us)
+        key = (situation, handover.partition_id)
+        fires_at[key] = max(fire_at, fires_at.get(key, 0))
     return fires_at
 
 

@@ -92,6 +92,7 @@ EVIDENCE = Evidence(
     handovers=(
         handover(MOVED, HandoverReason.DRAINED, 31.4, released_s=31.1, noticed_s=None),
         handover(ORPHANED, HandoverReason.OWNER_GONE, 50.4, released_s=None, noticed_s=49.9),
+        handover(ORPHANED, HandoverReason.DRAINED, 33.0, released_s=32.9, noticed_s=None),
     ),
     partitions=PARTITIONS,
 )
