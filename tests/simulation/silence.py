@@ -45,3 +45,6 @@ class SilentMetrics:
 
     def batch(self, unit: str, size: int) -> None:
         pass
+
+    def ended(self, state: str) -> None:
+        pass
