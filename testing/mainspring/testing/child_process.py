@@ -5,6 +5,7 @@ child when this process dies, however it dies.
 """
 
 import atexit
+import contextlib
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from mainspring.testing.ports import LOOPBACK, accepts_connections
 
 _LAUNCHER = Path(__file__).with_name("child_launcher.py")
 _POLL_S = 0.02
+_STOPPED_TIMEOUT_S = 1.0
 _LOG_TAIL_LINES = 15
 _running: "weakref.WeakSet[ChildProcess]" = weakref.WeakSet()
 # PR_SET_PDEATHSIG follows the parent *thread*: a child started from a short-lived thread would be killed when that thread
@@ -203,8 +205,19 @@ class ChildProcess:
             self._reap(self._process)
 
     def pause(self) -> None:
-        """Freeze the whole group (SIGSTOP)."""
+        """Freeze the whole group (SIGSTOP); returns when no thread of the process runs any more, where /proc tells."""
         self.signal_group(signal.SIGSTOP)
+        deadline_s = time.monotonic() + _STOPPED_TIMEOUT_S
+        while self._has_running_threads() and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+
+    def _has_running_threads(self) -> bool:
+        """The signal reaches each thread by itself, a moment later."""
+        states = set()
+        for file in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):
+                states.add(file.read_text().rpartition(")")[2].split()[0])
+        return bool(states - {"T", "t", "Z", "X"})
 
     def resume(self) -> None:
         """Let a frozen group go on (SIGCONT)."""
