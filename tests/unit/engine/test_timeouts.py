@@ -68,7 +68,7 @@ async def test_the_time_of_an_attempt_begins_with_its_start_and_a_result_in_time
 
 @in_virtual_time
 async def test_a_silent_handler_fails_and_one_that_reports_goes_on() -> None:
-    async with EngineBench(progress_s=10) as bench:
+    async with EngineBench(progress_s=10, claim_wake_s=10) as bench:
         executor = bench.executor()
         await bench.adopt(0)
         (ref,) = await bench.register(bench.task(policies=limits(heartbeat=3)))

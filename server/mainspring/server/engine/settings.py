@@ -30,8 +30,8 @@ class EngineSettings:
     adds to lateness."""
     complete_distance_s: float = 0.02
     """The same for the writing of results, for which nobody waits."""
-    claim_wake_s: float = 10.0
-    """When the sweep looks at an execution that nothing more was heard of."""
+    claim_wake_s: float = 6.0
+    """When the sweep looks at an execution that nothing more was heard of: with the time until it does, below 10 s."""
     extension_s: float = 60.0
     """How often a long execution's row is written."""
     progress_s: float = 10.0
