@@ -13,7 +13,7 @@ from benchmarks.rig import BUFFER_POOL_MB, DURABLE, RigSettings
 from benchmarks.targets import TARGETS
 
 from mainspring.testing.cache import repository_root
-from mainspring.testing.run_note import table
+from mainspring.testing.run_note import replace_part, table
 
 PAGE = Path("docs") / "performance.md"
 BEGIN, END = "<!-- the figures: written by `make bench-page` -->", "<!-- end of the figures -->"
@@ -27,19 +27,6 @@ def figures_text(results: Results, runs: Mapping[str, Mapping[str, str]]) -> str
         if rows:
             parts += [f"### {name}", table(("", "median", "unit", "least", "greatest"), rows)]
     return "\n\n".join(parts)
-
-
-def with_figures(page: str, text: str) -> str:
-    """The page with this text between its marks.
-
-    Raises:
-        ValueError: It lacks a mark.
-    """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} must hold {BEGIN} and, behind it, {END}")
-    return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
 
 
 def _circumstances(runs: Mapping[str, Mapping[str, str]]) -> str:
@@ -80,8 +67,7 @@ def main() -> int:
         print(f"no results in {path}: run `make bench` first", file=sys.stderr)
         return 1
     page = root / PAGE
-    text = figures_text(results, read_runs(path))
-    page.write_text(with_figures(page.read_text(encoding="utf-8"), text), encoding="utf-8")
+    replace_part(page, BEGIN, END, figures_text(results, read_runs(path)))
     print(page)
     return 0
 

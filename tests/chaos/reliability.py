@@ -10,7 +10,7 @@ from chaos.judgement import CampaignJudgement, EpisodeFigures
 
 from mainspring.testing.cache import repository_root
 from mainspring.testing.report import Spread
-from mainspring.testing.run_note import commit, machine, table
+from mainspring.testing.run_note import commit, machine, replace_part, table
 
 BEGIN, END = "<!-- the table: written by `make chaos` -->", "<!-- end of the table -->"
 _COLUMNS = (
@@ -141,8 +141,5 @@ def note(rows: Iterable[Row]) -> None:
 
 def write_table(page: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write the table between its marks; the rest of the page is left as it is."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
     lines = table(_COLUMNS, (Row(**{**row, "seeds": tuple(row["seeds"])}).cells() for row in rows))  # type: ignore[arg-type]
-    page.write_text(f"{before}{BEGIN}\n\nMachine: {machine()}.\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+    replace_part(page, BEGIN, END, f"Machine: {machine()}.\n\n{lines}")

@@ -29,12 +29,12 @@ def replace_part(page: Path, begin: str, end: str, text: str) -> None:
     """Put `text` between two marks of a page; the rest of it is left as it is.
 
     Raises:
-        SystemExit: the page has lost its marks.
+        ValueError: the page has lost its marks.
     """
     before, mark, rest = page.read_text(encoding="utf-8").partition(begin)
     _, end_mark, after = rest.partition(end)
     if not (mark and end_mark):
-        raise SystemExit(f"{page} has lost its marks {begin} and {end}")
+        raise ValueError(f"{page} must hold {begin} and, behind it, {end}")
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from benchmarks.circumstances import note_run, read_runs
-from benchmarks.page import BEGIN, END, figures_text, with_figures
+from benchmarks.page import BEGIN, END, figures_text
 from benchmarks.results import Results
 from benchmarks.targets import Target
+
+from mainspring.testing.run_note import replace_part
 
 
 def test_a_figure_needs_a_unit() -> None:
@@ -67,10 +69,15 @@ def test_the_page_changes_between_its_marks_only(tmp_path: Path) -> None:
     results = Results({"limit (executions/s)": 12_345.0})
     note_run(tmp_path / "results.json", "limit")
     text = figures_text(results, read_runs(tmp_path / "results.json"))
-    page = with_figures(f"before\n{BEGIN}\nold\n{END}\nafter\n", text)
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    replace_part(path, BEGIN, END, text)
+    page = path.read_text()
     assert page.startswith(f"before\n{BEGIN}\n")
     assert page.endswith(f"{END}\nafter\n")
     assert "| limit | 12,345 | executions/s |  |  |" in page
     assert "old" not in page
+    path.write_text("no marks")
     with pytest.raises(ValueError, match="must hold"):
-        with_figures("no marks", text)
+        replace_part(path, BEGIN, END, text)
+    assert path.read_text() == "no marks"
