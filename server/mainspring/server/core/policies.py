@@ -116,8 +116,6 @@ _Value = TypeVar("_Value")
 
 def encode(policies: Policies) -> str:
     """The canonical text, as stored; empty when everything has its default."""
-    if policies == DEFAULT:
-        return ""
     record = _record(policies)
     return json.dumps(record, sort_keys=True, separators=(",", ":")) if record else ""
 

@@ -310,9 +310,9 @@ class Claimer:
         try:
             still_held = await self._fence_check.still_held(epochs, begun_at_s, outcome.claimed)
         finally:
-            self._look_again(
-                again.values()
-            )  # no sooner: what this claim has noted of its tasks is in the way
+            # No sooner: what this claim has noted of its tasks is in the way.
+            if again:
+                self._look_again(again.values())
         sendable = [c for c in outcome.claimed if c.ref.partition_id in still_held.partitions]
         self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)
         replaced = [ref for item in outcome.moved for ref in item.replaced]

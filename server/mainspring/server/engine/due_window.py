@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.core.timing_wheel import TimingWheel
 from mainspring.server.engine.ready_queue import ReadyQueue
@@ -35,7 +36,6 @@ KEPT_FREE = 4
 WORTH_LOADING = 16
 """Loading ahead goes on when one in so many of the capacity fits: each time it begins at the frontier."""
 NEVER_US = 1 << 62
-_SECOND_US = 1_000_000
 
 
 class Line(NamedTuple):
@@ -58,7 +58,7 @@ class _Saturation:
 
     def holds(self, due_at: int) -> bool:
         """Whether a task that is due then stays in the database."""
-        return self.first_s <= due_at // _SECOND_US <= self.last_s
+        return self.first_s <= due_at // SECOND_US <= self.last_s
 
     def leave_out(self, due_at: int) -> None:
         """A task that is due then was not taken in."""

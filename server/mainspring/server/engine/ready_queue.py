@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
+from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import TaskRef
 
 FRESH_PART = 4
 """One in so many is taken from the newest lanes."""
 FRESH_S = 2
 """Lanes of the last seconds are not shed for others: they are what the newest part is for."""
-_SECOND_US = 1_000_000
 
 
 class ReadyQueue:
@@ -60,7 +60,7 @@ class ReadyQueue:
         Returns:
             The lane's second, and the tasks. ValueError when the queue is empty.
         """
-        behind = bisect_left(self._seconds, now // _SECOND_US - FRESH_S)
+        behind = bisect_left(self._seconds, now // SECOND_US - FRESH_S)
         second = self._seconds[behind - 1] if behind else max(self._seconds, key=self._length)
         lane = self._lanes[second]
         shed = [lane.pop() for _ in range(min(limit, len(lane)))]
@@ -73,7 +73,7 @@ class ReadyQueue:
         return len(self._lanes[second])
 
     def _lane(self, due_at: int) -> deque[TaskRef]:
-        second = due_at // _SECOND_US
+        second = due_at // SECOND_US
         lane = self._lanes.get(second)
         if lane is None:
             lane = self._lanes[second] = deque()

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 
-class Histogram:
+class LightHistogram:
     """Counts values in buckets.
 
     Args:
@@ -50,7 +50,9 @@ class Histogram:
 class HistogramCollector(Collector):
     """Shows some histograms as one metric, told apart by the value of a label."""
 
-    def __init__(self, name: str, description: str, label: str, histograms: Mapping[str, Histogram]) -> None:
+    def __init__(
+        self, name: str, description: str, label: str, histograms: Mapping[str, LightHistogram]
+    ) -> None:
         self._name, self._description, self._label = name, description, label
         self._histograms = histograms
 

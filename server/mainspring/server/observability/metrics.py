@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from mainspring.server.observability.histograms import Histogram as LightHistogram
-from mainspring.server.observability.histograms import HistogramCollector
+from mainspring.server.observability.histograms import HistogramCollector, LightHistogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
