@@ -32,6 +32,7 @@ from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.peers import GrpcPeers
+from mainspring.server.rpc.task_changes import TaskChanges
 from mainspring.server.rpc.task_service import TaskServicer
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import Membership
@@ -128,7 +129,8 @@ class NodeProcess(node_module.Node):
         self.engine, self.manager = engine, manager
         calls = OwnerCalls(self._clock, OwnerRouter(membership, self.node_id), self._peers)
         namespaces = NamespaceCache(self._clock, self._store)
-        self.tasks = TaskServicer(self._clock, self._store, engine, self._config.limits, calls, namespaces)
+        parts = (self._clock, self._store, engine, self._config.limits, calls, namespaces)
+        self.tasks = TaskServicer(*parts, TaskChanges(*parts))
         drainer = Drainer(self.node_id, manager, membership, self._peers)
         self.node_servicer = NodeServicer(self._clock, engine, manager.on_release_announced, drainer, calls)
         self._around.listeners[self.address] = (self.name, self.process_context, executor_servicer)

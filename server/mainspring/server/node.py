@@ -37,6 +37,7 @@ from mainspring.server.rpc.namespace_service import NamespaceServicer
 from mainspring.server.rpc.node_service import NodeServicer
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.peers import GrpcPeers
+from mainspring.server.rpc.task_changes import TaskChanges
 from mainspring.server.rpc.task_service import TaskServicer
 from mainspring.shard_manager.manager import PartitionManager
 from mainspring.shard_manager.membership import Membership
@@ -227,11 +228,13 @@ class Node:
         drainer = Drainer(self.node_id, manager, membership, self._peers)
         owner_calls = OwnerCalls(clock, OwnerRouter(membership, self.node_id), self._peers)
         namespaces = NamespaceCache(clock, store)
+        limits = self._config.limits
+        changes = TaskChanges(clock, store, engine, limits, owner_calls, namespaces)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskServicer(clock, store, engine, self._config.limits, owner_calls, namespaces), server
+            TaskServicer(clock, store, engine, limits, owner_calls, namespaces, changes), server
         )
         execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server(
-            ExecutionServicer(clock, store, engine, self._config.limits, owner_calls, namespaces), server
+            ExecutionServicer(clock, store, owner_calls, changes), server
         )
         namespace_service_pb2_grpc.add_NamespaceServiceServicer_to_server(
             NamespaceServicer(clock, store, namespaces), server

@@ -11,7 +11,6 @@ from mainspring.server.clock import Clock
 from mainspring.server.core.execution_filter import ExecutionFilter
 from mainspring.server.core.model import ExecutionRef, ExecutionState
 from mainspring.server.core.task_adjustment import WantedAdjustment
-from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import InvalidField, NotFound
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
@@ -20,13 +19,11 @@ from mainspring.server.rpc.execution_watch import Watchers
 from mainspring.server.rpc.explanation import explain_execution
 from mainspring.server.rpc.instants import instant
 from mainspring.server.rpc.labels import checked_labels, labels_of
-from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.page_token import decode_token, encode_token
 from mainspring.server.rpc.repeated_calls import check_request_id
 from mainspring.server.rpc.slo import get_slo
 from mainspring.server.rpc.task_changes import NamedTask, Reason, TaskChanges, named_task
-from mainspring.server.rpc.validation import Limits
 from mainspring.v1 import execution_service_pb2, execution_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,18 +32,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ExecutionServicer(execution_service_pb2_grpc.ExecutionServiceServicer):
     """Decodes, calls, encodes."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        store: Store,
-        engine: Engine,
-        limits: Limits,
-        owner_calls: OwnerCalls,
-        namespaces: NamespaceCache,
-    ) -> None:
+    def __init__(self, clock: Clock, store: Store, owner_calls: OwnerCalls, changes: TaskChanges) -> None:
         self._store = store
         self._clock = clock
-        self._changes = TaskChanges(clock, store, engine, limits, owner_calls, namespaces)
+        self._changes = changes
         self._watchers = Watchers(store, clock)
         self._owner_calls = owner_calls
 

@@ -52,6 +52,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         limits: Limits,
         owner_calls: OwnerCalls,
         namespaces: NamespaceCache,
+        changes: TaskChanges,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -59,7 +60,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._limits = limits
         self._owner_calls = owner_calls
         self._namespaces = namespaces
-        self._changes = TaskChanges(clock, store, engine, limits, owner_calls, namespaces)
+        self._changes = changes
         TaskOwner(clock, store, engine).register(owner_calls)
 
     async def _new_task(self, task: task_pb2.Task, prefix: str) -> NewTask:
