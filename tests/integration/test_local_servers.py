@@ -131,10 +131,7 @@ def threads_run(pid: int) -> bool:
 def test_a_paused_mariadb_is_silent_until_it_is_resumed(own_mariadb: MariaDbServer) -> None:
     with connect(own_mariadb.url, timeout_s=1.0) as connection, connection.cursor() as cursor:
         own_mariadb.pause()
-        deadline = time.monotonic() + 10
-        while threads_run(own_mariadb.pid):
-            assert time.monotonic() < deadline, "it is not stopped 10 s after SIGSTOP"
-            time.sleep(0.001)
+        assert not threads_run(own_mariadb.pid)
         with pytest.raises(pymysql.Error):
             cursor.execute("SELECT 1")
     own_mariadb.resume()

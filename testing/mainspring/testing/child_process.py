@@ -22,7 +22,7 @@ from mainspring.testing.ports import LOOPBACK, accepts_connections
 
 _LAUNCHER = Path(__file__).with_name("child_launcher.py")
 _POLL_S = 0.02
-_STOPPED_TIMEOUT_S = 1.0
+_STOPPED_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 15
 _running: "weakref.WeakSet[ChildProcess]" = weakref.WeakSet()
 # PR_SET_PDEATHSIG follows the parent *thread*: a child started from a short-lived thread would be killed when that thread
@@ -205,10 +205,16 @@ class ChildProcess:
             self._reap(self._process)
 
     def pause(self) -> None:
-        """Freeze the whole group (SIGSTOP); returns when no thread of the process runs any more, where /proc tells."""
+        """Freeze the whole group (SIGSTOP); returns when no thread of the process runs any more, where /proc tells.
+
+        Raises:
+            ChildFailedError: some still did after 10 s.
+        """
         self.signal_group(signal.SIGSTOP)
         deadline_s = time.monotonic() + _STOPPED_TIMEOUT_S
-        while self._has_running_threads() and time.monotonic() < deadline_s:
+        while self._has_running_threads():
+            if time.monotonic() > deadline_s:
+                raise ChildFailedError(f"{self.name} is not stopped {_STOPPED_TIMEOUT_S:g} s after SIGSTOP")
             time.sleep(0.001)
 
     def _has_running_threads(self) -> bool:
