@@ -1,12 +1,12 @@
 """Namespaces as the client sees them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainspring.client.checks import require
 from mainspring.client.policies import MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts, require_policies
 from mainspring.client.task import Delivery
-from mainspring.client.unchanged import UNCHANGED, LeftAlone, Unchanged
+from mainspring.client.unchanged import UNCHANGED, LeftAlone, Unchanged, changed_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +90,4 @@ class NamespaceUpdate:
 
     def changed(self) -> tuple[str, ...]:
         """Return the names of the fields that change."""
-        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not UNCHANGED)
+        return changed_fields(self)

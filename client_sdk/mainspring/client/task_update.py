@@ -1,14 +1,14 @@
 """Which fields of a task change, and to what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 
 from mainspring.client.checks import text_map
 from mainspring.client.policies import MisfirePolicy, OverlapPolicy, RetryPolicy, Timeouts, require_policies
 from mainspring.client.schedules import Schedule
 from mainspring.client.task import Delivery
-from mainspring.client.unchanged import UNCHANGED, LeftAlone, Unchanged
+from mainspring.client.unchanged import UNCHANGED, LeftAlone, Unchanged, changed_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,4 +48,4 @@ class TaskUpdate:
 
     def changed(self) -> tuple[str, ...]:
         """Return the names of the fields that change, which are those of the API."""
-        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not UNCHANGED)
+        return changed_fields(self)

@@ -1,7 +1,11 @@
 """What an update says of a field that it leaves alone."""
 
+from dataclasses import fields
 from enum import Enum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class Unchanged(Enum):
@@ -18,3 +22,8 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 LeftAlone = Literal[Unchanged.UNCHANGED]
 """The type of `UNCHANGED` alone, for annotations."""
+
+
+def changed_fields(update: "DataclassInstance") -> tuple[str, ...]:
+    """Return the names of the fields of an update that it does not leave alone."""
+    return tuple(each.name for each in fields(update) if getattr(update, each.name) is not UNCHANGED)
