@@ -2,10 +2,7 @@
 
 from dataclasses import fields
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any, Final, Literal
 
 
 class Unchanged(Enum):
@@ -24,6 +21,6 @@ LeftAlone = Literal[Unchanged.UNCHANGED]
 """The type of `UNCHANGED` alone, for annotations."""
 
 
-def changed_fields(update: "DataclassInstance") -> tuple[str, ...]:
-    """Return the names of the fields of an update that it does not leave alone."""
+def changed_fields(update: Any) -> tuple[str, ...]:
+    """Return the names of the fields of an update, a dataclass, that it does not leave alone."""
     return tuple(each.name for each in fields(update) if getattr(update, each.name) is not UNCHANGED)
