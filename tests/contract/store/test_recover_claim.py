@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from contract.store.builders import (
     SECOND,
     T0,
     cancel,
+    change,
     claim,
     completion,
     create,
@@ -18,7 +20,16 @@ from contract.store.builders import (
 )
 from contract.store.conftest import Backend
 
-from mainspring.server.core.model import ClaimGap, ClaimItem, ClaimOutcome, ClaimRun, ExecutionOrigin
+from mainspring.server.core.life_cycle import StateChange
+from mainspring.server.core.model import (
+    ClaimGap,
+    ClaimItem,
+    ClaimOutcome,
+    ClaimRun,
+    ExecutionOrigin,
+    ExecutionRef,
+    TaskRef,
+)
 from mainspring.server.errors import Contention
 from mainspring.server.persistence.store import Store
 
@@ -131,3 +142,31 @@ async def test_executions_that_ended_since_are_not_sent_again(store: Store) -> N
     found = await _recover(store, "me", epochs, items)
     assert {s.ref for s in found.claimed} == {s.ref for s in outcome.claimed[1:]}
     assert len(found.moved) == 4
+
+
+@pytest.mark.parametrize("executor_id", ["executor-1", None])
+async def test_executions_of_a_task_that_was_changed_since_are_told_apart(
+    store: Store, executor_id: str | None
+) -> None:
+    """None is to be sent, and none to be forgotten: nobody else knows of them."""
+    epochs = await own_all(store, "me")
+    tasks = await create(store, 4)
+    items = [item(due, executor_id=executor_id, next_at=T0 + SECOND) for due in await load_due(store)]
+    outcome = await claim(store, "me", epochs, items)
+    await change(store, tasks[0].ref, StateChange.PAUSE)
+    await cancel(store, tasks[1].ref)
+    changed = {tasks[0].ref, tasks[1].ref}
+
+    found = await _recover(store, "me", epochs, items)
+
+    claimed = {sent.ref: sent for sent in outcome.claimed}
+    assert {s.ref for s in found.claimed} == {ref for ref in claimed if _task_of(ref) not in changed}
+    assert {_task_of(s.ref) for s in found.outdated} == changed
+    for outdated in found.outdated:
+        recorded = claimed[outdated.ref]
+        assert outdated == replace(recorded, payload=b"")
+    assert len(found.moved) == 4
+
+
+def _task_of(ref: ExecutionRef) -> TaskRef:
+    return TaskRef(ref.partition_id, ref.task_key)

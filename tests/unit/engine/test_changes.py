@@ -10,10 +10,11 @@ from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.life_cycle import StateChange, with_state_changed
-from mainspring.server.core.model import ExecutionRef, ExecutionState, Task, TaskRef
+from mainspring.server.core.model import Delivery, ExecutionRef, ExecutionState, Task, TaskRef
 from mainspring.server.core.policies import Policies, Retry
 from mainspring.server.dispatch.frames import Outcome
 from mainspring.server.engine.change_notes import ChangeNotes, TaskNote
+from mainspring.server.errors import UnknownOutcome
 from mainspring.shard_manager.handover import ChangeReason, OwnerChange
 
 RETRY = Policies(retry=Retry(max_attempts=5, initial_us=30 * SECOND_US))
@@ -81,6 +82,32 @@ async def test_a_claim_that_takes_long_finds_a_change_that_its_owner_was_not_tol
         gate.release()
         await bench.until_state([ref], ExecutionState.CANCELLED)
         assert bench.sent == []
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "not told"])
+@pytest.mark.parametrize("delivery", Delivery)
+@CHANGES
+@in_virtual_time
+async def test_a_claim_whose_answer_was_lost_ends_what_was_changed_meanwhile(
+    change: Change, delivery: Delivery, is_told: bool
+) -> None:
+    """Nobody else knows of its rows: left to the sweep they would begin anew seconds later, or count as lost."""
+    async with EngineBench(claim_wake_s=30.0) as bench:
+        executor = bench.executor(credit=2)
+        await _adopt_settled(bench)
+        bench.store.once("claim", UnknownOutcome("the answer was lost"), is_applied=True)
+        gate = bench.store.hold("recover_claim")
+        (ref,) = await bench.register(bench.task(every_s=3_600, payload=b"old", delivery=delivery))
+        await gate.reached.wait()
+        task = await _commit(bench, ref, change)
+        announcing = asyncio.create_task(bench.engine.announce([task] if is_told else []))
+        gate.release()
+        await announcing
+        await bench.until_state([ref], ExecutionState.CANCELLED, within_s=1)
+        assert "changed" in (await bench.row(ref)).reason
+        await bench.pass_time(40)
+        assert bench.sent == []
+        assert executor.live_session.credit == 2
 
 
 @CHANGES

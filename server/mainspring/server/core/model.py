@@ -272,6 +272,8 @@ class ClaimOutcome:
     """Partitions whose row shows another owner or epoch: stop them at once."""
     parked: list[ClaimItem] = field(default_factory=list)
     """Those of `dropped` whose rows the database does not take: they are due a minute later now."""
+    outdated: list[Dispatchable] = field(default_factory=list)
+    """Recorded, and their tasks were changed before that was known: to be ended, never to be sent. Without payload."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,6 +315,8 @@ class Claimer:
                 self._look_again(again.values())
         sendable = [c for c in outcome.claimed if c.ref.partition_id in still_held.partitions]
         self._sender.send(sendable, reserved, begun_at=begun_at, wake_at=wake_at, as_of_s=still_held.as_of_s)
+        outdated = [c for c in outcome.outdated if c.ref.partition_id in still_held.partitions]
+        self._sender.end_outdated(outdated, wake_at=wake_at)
         replaced = [ref for item in outcome.moved for ref in item.replaced]
         if replaced:
             self._context.signals.replaced(replaced)

@@ -24,6 +24,17 @@ class Sender:
         self._attempts = attempts
         self._mishaps = mishaps
 
+    def end_outdated(self, items: Iterable[Dispatchable], *, wake_at: int) -> None:
+        """Ends attempts that are recorded and, for their tasks were changed since, never sent.
+
+        Were they left alone, the sweep would find them seconds later and take them for sent.
+        """
+        for item in items:
+            if self._attempts.get(item.ref) is None:
+                self._mishaps.outdated(
+                    [self._attempts.add(item, dispatched_at=self._context.clock.now(), wake_at=wake_at)]
+                )
+
     def send(
         self,
         items: Iterable[Dispatchable],

@@ -261,8 +261,8 @@ class OwnerStore(Protocol):
         """Finds out what a claim of unknown outcome did, on a new session.
 
         Reads the task rows FOR UPDATE, which waits for the old transaction to end, then the executions: those that
-        carry this owner and epoch and this claim's `now` are answered as claimed; if the task did not move the item
-        is dropped.
+        carry this owner and epoch and this claim's `now` are answered as claimed, or as outdated when their task is at
+        another version by now; if the task did not move the item is dropped.
         """
         ...
 

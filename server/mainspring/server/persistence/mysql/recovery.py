@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mainspring.server.core.model import (
@@ -97,8 +98,12 @@ class RecoveryUnits(Units):
             runs = {run.scheduled_at: run for run in item.runs}
             for row in rows:
                 answer = _dispatchable(row, task, runs.get(row[1]), now)
-                if answer is not None:
+                if answer is None:
+                    continue
+                if answer.task_version == task[2]:
                     outcome.claimed.append(answer)
+                else:
+                    outcome.outdated.append(replace(answer, payload=b""))
         return outcome
 
 
@@ -111,16 +116,11 @@ def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
 def _dispatchable(
     row: tuple[Any, ...], task: tuple[Any, ...], run: ClaimRun | None, now: int
 ) -> Dispatchable | None:
-    """The answer for a row of READ_CLAIMED; None for what is skipped, has gone on since, or is not to be sent.
-
-    The last is what a change that was acknowledged meanwhile leaves (I5): the sweep has it ended as CANCELLED.
-    """
+    """The answer for a row of READ_CLAIMED; None for what is skipped, or has gone on since."""
     partition_id, scheduled_at, task_key, attempt, executor_id, due_at, task_version, epoch, state, own = row
     if run is None or (state, attempt) not in ((1, 0), (2, 1)):
         return None
-    _, _, version, _, namespace, task_id, handler, payload, delivery, policies = task
-    if version != task_version:
-        return None
+    _, _, _, _, namespace, task_id, handler, payload, delivery, policies = task
     return Dispatchable(
         ref=ExecutionRef(partition_id, scheduled_at, task_key),
         epoch=epoch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mainspring.server.core.model import (
@@ -74,12 +75,14 @@ def _recover_item(
         return
     outcome.moved.append(item)
     runs = {run.scheduled_at: run for run in item.runs}
-    # What was changed meanwhile must not be sent (I5): the sweep has it ended as CANCELLED.
-    outcome.claimed.extend(
-        _dispatchable(runs[ref.scheduled_at], ref, row, task, mark)
-        for ref, row in rows.items()
-        if (row[0], row[1]) in _AS_CLAIMED and row[4] == task[1]
-    )
+    for ref, row in rows.items():
+        if (row[0], row[1]) not in _AS_CLAIMED:
+            continue
+        answer = _dispatchable(runs[ref.scheduled_at], ref, row, task, mark)
+        if answer.task_version == task[1]:
+            outcome.claimed.append(answer)
+        else:
+            outcome.outdated.append(replace(answer, payload=b""))
 
 
 def _has_moved(task: tuple[Any, ...], item: ClaimItem) -> bool:
