@@ -41,6 +41,7 @@ from mainspring.testing.history import (
     ListedTask,
     RemovedTask,
     TaskCall,
+    member_name,
 )
 
 NAME = "/".join(EVERY.key)
@@ -174,6 +175,31 @@ def test_an_old_payload_that_starts_after_an_update_is_found() -> None:
     told = messages(with_calls(with_marks(AUDITED, OLD, OLD), UPDATE))
     assert len(told) == 1
     assert told[0].startswith(f"I5 {NAME} at {SECOND_AT}: ran an old payload")
+
+
+def test_what_a_cut_held_up_may_start_late_when_it_had_been_sent_before() -> None:
+    node_id = AUDITED.ledger[0].node_id or ""
+    node, executor_id = member_name(node_id), run(EVERY, SECOND_AT).executor_id
+    late = call("update", SECOND_AT + 50_000, SECOND_AT + 60_000, payload_mark=NEW)
+    started_at = SECOND_AT + 3 * S
+    history = with_marks(AUDITED, OLD, OLD)
+    history = with_runs(
+        history,
+        EVERY,
+        SECOND_AT,
+        run(EVERY, SECOND_AT, payload_mark=OLD, started_at=started_at, ended_at=started_at + 1_000),
+    )
+    times = {"picked_up_at": started_at, "finished_at": started_at + 1_000, "saved_at": started_at + 2_000}
+    history = with_row(history, EVERY, SECOND_AT, **times)
+    cut = Fault("cut", node, SECOND_AT + 10_000, started_at - 10_000, peer=executor_id)
+    wrong = {("I5", NAME, SECOND_AT)}
+    assert found(with_calls(history, late)) == wrong
+    assert found(with_calls(with_faults(history, cut), late)) == set()
+    assert found(with_calls(with_faults(history, replace(cut, peer="executors")), late)) == set()
+    assert found(with_calls(with_faults(history, replace(cut, peer="another")), late)) == wrong
+    assert found(with_calls(with_faults(history, replace(cut, until_at=SECOND_AT + S)), late)) == wrong
+    sent_later = with_row(history, EVERY, SECOND_AT, dispatched_at=SECOND_AT + 100_000, **times)
+    assert found(with_calls(with_faults(sent_later, cut), late)) == wrong
 
 
 def test_a_payload_that_nobody_had_sent_yet_is_found() -> None:

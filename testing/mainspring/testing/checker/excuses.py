@@ -109,6 +109,18 @@ class Excuses:
             if fault.target in (executor_id, EVERY_EXECUTOR) and not fault.peer
         ]
 
+    def cuts_between(self, executor_id: str, node_id: str, from_at: int, until_at: int) -> list[Fault]:
+        """Faults that kept what a node had sent from an executor, or may have, until it started: cuts between the two."""
+        margin_us = self.limits.clock_margin_us
+        return [
+            fault
+            for fault in self.faults_during(from_at, until_at)
+            if fault.peer
+            and until_at <= fault.until_at + margin_us
+            and {fault.target, fault.peer} & {executor_id, EVERY_EXECUTOR}
+            and {fault.target, fault.peer} & {member_name(node_id), EVERY_NODE}
+        ]
+
     def silences(self, run: Run, until_at: int, node_id: str | None) -> list[Fault]:
         """Faults for which an executor that had this run had to be given up: it was dead, frozen or cut off.
 

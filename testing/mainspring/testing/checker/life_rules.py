@@ -29,7 +29,8 @@ def runs_what_was_asked_for(case: Case, evidence: Evidence) -> Iterator[Violatio
             yield case.violation("I5", f"ran a payload (mark {run.payload_mark}) that nobody gave it", run)
             continue
         if any(
-            payload.from_at - margin_us <= run.started_at and not _is_late(evidence, run, payload.until_at)
+            payload.from_at - margin_us <= run.started_at
+            and not _is_late(case, evidence, run, payload.until_at)
             for payload in given
         ):
             continue
@@ -65,21 +66,34 @@ def nothing_while_paused(case: Case, evidence: Evidence) -> Iterator[Violation]:
             yield case.violation("I5", message, pause.call, row)
         for run in case.runs:
             if run.started_at < until_at - limits.executor_clock_margin_us and _is_late(
-                evidence, run, paused_at
+                case, evidence, run, paused_at
             ):
                 message = f"started {run.started_at - paused_at} us after its pause was acknowledged"
                 yield case.violation("I5", message, pause.call, run)
 
 
-def _is_late(evidence: Evidence, run: Run, ended_at: int) -> bool:
-    """Whether a run started so long after the acknowledgement of a call that it cannot have been on its way."""
+def _is_late(case: Case, evidence: Evidence, run: Run, ended_at: int) -> bool:
+    """Whether a run started so long after the acknowledgement of a call that it cannot have been on its way.
+
+    What was sent before may be held up by a cut for as long as neither side takes the other for dead.
+    """
     limits = evidence.limits
     late_us = run.started_at - ended_at
     if late_us <= limits.started_us:
         return False
     if late_us <= limits.stale_send_us and evidence.faults_during(ended_at, run.started_at):
         return False
-    return not evidence.executor_faults(run.executor_id, ended_at, run.started_at)
+    if evidence.executor_faults(run.executor_id, ended_at, run.started_at):
+        return False
+    row = case.row
+    return not (
+        row is not None
+        and row.attempt == run.attempt
+        and row.dispatched_at is not None
+        and row.dispatched_at <= ended_at
+        and row.node_id is not None
+        and evidence.cuts_between(run.executor_id, row.node_id, ended_at, run.started_at)
+    )
 
 
 def deleted_is_gone(evidence: Evidence) -> Iterator[Violation]:
