@@ -35,6 +35,11 @@ MUST_HAPPEN = (
     "held",
     "replaced",
     "made_up_for",
+    "pause",
+    "resume",
+    "update",
+    "trigger",
+    "unsent_of_changed",
 )
 """What a batch of 200 seeds brings about, or it proves less than it says."""
 SELDOM = ("adopt_failed", "leaving_without_successors", "prepare_failed", "taken_forced", "taken_own_row")

@@ -1,4 +1,4 @@
-"""The clients: they register and cancel as planned, over any node, try again elsewhere, and note what they were told."""
+"""The clients: they register, change and cancel as planned, over any node, and note what they were told."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from simulation.clock import EPOCH_AT, SimClock
 from simulation.members import NodeProcess, Surroundings
 from simulation.network import CallError
-from simulation.plan import PlannedTask
+from simulation.plan import PlannedChange, PlannedTask
 
 from mainspring.server.errors import FailedPrecondition, MainspringError, NotFound
 from mainspring.testing.history import AcknowledgedTask, Overlap
+from mainspring.testing.task_call import TaskCall, mark_of
 from mainspring.testing.virtual_time import START_S, process_context
 from mainspring.v1 import policy_pb2, task_pb2, task_service_pb2
 
 NAMESPACE = "default"
 CALL_S = 4.0
 TRIES = 6
+CHANGE_TRIES = 60
+"""As good as for ever: a task that nobody knows to be paused or not proves nothing."""
+LONGEST_BREAK_S = 1.0
 BREAK_S = 0.2
 OVERLAP_POLICIES: dict[Overlap, policy_pb2.OverlapPolicy] = {
     "allow": policy_pb2.OVERLAP_POLICY_ALLOW,
@@ -42,6 +47,8 @@ class _Told:
     cancel_sent_at: int | None = None
     cancelled_at: int | None = None
     registered: asyncio.Event = field(default_factory=asyncio.Event)
+    calling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """About a task one call is under way at a time: the checker goes by their order."""
 
 
 class Clients:
@@ -54,14 +61,18 @@ class Clients:
         self._context = process_context("client")
         self._told = [_Told(task) for task in plan]
         self._under_way: list[asyncio.Task[None]] = []
+        self.calls: list[TaskCall] = []
+        """Those that changed a task, or may have."""
 
     def begin(self) -> None:
-        """Every registration and cancel in its time."""
+        """Every registration, change and cancel in its time."""
         loop = self._around.loop
         for told in self._told:
             self._at(told.plan.register_s, self._register, told)
             if told.plan.cancel_s is not None:
                 self._at(told.plan.cancel_s, self._cancel, told)
+            if told.plan.changes:
+                self._at(told.plan.changes[0].at_s, self._change, told)
         self._loop = loop
 
     def _at(self, at_s: float, call: Callable[[_Told], Awaitable[None]], told: _Told) -> None:
@@ -101,6 +112,7 @@ class Clients:
                     cancelled_at=told.cancelled_at,
                     delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
                     overlap=plan.overlap,
+                    payload_mark=mark_of(plan.payload),
                 )
             )
         return found
@@ -134,21 +146,50 @@ class Clients:
     async def _cancel(self, told: _Told) -> None:
         await told.registered.wait()
         request = task_service_pb2.CancelTaskRequest(namespace=NAMESPACE, id=told.plan.task_id)
-        sent_at = self._clock.now()
-        told.cancel_sent_at = told.cancel_sent_at or sent_at
-        try:
-            answer = await self._try(lambda node: node.tasks.CancelTask(request, None))
-        except (FailedPrecondition, NotFound):
-            told.cancel_sent_at = None  # it was over, or never there
-            return
-        if answer is not None:
-            told.cancelled_at = self._clock.now()
-            self._around.trace.note("cancelled", told.plan.task_id)
+        async with told.calling:
+            told.cancel_sent_at = self._clock.now()
+            try:
+                answer = await self._try(lambda node: node.tasks.CancelTask(request, None))
+            except (FailedPrecondition, NotFound):
+                told.cancel_sent_at = None  # it was over, or never there
+                return
+            if answer is not None:
+                told.cancelled_at = self._clock.now()
+                self._around.trace.note("cancelled", told.plan.task_id)
 
-    async def _try(self, call: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Calls one node after the other; None when none of them answered."""
-        around = self._around
-        for number in range(TRIES):
+    async def _change(self, told: _Told) -> None:
+        await told.registered.wait()
+        for change in told.plan.changes:
+            await asyncio.sleep(max(0.0, START_S + change.at_s - self._around.loop.time()))
+            async with told.calling:
+                await self._carry_out(change, told.plan)
+
+    async def _carry_out(self, change: PlannedChange, task: PlannedTask) -> None:
+        method, request = request_of(change, task)
+        sent_at = self._clock.now()
+        try:
+            answer = await self._try(lambda node: getattr(node.tasks, method)(request, None), CHANGE_TRIES)
+        except (FailedPrecondition, NotFound):
+            return  # it was over, or paused, or never there
+        self._around.trace.note(change.kind, task.task_id)
+        acknowledged_at, scheduled_at = None, None
+        if answer is not None:
+            acknowledged_at = self._clock.now()
+            if change.kind == "trigger":
+                scheduled_at = answer.execution.scheduled_time.ToMicroseconds()
+        mark = mark_of(change.payload) if change.payload else None
+        self.calls.append(
+            TaskCall(NAMESPACE, task.task_id, change.kind, sent_at, acknowledged_at, mark, scheduled_at)
+        )
+
+    async def _try(self, call: Callable[[Any], Awaitable[Any]], tries: int = TRIES) -> Any:
+        """Calls one node after the other; None when none of them answered, or said no where an earlier one may have done it.
+
+        Raises:
+            FailedPrecondition, NotFound: nobody did it.
+        """
+        around, is_unknown = self._around, False
+        for number in range(tries):
             nodes = [node for node in around.nodes.values() if node.tasks is not None and not node.is_gone]
             if nodes:
                 node: NodeProcess = self._rng.choice(nodes)
@@ -157,8 +198,29 @@ class Clients:
                         node.name, node.process_context, partial(call, node), CALL_S
                     )
                 except (FailedPrecondition, NotFound):
+                    if is_unknown:
+                        return None
                     raise
                 except (CallError, MainspringError):
-                    pass
-            await asyncio.sleep(BREAK_S * (number + 1))
+                    is_unknown = True
+            await asyncio.sleep(min(LONGEST_BREAK_S, BREAK_S * (number + 1)))
         return None
+
+
+def request_of(change: PlannedChange, task: PlannedTask) -> tuple[str, Any]:
+    """The method of the task service that makes a change, and its request."""
+    if change.kind == "update":
+        changed = task_pb2.Task(namespace=NAMESPACE, id=task.task_id, payload=change.payload)
+        return "UpdateTask", task_service_pb2.UpdateTaskRequest(
+            task=changed, update_mask=FieldMask(paths=["payload"])
+        )
+    if change.kind == "trigger":
+        return "TriggerTask", task_service_pb2.TriggerTaskRequest(
+            namespace=NAMESPACE,
+            id=task.task_id,
+            payload=change.payload or None,
+            request_id=f"{task.task_id}/{change.at_s}",
+        )
+    if change.kind == "pause":
+        return "PauseTask", task_service_pb2.PauseTaskRequest(namespace=NAMESPACE, id=task.task_id)
+    return "ResumeTask", task_service_pb2.ResumeTaskRequest(namespace=NAMESPACE, id=task.task_id)

@@ -49,6 +49,7 @@ READS = frozenset(
         "load_due_tasks",
         "load_open_executions",
         "read_partitions",
+        "read_versions",
     }
 )
 SPLIT = frozenset({"take_partitions", "release_partitions", "reassert_partitions"})

@@ -140,22 +140,36 @@ class Network:
     ) -> Any:
         """Runs `handler` in the target's context and answers what it answers.
 
+        A call that is given up is reset: the handler is cancelled as soon as the target hears of that, and not begun when it
+        hears of both at once.
+
         Raises:
             CallError: UNAVAILABLE or DEADLINE_EXCEEDED.
             Exception: what the handler raises.
         """
         link = self.link(current_process(), target)
         answer: asyncio.Future[Any] = self.loop.create_future()
+        running: list[asyncio.Task[Any]] = []
 
         def fail(reason: str) -> None:
             if not answer.done():
                 answer.set_exception(CallError(grpc.StatusCode.UNAVAILABLE, reason))
+
+        def give_up() -> None:
+            if not answer.done():
+                answer.set_exception(CallError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time"))
+                self.pass_on(link, reset, self.delay_s(link))
+
+        def reset() -> None:
+            for task in running:
+                task.cancel()
 
         def arrive() -> None:
             if target in self._dead or self.is_over:
                 self.pass_on(link, lambda: fail("nobody listens"), NOTICE_S)
                 return
             task = self.loop.create_task(handler(), context=context.copy())  # type: ignore[arg-type]
+            running.append(task)
             task.add_done_callback(reply, context=self._context)
             task.add_done_callback(
                 lambda done: done.cancelled() or done.exception()
@@ -178,13 +192,7 @@ class Network:
             self.later(NOTICE_S, fail, "the connection was refused")
         else:
             self.pass_on(link, arrive, self.delay_s(link))
-        deadline = self.loop.call_later(
-            timeout_s,
-            lambda: (
-                answer.done()
-                or answer.set_exception(CallError(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time"))
-            ),
-        )
+        deadline = self.loop.call_later(timeout_s, give_up)
         try:
             return await answer
         finally:

@@ -1,4 +1,4 @@
-"""A run's plan, whole, from one seed: who takes part, what is registered and cancelled, what goes wrong. PURE."""
+"""A run's plan, whole, from one seed: who takes part, what is registered and changed, what goes wrong. PURE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from simulation.database import Weather
 from simulation.network import REFUSED, SILENT
 
-from mainspring.testing.history import Overlap
+from mainspring.testing.history import CallKind, Overlap
 
 WINDOW_FROM_S = 1.5
 """When the first tasks may be due; seconds from the start, like all times here."""
@@ -41,6 +41,21 @@ KINDS = (
 )
 """Kinds of faults, and how often each comes."""
 OVERLAPS: tuple[Overlap, ...] = ("allow", "skip", "skip", "buffer-one", "replace")
+CHANGED = 0.35
+"""Share of the tasks that calls change."""
+NEAR_S = 0.04
+"""So near a fire most of these calls are sent."""
+LAST_CHANGE_S = 12.0
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """A call about a task, once the one before has been answered: a pause is followed by a resume."""
+
+    kind: CallKind
+    at_s: float
+    payload: bytes = b""
+    """Of an update, or of a trigger that has its own."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class PlannedTask:
     overlap: Overlap = "skip"
     makes_up: bool = False
     """Whether it makes up for missed times."""
+    changes: tuple[PlannedChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,7 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
     """The plan of a seed."""
     wanted = wanted or Wanted()
     rng, bounds, policies = Random(f"plan {seed}"), Random(f"bounds {seed}"), Random(f"policies {seed}")
+    changes = Random(f"changes {seed}")
     grace_s = policies.choice((30.0, 30.0, 1.5, 4.0))
     is_rough = rng.random() < 0.5
     capacity = rng.choice((3, 6, 20))
@@ -119,7 +136,7 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
         partitions=rng.randint(4, 8),
         capacity=capacity,
         tasks=tuple(
-            _with_policies(policies, _bounded(bounds, task), makes_up=grace_s < 30)
+            _changed(changes, _with_policies(policies, _bounded(bounds, task), makes_up=grace_s < 30))
             for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
         ),
         faults=_faults(rng, wanted.faults),
@@ -144,6 +161,48 @@ def _with_policies(rng: Random, task: PlannedTask, *, makes_up: bool) -> Planned
     if task.every_s is None:
         return task
     return replace(task, overlap=overlap, makes_up=makes_up)
+
+
+def _changed(rng: Random, task: PlannedTask) -> PlannedTask:
+    """The task, perhaps with calls that change it, most of them in the moment of a fire."""
+    if rng.random() >= CHANGED:
+        return task
+    changes: list[PlannedChange] = []
+    at_s, number = max(task.register_s, WINDOW_FROM_S), 0
+
+    def add(kind: CallKind, payload: bytes = b"") -> None:
+        changes.append(PlannedChange(kind, round(at_s, 3), payload))
+
+    def another_payload() -> bytes:
+        nonlocal number
+        number += 1
+        return b"%d" % (int(task.payload or 1) + number)  # a duration as well
+
+    for _ in range(rng.choice((1, 2, 3)) if task.every_s else 1):
+        at_s = _near_a_fire(rng, task, at_s)
+        if at_s > LAST_CHANGE_S:
+            break
+        kind = rng.random()
+        if kind < 0.45:
+            add("pause")
+            at_s += rng.choice((0.02, 0.3, 3.0)) * rng.random()
+            add("resume")
+        elif kind < 0.8:
+            add("update", another_payload())
+        else:
+            add("trigger", another_payload() if rng.random() < 0.5 else b"")
+        at_s += 0.1
+    return replace(task, changes=tuple(changes))
+
+
+def _near_a_fire(rng: Random, task: PlannedTask, from_s: float) -> float:
+    """An instant from another one on, and near a fire of the task if there is one."""
+    if rng.random() < 0.2 or (task.every_s is None and task.due_s < from_s):
+        return from_s + rng.random()
+    fire_s = task.due_s
+    if task.every_s is not None:
+        fire_s += task.every_s * max(0, rng.randrange(2) + int((from_s - task.due_s) // task.every_s + 1))
+    return max(from_s, fire_s + rng.uniform(-NEAR_S, NEAR_S))
 
 
 def _tasks(rng: Random, slow: float) -> tuple[PlannedTask, ...]:

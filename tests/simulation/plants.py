@@ -236,6 +236,21 @@ def _unknown_is_failed(simulation: Simulation, store: NodeStore) -> None:
     _put(store, claim=forgetful_claim)
 
 
+def _changed_is_forgotten(simulation: Simulation, store: NodeStore) -> None:
+    """Of a claim whose answer was lost, what was changed meanwhile is left to the sweep, which comes too late."""
+    claim, recover_claim = store.claim, store.recover_claim
+
+    async def late_claim(*args: Any, **at: Any) -> ClaimOutcome:
+        outcome: ClaimOutcome = await claim(*args, **{**at, "wake_at": at["wake_at"] + 5_000_000})
+        return outcome
+
+    async def forgetful_recovery(*args: Any, **at: Any) -> ClaimOutcome:
+        outcome: ClaimOutcome = await recover_claim(*args, **at)
+        return replace(outcome, outdated=[])
+
+    _put(store, claim=late_claim, recover_claim=forgetful_recovery)
+
+
 # --- results ---------------------------------------------------------------------------------------------------------------
 
 _OVERWRITE = """UPDATE executions SET state = ?, reason = ?, finished_at = ?, saved_at = ?
@@ -374,6 +389,7 @@ BUGS = (
     ),
     PlantedBug("final_overwritten", _on_store(_overwrite_final), frozenset({"I2"})),
     PlantedBug("unknown_is_failed", _on_store(_unknown_is_failed), frozenset({"I10"})),
+    PlantedBug("changed_is_forgotten", _on_store(_changed_is_forgotten), frozenset({"I7", "I10"}), first=220),
     PlantedBug("no_sweep", _on_store(_no_sweep), frozenset({"I1", "I4"})),
     PlantedBug(
         "next_from_now",

@@ -23,6 +23,7 @@ from simulation.trace import Trace
 from simulation.witness import Witness
 
 from mainspring.server.config import NodeConfig
+from mainspring.server.engine.mishaps import CHANGED
 from mainspring.testing.checker import Verdict
 from mainspring.testing.history import Fault, History
 from mainspring.testing.virtual_time import START_S, SeededLoop
@@ -153,6 +154,7 @@ class Simulation:
             ledger_read_at=at_of(self.loop.time()),
             earlier_ledger=self.witness.first_final(),
             listed_tasks=self.witness.tasks(),
+            calls=tuple(self.clients.calls),
             audit=self.witness.audit(),
         )
 
@@ -243,6 +245,7 @@ def _counts(simulation: Simulation) -> Counter[str]:
         waited_us = (row.dispatched_at or 0) - (row.claimed_at or 0) if is_sent else 0
         counts["overlap_skipped"] += row.state == "SKIPPED" and row.reason.startswith("overlap")
         counts["replaced"] += row.state == "CANCELLED" and policies[row.task_id] == "replace"
+        counts["unsent_of_changed"] += row.state == "CANCELLED" and row.reason == CHANGED
         counts["made_up_for"] += row.is_made_up_for and row.attempt > 0
         counts["held"] += waited_us > HELD_US and policies[row.task_id] in ("buffer-one", "replace")
     counts["virtual_s"] = round(simulation.loop.time() - START_S)

@@ -10,6 +10,7 @@ from mainspring.executor.attempts import Outcome
 from mainspring.executor.job import Job
 from mainspring.executor.run_log import RunLog
 from mainspring.testing.history import Run
+from mainspring.testing.task_call import mark_of
 
 
 class MemoryRunLog(RunLog):
@@ -53,6 +54,7 @@ class MemoryRunLog(RunLog):
                 started_at,
                 ended_at,
                 outcome.name.lower() if outcome is not None else None,  # type: ignore[arg-type]
+                payload_mark=mark_of(job.payload),
             )
             for job, started_at, ended_at, outcome in self._events
         ]

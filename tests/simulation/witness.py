@@ -70,7 +70,7 @@ CREATE TEMP TRIGGER made AFTER INSERT ON main.executions BEGIN
   INSERT INTO steps
   VALUES (NULL, NEW.state, NEW.wake_at IS NOT NULL, NEW.partition_id, NEW.scheduled_at, NEW.task_key);
 END;
-CREATE TEMP TRIGGER stepped AFTER UPDATE ON main.executions BEGIN
+CREATE TEMP TRIGGER stepped AFTER UPDATE OF state, wake_at ON main.executions BEGIN
   INSERT INTO steps
   VALUES (OLD.state, NEW.state, NEW.wake_at IS NOT NULL, NEW.partition_id, NEW.scheduled_at, NEW.task_key);
 END;
@@ -81,8 +81,8 @@ _READ_STALE = """SELECT s.statement, s.partition_id, t.namespace, t.task_id, s.s
   s.owner_epoch, s.owner_id, s.at, s.writer
 FROM stale_writes s JOIN tasks t ON t.partition_id = s.partition_id AND t.task_key = s.task_key ORDER BY s.rowid"""
 _READ_PARTITIONS = "SELECT partition_id, epoch, owner_id FROM partitions ORDER BY partition_id"
-_UNFINISHED = """SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 1 AND due_at < :until_at)
-  OR EXISTS (SELECT 1 FROM executions WHERE state < 4 AND due_at < :until_at)"""
+_UNFINISHED = """SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 1 AND MIN(due_at, scheduled_at) < :until_at)
+  OR EXISTS (SELECT 1 FROM executions WHERE state < 4 AND MIN(due_at, scheduled_at) < :until_at)"""
 
 
 class Witness:
