@@ -147,6 +147,37 @@ async def test_an_etag_that_is_out_of_date_changes_nothing(api: Api) -> None:
     assert (await api.task("GetTask", id="a")).task.version == 2
 
 
+async def test_a_call_with_an_etag_may_be_repeated_until_somebody_else_changes_the_task(api: Api) -> None:
+    """Its answer may have been lost. Each is tried through either node."""
+    stale = (grpc.StatusCode.ABORTED, "STALE_ETAG")
+    mask = FieldMask(paths=["payload", "labels"])
+    given = task_pb2.Task(id="a", payload=b"x", labels={"k": "v"})
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("UpdateTask", {"task": given, "update_mask": mask}),
+        ("PauseTask", {"id": "a", "note": "stock-taking", "changed_by": "ann"}),
+        ("ResumeTask", {"id": "a"}),
+        ("CancelTask", {"id": "a", "note": "no longer needed"}),
+    ]
+    etag = (await api.create("a")).etag
+    for version, (method, fields) in enumerate(calls, 2):
+        answers = [(await api.task(method, **fields, etag=etag)).task for _ in range(3)]
+        assert [answer.version for answer in answers] == [version] * 3, method
+        assert answers[0] == answers[1] == answers[2]
+        another = {"task": task_pb2.Task(id="a", payload=b"y"), "update_mask": mask}
+        assert await _refusal(api.task("UpdateTask", **another, etag=etag)) == stale
+        before, etag = etag, answers[0].etag
+    # A removal that was not done in time has cancelled the task: the same call goes on with it.
+    await api.task("DeleteTask", id="a", etag=before)
+    gone = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
+    assert await _refusal(api.task("DeleteTask", id="a", etag=before)) == gone
+
+    etag = (await api.create("b")).etag
+    given.id = "b"
+    await api.task("UpdateTask", task=given, update_mask=mask, etag=etag)
+    await api.task("PauseTask", id="b")
+    assert await _refusal(api.task("UpdateTask", task=given, update_mask=mask, etag=etag)) == stale
+
+
 async def test_an_update_is_what_runs_from_then_on(api: Api) -> None:
     await api.create("a", SECONDLY, handler="echo", payload=b"old", labels={"k": "v"})
     await api.until_final("a", 1)

@@ -47,7 +47,16 @@ def etag_of(task: Task) -> str:
 
     With the registration in it, the etags of a task that was removed fit none that has its id after it.
     """
-    return f"v{task.version}-{task.created_at:x}"
+    return _etag(task, task.version)
+
+
+def etag_before(task: Task) -> str:
+    """The etag that a task had before its latest change."""
+    return _etag(task, task.version - 1)
+
+
+def _etag(task: Task, version: int) -> str:
+    return f"v{version}-{task.created_at:x}"
 
 
 def task_to_proto(task: Task) -> task_pb2.Task:

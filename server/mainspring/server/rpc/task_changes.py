@@ -24,7 +24,7 @@ from mainspring.server.errors import (
 )
 from mainspring.server.persistence.store import Store
 from mainspring.server.rpc import validation
-from mainspring.server.rpc.convert import etag_of
+from mainspring.server.rpc.convert import etag_before, etag_of
 from mainspring.server.rpc.namespace_cache import NamespaceCache
 from mainspring.server.rpc.owner_calls import OwnerCalls
 from mainspring.server.rpc.status import status_of
@@ -73,9 +73,17 @@ class NamedTask:
     etag: str = field(default="", kw_only=True)
     """Empty: whatever its state."""
 
-    def check(self, task: Task) -> None:
-        """Raises StaleEtag when the task is not in that state."""
-        if self.etag and self.etag != etag_of(task):
+    def check(self, task: Task, is_as_wanted: Callable[[], bool]) -> None:
+        """Lets a task pass that is in that state, or that is one change behind it and as the call wants it.
+
+        The latter is what a call finds that is repeated because its answer was lost.
+
+        Raises:
+            StaleEtag: otherwise.
+        """
+        if not self.etag or self.etag == etag_of(task):
+            return
+        if self.etag != etag_before(task) or not is_as_wanted():
             raise StaleEtag("task", self.name, self.etag, etag_of(task))
 
 
@@ -194,8 +202,9 @@ class TaskChanges:
         """Changes one task, which has not ended but for when that is what is wanted; answers it as it is then."""
 
         def checked(task: Task) -> Task | None:
-            named.check(task)
-            if task.state in (TaskState.COMPLETED, TaskState.CANCELLED) and not is_as_wanted(task):
+            is_over = task.state in (TaskState.COMPLETED, TaskState.CANCELLED) and not is_as_wanted(task)
+            named.check(task, lambda: not is_over and change(task) is None)
+            if is_over:
                 ended = "has completed" if task.state is TaskState.COMPLETED else "was cancelled"
                 raise FailedPrecondition(f"task {named.name!r} {ended}: nothing of it changes any more")
             return change(task)

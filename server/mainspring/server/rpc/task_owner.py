@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.model import Execution, ExecutionRef, TaskRef
+from mainspring.server.core.model import Execution, ExecutionRef, TaskRef, TaskState
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import InvalidField, NotFound, StaleEpoch, Unavailable
 from mainspring.server.persistence.store import Store
@@ -61,7 +61,11 @@ class TaskOwner:
         self, request: task_service_pb2.DeleteTaskRequest, call_key: bytes
     ) -> task_service_pb2.DeleteTaskResponse:
         named = self._named(request.namespace, request.id, request.etag)
-        await self._engine.extra_runs.remove(named.ref, named.name, named.check)
+        await self._engine.extra_runs.remove(
+            named.ref,
+            named.name,
+            lambda task: named.check(task, lambda: task.state is TaskState.CANCELLED),
+        )
         return task_service_pb2.DeleteTaskResponse()
 
     async def _trigger(
