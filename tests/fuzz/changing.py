@@ -7,7 +7,17 @@ from typing import Any, Final
 from fuzz.caller import Code
 from fuzz.definitions import placed, updates
 from fuzz.ledger import DISPATCHED, RUNNING
-from fuzz.model import COMPLETED, Known, default_overlap, of_namespace, readable, with_defaults
+from fuzz.model import (
+    ACTIVE,
+    CANCELLED,
+    COMPLETED,
+    PAUSED,
+    Known,
+    default_overlap,
+    of_namespace,
+    readable,
+    with_defaults,
+)
 from fuzz.world import STALE_ETAGS, World, tasks
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -23,13 +33,20 @@ ETAGS: Final = st.sampled_from(("none", "none", "present", "stale"))
 class Changing(World):
     """UpdateTask, PauseTask, ResumeTask, CancelTask and DeleteTask, on tasks in whatever state."""
 
-    def put_etag(self, known: Known, request: Any, etag: str) -> bool:
-        """Puts it into a request; answers whether the call is to be refused for it."""
+    def put_etag(self, known: Known, request: Any, etag: str, *, changes: bool | None = True) -> bool:
+        """Puts it into a request; answers whether the call is to be refused for it.
+
+        Args:
+            changes: whether the call would change anything; None: nobody knows. One that would not, with the etag before the
+                latest change, is the call that made it, repeated.
+        """
         if etag == "present":
             request.etag = known.task.etag
         elif etag == "stale":
             had = [earlier for earlier in known.etags if earlier != known.task.etag]
-            request.etag = had[-1] if had else STALE_ETAGS[self.named % 2]
+            request.etag = had[-1] if had and changes is not None else STALE_ETAGS[self.named % 2]
+            is_one_behind = known.etags.get(request.etag) == known.task.version - 1
+            return bool(changes) or not is_one_behind
         return etag == "stale"
 
     @rule(name=tasks, update=updates(), etag=ETAGS)
@@ -42,11 +59,11 @@ class Changing(World):
         if known is None:
             self.refused("UpdateTask", request, Code.NOT_FOUND)
             return
-        is_stale = self.put_etag(known, request, etag)
         has_passed = known.next_at is not None and known.next_at <= self.now
         if "schedule" in mask and has_passed:
             return  # the model has no place for what is owed of the schedule before
         if not known.is_live:
+            is_stale = self.put_etag(known, request, etag)
             self.refused(
                 "UpdateTask", request, *((Code.ABORTED,) if is_stale else (Code.FAILED_PRECONDITION,))
             )
@@ -54,9 +71,11 @@ class Changing(World):
             return
         wanted = self._updated(known, request.task, mask)
         most = wanted.schedule.max_executions
-        if is_stale:
+        is_wrong = wanted.retry.max_attempts > 1 and wanted.delivery == task_pb2.DELIVERY_MODE_AT_MOST_ONCE
+        changes = None if is_wrong or "schedule" in mask else wanted != known.task
+        if self.put_etag(known, request, etag, changes=changes):
             self.refused("UpdateTask", request, Code.ABORTED)
-        elif wanted.retry.max_attempts > 1 and wanted.delivery == task_pb2.DELIVERY_MODE_AT_MOST_ONCE:
+        elif is_wrong:
             self.refused("UpdateTask", request, Code.INVALID_ARGUMENT, "task.retry")
         elif "schedule" in mask and most and most <= known.task.execution_count:
             path = "task.schedule.max_executions"
@@ -112,7 +131,7 @@ class Changing(World):
             namespace=name[0], id=name[1], note=note, changed_by=changed_by
         )
         known = self.find(name)
-        if self._may_change("PauseTask", request, known, etag):
+        if self._may_change("PauseTask", request, known, etag, PAUSED):
             assert known is not None
             answer = self.call("PauseTask", request)
             known.pause(self.now, note, changed_by)
@@ -126,19 +145,21 @@ class Changing(World):
             namespace=name[0], id=name[1], note=note, changed_by=changed_by
         )
         known = self.find(name)
-        if self._may_change("ResumeTask", request, known, etag):
+        if self._may_change("ResumeTask", request, known, etag, ACTIVE):
             assert known is not None
             answer = self.call("ResumeTask", request)
             known.resume(self.now, note, changed_by)
             self.same_task(answer.task, known, "ResumeTask")
             self.check_after(known)
 
-    def _may_change(self, method: str, request: Any, known: Known | None, etag: str) -> bool:
+    def _may_change(self, method: str, request: Any, known: Known | None, etag: str, state: int) -> bool:
         """Whether a pause or resume is in order; else it is refused, and has been."""
         if known is None:
             self.refused(method, request, Code.NOT_FOUND)
             return False
-        is_stale = self.put_etag(known, request, etag)
+        task = known.task
+        has_note = state == ACTIVE or (task.note, task.changed_by) == (request.note, request.changed_by)
+        is_stale = self.put_etag(known, request, etag, changes=task.state != state or not has_note)
         if not is_stale and known.is_live:
             return True
         self.refused(method, request, Code.ABORTED if is_stale else Code.FAILED_PRECONDITION)
@@ -155,7 +176,7 @@ class Changing(World):
         if known is None:
             self.refused("CancelTask", request, Code.NOT_FOUND)
             return
-        is_stale = self.put_etag(known, request, etag)
+        is_stale = self.put_etag(known, request, etag, changes=known.task.state != CANCELLED)
         if is_stale or known.task.state == COMPLETED:
             self.refused("CancelTask", request, Code.ABORTED if is_stale else Code.FAILED_PRECONDITION)
             self.recheck(known)
@@ -173,7 +194,7 @@ class Changing(World):
         if known is None:
             self.refused("DeleteTask", request, Code.NOT_FOUND)
             return
-        is_stale = self.put_etag(known, request, etag)
+        is_stale = self.put_etag(known, request, etag, changes=known.task.state != CANCELLED)
         if is_stale or self.is_running(known):
             self.refused("DeleteTask", request, Code.ABORTED if is_stale else Code.FAILED_PRECONDITION)
             self.recheck(known)

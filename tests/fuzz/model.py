@@ -168,7 +168,7 @@ class Known:
         due: when its next scheduled time is acted on.
         begun: when its first scheduled time was due: what lies before was not missed, but registered late.
         taken: what the ledger is meant to hold.
-        etags: those that it has had.
+        etags: those that it has had, with their versions.
         versions: its definition at each of its versions.
         extra: executions beside the schedule, by scheduled time.
         adjusted: what was said of single scheduled times that are still to come.
@@ -182,7 +182,7 @@ class Known:
     due: int
     begun: int
     taken: list[Taken] = field(default_factory=list)
-    etags: list[str] = field(default_factory=list)
+    etags: dict[str, int] = field(default_factory=dict)
     versions: dict[int, task_pb2.Task] = field(default_factory=dict)
     extra: dict[int, Extra] = field(default_factory=dict)
     adjusted: dict[int, Adjustment] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Known:
         task = task_pb2.Task()
         task.CopyFrom(answer)
         due = max(due_at(schedule, key, answer.next_scheduled_time.ToMicroseconds()), now)
-        known = Known(task, sent, key, schedule, due, due, etags=[answer.etag])
+        known = Known(task, sent, key, schedule, due, due, etags={answer.etag: answer.version})
         known.keep_version()
         return known
 

@@ -158,7 +158,7 @@ class World(RuleBasedStateMachine):
         wanted.CopyFrom(known.task)
         if not wanted.etag:
             self.check(answer.etag not in known.etags, f"the etag {answer.etag} is that of an earlier state")
-            known.etags.append(answer.etag)
+            known.etags[answer.etag] = wanted.version
             known.task.etag = wanted.etag = answer.etag
         wanted.ClearField("last_scheduled_time")
         if answer.HasField("last_scheduled_time"):
