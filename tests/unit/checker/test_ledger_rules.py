@@ -272,6 +272,16 @@ def test_a_failed_run_may_be_cancelled_while_its_retry_waits_whatever_the_number
     assert found(twice) == {("I5", *CRON_HERE)}
 
 
+def test_a_run_that_was_too_slow_is_a_failed_one_however_it_ended() -> None:
+    """Its timeout had passed and another attempt was waiting when the task was cancelled."""
+    sent = {"cancel_sent_at": CRON_AT + 25_000, "cancelled_at": CRON_AT + 50_000}
+    history = with_row(TINY, CRON, CRON_AT, state="CANCELLED")
+    for limit_us, attempts, is_fine in ((10_000, 2, True), (10_000, 1, False), (10_000_000, 2, False)):
+        limits = {"finish_within_us": limit_us, "max_attempts": attempts}
+        broken = found(with_task(history, CRON, **sent, **limits))
+        assert (broken == set()) is is_fine, (limit_us, attempts)
+
+
 def test_what_is_dispatched_or_starts_after_an_acknowledged_cancel_is_i5() -> None:
     sent = {"cancel_sent_at": CRON_AT - 4 * S, "cancelled_at": CRON_AT - 3 * S}
     assert found(with_task(TINY, CRON, **sent)) == {("I1", *CRON_HERE)}

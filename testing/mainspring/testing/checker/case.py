@@ -89,11 +89,11 @@ class Case:
         What failed counts, not the number of the attempt: one that its executor took down with it is no failure.
         """
         before, after = self.runs[number - 1], self.runs[number]
-        failures = sum(self._is_failure(run) for run in self.runs[:number])
+        failures = sum(self.is_failure(run) for run in self.runs[:number])
         limit = self.task.max_attempts if self.task else 1
-        return before.attempt < after.attempt and self._is_failure(before) and failures < limit
+        return before.attempt < after.attempt and self.is_failure(before) and failures < limit
 
-    def _is_failure(self, run: Run) -> bool:
+    def is_failure(self, run: Run) -> bool:
         """Whether it failed, or was too slow, whatever it said in the end: then it is given up."""
         if run.ended_at is None:
             return False

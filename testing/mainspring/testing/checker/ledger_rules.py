@@ -161,10 +161,12 @@ def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
     def is_known(each: Run) -> bool:
         return not evidence.silences(each, until_at, evidence.sender_of(case, each))
 
-    if run.outcome != "failed":
-        return run.outcome == "succeeded" and is_known(run)
+    if run.ended_at is None or run.outcome == "cancelled":
+        return False
+    if not case.is_failure(run):
+        return is_known(run)
     # What its executor took down with it is an attempt and no failure: the retry policy counts failures.
-    failures = sum(each.outcome == "failed" and is_known(each) for each in case.runs)
+    failures = sum(case.is_failure(each) and is_known(each) for each in case.runs)
     return is_known(run) and failures >= case.task.max_attempts
 
 
