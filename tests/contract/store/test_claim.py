@@ -158,6 +158,28 @@ async def test_what_is_made_up_for_waits_for_its_time_and_what_is_skipped_is_fin
     assert (stored.execution_count, stored.last_scheduled_at) == (7, T0 + 6)
 
 
+async def test_what_is_too_late_to_start_is_recorded_as_expired(store: Store) -> None:
+    epochs = await own_all(store, "me")
+    await create(store, 1)
+    (due,) = await load_due(store)
+    late = {"skip_reason": "it could not start within 5 s", "is_expired": True}
+    runs = [ClaimRun(T0, T0 + 7, None, **late), ClaimRun(T0 + 1, T0 + 1, None)]
+    outcome = await claim(store, "me", epochs, [item(due, runs=runs, next_at=T0 + SECOND)])
+    assert [sent.ref.scheduled_at for sent in outcome.claimed] == [T0 + 1]
+    (_, row) = (await store.list_task_executions(due.ref, limit=10)).executions
+    assert (row.state, row.reason) == (ExecutionState.EXPIRED, "it could not start within 5 s")
+    assert (row.due_at, row.attempt, row.executor_id, row.finished_at, row.saved_at) == (
+        T0 + 7,
+        0,
+        None,
+        T0,
+        T0,
+    )
+    stored = await store.get_task(due.ref)
+    assert stored is not None
+    assert stored.execution_count == 2
+
+
 async def test_a_skipped_time_that_is_in_the_ledger_already_stays_as_it_is(store: Store) -> None:
     epochs = await own_all(store, "me")
     await create(store, 1)

@@ -1,6 +1,7 @@
 """The window of due tasks: merging, order, claims, and what must never be lost or doubled."""
 
 from mainspring.server.core.model import DueTask, TaskRef
+from mainspring.server.core.policies import Policies, Timeouts, encode
 from mainspring.server.engine.due_window import DueWindow
 
 SECOND = 1_000_000
@@ -188,3 +189,64 @@ def test_the_loader_goes_back_to_what_fresh_tasks_were_left() -> None:
     assert len(w.begin_claims("noop", 5)) == 5
     assert w.relieve("noop")
     assert w.frontier == 10 * SECOND
+
+
+# --- too late to start ------------------------------------------------------------------------------------------------
+
+STARTS = encode(Policies(timeouts=Timeouts(5 * SECOND)))
+
+
+def test_tasks_that_nobody_takes_in_time_are_taken_as_expired_and_leave_no_names_behind() -> None:
+    w = window(capacity=100_000)
+    w.frontier = 10_000 * SECOND
+    tasks = [due(n, SECOND)._replace(policies=STARTS) for n in range(1_500)]
+    w.merge(tasks)
+    for _ in range(20):
+        w.advance(tasks[0].due_at + 1_000)
+        assert not w.has_expired
+        assert w.next_deadline() is not None
+        assert w.advance(tasks[0].due_at + 5 * SECOND) == 0
+        assert w.advance(tasks[0].due_at + 5 * SECOND + 1_000) == len(tasks)
+        taken = w.begin_expired(1_000) + w.begin_expired(1_000)
+        assert taken == tasks
+        assert not w.has_expired
+        tasks = [
+            t._replace(due_at=t.due_at + 60 * SECOND, scheduled_at=t.scheduled_at + 60 * SECOND)
+            for t in taken
+        ]
+        for task, following in zip(taken, tasks, strict=True):
+            w.settle_claim(task, following)
+        assert w.ready_count("noop") <= 3_000
+    w.advance(tasks[0].due_at + 1_000)
+    assert w.begin_claims("noop", 2_000) == tasks
+    assert w.begin_claims("noop", 2_000) == []
+
+
+def test_a_task_that_is_taken_in_time_does_not_expire() -> None:
+    w = window()
+    task = due(1, SECOND)._replace(policies=STARTS)
+    w.merge([task])
+    w.advance(2 * SECOND)
+    assert w.begin_claims("noop", 1) == [task]
+    assert w.advance(20 * SECOND) == 0
+    assert w.next_deadline() is None
+    w.return_claim(task)
+    assert w.advance(20 * SECOND) == 1
+    assert w.begin_expired(9) == [task]
+    w.return_claim(task, may_expire=False)
+    assert w.advance(60 * SECOND) == 0
+    assert w.begin_claims("noop", 9) == [task]
+
+
+def test_what_is_forgotten_or_put_off_does_not_expire_at_its_old_time() -> None:
+    w = window()
+    w.merge([due(n, SECOND)._replace(policies=STARTS) for n in range(3)])
+    w.advance(2 * SECOND)
+    w.forget(due(0, 0).ref)
+    later = due(1, 50 * SECOND, version=2)._replace(policies=STARTS)
+    w.merge([later])
+    w.forget_partitions([9])
+    assert w.advance(10 * SECOND) == 1
+    assert [task.task_key for task in w.begin_expired(9)] == [due(2, 0).task_key]
+    w.advance(56 * SECOND)
+    assert w.begin_expired(9) == [later]

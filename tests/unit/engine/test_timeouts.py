@@ -1,13 +1,19 @@
 """Executions that start too late, and attempts that take too long or fall silent; and progress, which puts that off."""
 
+from dataclasses import replace
+
+import pytest
 from unit.engine.engine_bench import EngineBench
 from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.instants import SECOND_US
-from mainspring.server.core.model import Delivery, ExecutionState
-from mainspring.server.core.policies import Overlap, Policies, Retry, Timeouts
+from mainspring.server.core.model import Delivery, ExecutionState, Task
+from mainspring.server.core.policies import Misfire, MisfireMode, Overlap, Policies, Retry, Timeouts
+from mainspring.server.core.schedule import OneTime, Schedule
+from mainspring.server.core.schedule_text import encode
 from mainspring.server.dispatch.frames import AttemptId, Outcome
+from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
 LATE_S = 0.6
 """The wheel's tick and the reaper's round."""
@@ -265,3 +271,124 @@ async def test_a_result_that_comes_while_the_timeout_is_being_written_changes_no
         writing.release()
         await bench.until(lambda: executor.saved == [attempt_id])
         assert (await bench.row(ref)).error_kind == "Timeout"
+
+
+# --- too late to start, and nobody there to start it ------------------------------------------------------------------
+
+
+def start_limit(seconds: int, mode: MisfireMode = MisfireMode.LATEST) -> Policies:
+    """As most tasks have it: overlaps are skipped."""
+    return Policies(misfire=Misfire(mode), timeouts=Timeouts(seconds * SECOND_US))
+
+
+@pytest.mark.parametrize("seconds", [2, 45])
+@in_virtual_time
+async def test_what_nobody_can_run_expires_at_its_deadline(seconds: int) -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(in_s=1, policies=start_limit(seconds)))
+        await bench.pass_time(seconds + 0.9)
+        assert await bench.ledger(ref) == []
+        await bench.until_state([ref], ExecutionState.EXPIRED, within_s=0.3)
+        row = await bench.row(ref)
+        assert row.reason == f"it could not start within {seconds} s of its due time"
+        assert (row.attempt, row.executor_id) == (0, None)
+        assert len(bench.engine.attempts) == 0
+        executor = bench.executor()
+        await bench.pass_time(5)
+        assert executor.live_session.credit == executor.held == 10
+        assert bench.sent == []
+
+
+@in_virtual_time
+async def test_each_time_of_a_task_expires_by_itself_and_the_first_that_finds_an_executor_runs() -> None:
+    """The timeout reaches over the next times, which wait for their own deadlines and do not count as overlapping."""
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(every_s=2, policies=start_limit(5)))
+        await bench.pass_time(20.5)
+        rows = await bench.ledger(ref)
+        assert [row.state for row in rows] == [ExecutionState.EXPIRED] * 8
+        for row in rows:
+            assert row.saved_at is not None
+            assert 5 * SECOND_US < row.saved_at - row.due_at < 5.2 * SECOND_US
+        executor = bench.executor()
+        await bench.until_sent([ref])
+        (sent,) = bench.sent_of(ref)
+        assert bench.clock.now() - sent.item.due_at < 5 * SECOND_US
+        executor.end()
+        await bench.until_ended(ref, 11)
+        assert {row.state for row in await bench.ledger(ref)} >= {ExecutionState.SUCCEEDED}
+
+
+@in_virtual_time
+async def test_what_waits_for_an_executor_that_is_busy_expires_in_time() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor(credit=1)
+        await bench.adopt(0)
+        (long,) = await bench.register(bench.task())
+        await bench.until_sent([long])
+        refs = await bench.register(*(bench.task(policies=start_limit(3)) for _ in range(5)))
+        await bench.until_state(refs, ExecutionState.EXPIRED, within_s=3.3)
+        executor.end()
+        await bench.until_state([long])
+        assert len(bench.sent) == 1
+
+
+@in_virtual_time
+async def test_what_is_made_up_for_does_not_expire_before_it_was_claimed() -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(policies=start_limit(2, MisfireMode.ALL)))
+        await bench.pass_time(40)
+        assert await bench.ledger(ref) == []
+        bench.executor(is_automatic=True)
+        await bench.until_state([ref])
+
+
+@in_virtual_time
+async def test_what_is_passed_over_is_recorded_and_the_latest_time_waits_for_its_own_deadline() -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(every_s=20, policies=start_limit(90)))
+        await bench.pass_time(91)
+        rows = await bench.ledger(ref)
+        assert [(row.state, row.gap_count) for row in rows] == [(ExecutionState.SKIPPED, 4)]
+        await bench.pass_time(10)
+        executor = bench.executor()
+        await bench.until_sent([ref])
+        assert bench.sent_of(ref)[0].item.due_at > bench.clock.now() - 30 * SECOND_US
+        executor.end()
+
+
+@in_virtual_time
+async def test_an_expiry_that_could_not_be_written_is_tried_again() -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        for _ in range(3):
+            bench.store.once("claim", StoreUnavailable("away"))
+        bench.store.once("claim", UnknownOutcome("lost"), is_applied=True)
+        refs = await bench.register(*(bench.task(policies=start_limit(2)) for _ in range(3)))
+        await bench.until_state(refs, ExecutionState.EXPIRED, within_s=8)
+        assert len(await bench.ledger()) == 3
+
+
+@in_virtual_time
+async def test_a_task_that_is_changed_while_it_waits_has_the_deadline_of_its_new_time() -> None:
+    async with EngineBench() as bench:
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(policies=start_limit(3)))
+        await bench.pass_time(2)
+        later = bench.clock.now() + 2 * SECOND_US
+
+        def put_off(task: Task) -> Task:
+            return replace(
+                task, version=2, scheduled_at=later, due_at=later, schedule=encode(Schedule(OneTime(later)))
+            )
+
+        (changed,) = await bench.store.inner.change_tasks([ref], put_off)
+        assert changed is not None
+        await bench.engine.announce([changed.task])
+        await bench.pass_time(4.8)
+        assert await bench.ledger(ref) == []
+        await bench.until_state([ref], ExecutionState.EXPIRED, within_s=0.5)

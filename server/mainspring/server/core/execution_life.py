@@ -18,6 +18,7 @@ TRANSITIONS: Final[frozenset[Transition]] = frozenset(
         (None, _DISPATCHED),
         (None, _WAITING),
         (None, ExecutionState.SKIPPED),
+        (None, ExecutionState.EXPIRED),
         (_WAITING, _DISPATCHED),
         (_DISPATCHED, _RUNNING),
         (_WAITING, ExecutionState.CANCELLED),

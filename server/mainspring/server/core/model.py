@@ -209,7 +209,9 @@ class ClaimRun:
     """For one that waits: not to be given to an executor before this. None: as soon as it may, and looked at again when
     the claim says."""
     skip_reason: str = ""
-    """Set: it never runs, and is recorded as SKIPPED for this reason."""
+    """Set: it never runs, and is recorded as SKIPPED for this reason, or as EXPIRED."""
+    is_expired: bool = False
+    """Whether it never runs for it is too late to start."""
     has_payload: bool = False
     """Whether it gets a payload of its own, from its task's `adjusted_payloads`."""
 

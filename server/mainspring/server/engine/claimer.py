@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from mainspring.server.core.expiry import without_executor
 from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef
 from mainspring.server.core.overlap import OpenOne
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
@@ -21,7 +22,7 @@ from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.pace import Pace
-from mainspring.server.engine.planning import claim_item, following, overlap_of, plan_of
+from mainspring.server.engine.planning import claim_item, following, overlap_of, plan_of, too_late_of
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.errors import StoreError, UnknownOutcome
@@ -126,13 +127,25 @@ class Claimer:
                     if item is not None:
                         items.append(item)
                         rows += len(item.runs)
-                while tasks:
-                    self._window.return_claim(tasks.pop())
+                if tasks:
+                    while tasks:
+                        self._window.return_claim(tasks.pop())
+                    self._driver.inserted()  # some may be too late to start by now
             if self._window.relieve(handler):
                 self._context.signals.slipped()
-        return items, reserved, taken
+        late = self._window.begin_expired(self._limit - len(items)) if rows < most_rows else []
+        planned = (self._plan(task, now, reserved, is_late=True) for task in late)
+        items += [item for item in planned if item is not None]
+        return items, reserved, taken + len(late)
 
-    def _plan(self, task: DueTask, now: int, reserved: Reservations) -> ClaimItem | None:
+    def _plan(
+        self, task: DueTask, now: int, reserved: Reservations, *, is_late: bool = False
+    ) -> ClaimItem | None:
+        """The item of a task; None when there is none.
+
+        Args:
+            is_late: it is too late to start, and may be one of many for which there is no credit: only what needs none.
+        """
         if not self._context.held.is_firing(task.partition_id):
             # Handed over, or being taken over: who takes it reads everything that is due before it fires.
             self._window.settle_claim(task, None)
@@ -140,7 +153,16 @@ class Claimer:
         self._context.metrics.stage("due", task.due_at, now)
         try:
             plan = plan_of(task, now, self._context.settings)
-            beside = overlap_of(task, plan, self._attempts.lines.beside(task.ref, task.scheduled_at))
+            too_late = too_late_of(task, plan, now)
+            if is_late:
+                part = without_executor(plan, too_late)
+                if part is None:
+                    self._window.return_claim(task, may_expire=False)
+                    return None
+                plan = part
+            beside = overlap_of(
+                task, plan, self._attempts.lines.beside(task.ref, task.scheduled_at), too_late
+            )
         except Exception:
             # A stored schedule that cannot be evaluated is a bug, and must not hold up the tasks beside it.
             log.exception("plan_failed", partition_id=task.partition_id, task_key=task.task_key.hex())
@@ -158,7 +180,9 @@ class Claimer:
             ],
         )
         executor_ids = [session.executor_id for session in sessions]
-        return claim_item(task, plan, beside, executor_ids, now=now, settings=self._context.settings)
+        return claim_item(
+            task, plan, beside, executor_ids, too_late, now=now, settings=self._context.settings
+        )
 
     async def _claim(self, items: list[ClaimItem], reserved: Reservations) -> None:
         partitions = {item.due.partition_id for item in items}
@@ -221,6 +245,7 @@ class Claimer:
         self._shrink(len(items))
         for item in items:
             self._window.return_claim(item.due)
+        self._driver.inserted()
         self._context.signals.demand_changed()
         await self._context.clock.sleep(min(LONGEST_RETRY_S, RETRY_S * self._failures))
         self._wake.set()

@@ -24,6 +24,7 @@ from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import DueTask, TaskRef
 from mainspring.server.core.timing_wheel import TimingWheel
 from mainspring.server.engine.ready_queue import ReadyQueue
+from mainspring.server.engine.start_deadlines import StartDeadlines
 
 SHED_PARTS = 100
 """What gives way leaves in parts of so much of the capacity."""
@@ -36,6 +37,8 @@ KEPT_FREE = 4
 WORTH_LOADING = 16
 """Loading ahead goes on when one in so many of the capacity fits: each time it begins at the frontier."""
 NEVER_US = 1 << 62
+MOST_STALE = 1_000
+"""So many names of tasks that were taken otherwise may be left in the queues, or half of all."""
 
 
 class Line(NamedTuple):
@@ -84,6 +87,9 @@ class DueWindow:
         self._saturated: dict[Line, _Saturation] = {}
         self._owed: dict[str, int] = {}
         """By handler with a backlog, what of its share it has not had, times the shares."""
+        self._starts = StartDeadlines(start_at)
+        self._stale_names = 0
+        """So many names at most are in the queues of tasks that `begin_expired` took."""
         self._backlog_after_us = backlog_after_us
         self._now = start_at
         self.frontier = start_at
@@ -143,6 +149,8 @@ class DueWindow:
                 self.frontier = min(self.frontier, task.due_at)
                 continue
             unknown += known is None
+            if known is not None and known.policies:
+                self._starts.drop(ref)
             self._known[ref] = task
             self._wheel.insert(ref, task.due_at)
         return unknown
@@ -169,6 +177,7 @@ class DueWindow:
         if before_version is None or known.version < before_version:
             del self._known[ref]
             self._wheel.cancel(ref)
+            self._starts.drop(ref)
 
     def forget_older(self, task: DueTask) -> None:
         """Drops what is known of a task when that is older than this, as `forget` does."""
@@ -187,10 +196,11 @@ class DueWindow:
         for ref in [ref for ref in self._known if ref.partition_id in partition_ids]:
             del self._known[ref]
             self._wheel.cancel(ref)
+            self._starts.drop(ref)
             self._claiming.pop(ref, None)
 
     def advance(self, now: int) -> int:
-        """Moves what is due by now from the wheel to the ready queues; answers how many."""
+        """Moves what is due by now from the wheel to the ready queues; answers how many, or are too late to start now."""
         self._now = max(self._now, now)
         expired = self._wheel.advance(now)
         lines: set[Line] = set()
@@ -202,6 +212,8 @@ class DueWindow:
                 queue = self._ready[line] = ReadyQueue()
             queue.append(ref, task.due_at)
             lines.add(line)
+            if task.policies:
+                self._starts.watch(task)
         self._ready_total += len(expired)
         for line in lines:
             while (
@@ -210,7 +222,7 @@ class DueWindow:
                 self._give_way(line, over)
         while (over := self._ready_total - self._capacity // 2) > 0:
             self._give_way(max(self._ready, key=self._length), over)
-        return len(expired)
+        return len(expired) + self._starts.advance(now)
 
     @property
     def backlog_before(self) -> int:
@@ -245,13 +257,23 @@ class DueWindow:
         saturation.relief = len(queue) // 2
         for task in left:
             saturation.leave_out(task.due_at)
+            self._starts.drop(task.ref)
 
     def _is_ready(self, ref: TaskRef) -> bool:
         return ref not in self._claiming and ref not in self._wheel
 
     def next_deadline(self) -> int | None:
-        """When to call `advance` again at the latest; None when nothing is in the wheel."""
-        return self._wheel.next_deadline()
+        """When to call `advance` again at the latest; None when nothing is due later, or too late to start."""
+        next_start = self._starts.next_deadline()
+        next_due = self._wheel.next_deadline()
+        if next_start is None or next_due is None:
+            return next_due if next_start is None else next_start
+        return min(next_start, next_due)
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether `begin_expired` has something to take."""
+        return self._starts.has_passed
 
     def ready_handlers(self) -> list[str]:
         """The handlers for which tasks are ready, or were and gave way to others to the last one."""
@@ -296,6 +318,35 @@ class DueWindow:
             self._owed.pop(handler, None)
         return taken + of_backlog + self._begin(fresh, limit - len(taken) - len(of_backlog))
 
+    def begin_expired(self, limit: int) -> list[DueTask]:
+        """Takes up to `limit` ready tasks that are too late to start into the claiming state."""
+        taken = [
+            self._known[ref] for ref in self._starts.take(limit) if ref in self._known and self._is_ready(ref)
+        ]
+        self._claiming.update((task.ref, task) for task in taken)
+        self._stale_names += len(taken)
+        if self._stale_names > max(MOST_STALE, self._ready_total // 2):
+            self._forget_stale_names()
+        return taken
+
+    def _forget_stale_names(self) -> None:
+        """Drops the names of tasks from the queues that are not ready, or at another time: nobody may ever ask for them."""
+        seen: set[TaskRef] = set()
+
+        def is_wanted(ref: TaskRef, second: int) -> bool:
+            task = self._known.get(ref)
+            if task is None or ref in seen or not self._is_ready(ref) or task.due_at // SECOND_US != second:
+                return False
+            seen.add(ref)
+            return True
+
+        for line, queue in list(self._ready.items()):
+            queue.sift(is_wanted)
+            if not queue:
+                del self._ready[line]
+        self._ready_total = len(seen)
+        self._stale_names = 0
+
     def _begin(self, line: Line, limit: int) -> list[DueTask]:
         queue = self._ready.get(line)
         taken: list[DueTask] = []
@@ -308,6 +359,8 @@ class DueWindow:
                     continue
                 self._claiming[ref] = task
                 taken.append(task)
+                if task.policies:
+                    self._starts.drop(ref)
         if queue is not None and not queue:
             del self._ready[line]
         return taken
@@ -334,10 +387,16 @@ class DueWindow:
             del self._claiming[ref]
             self._wheel.insert(ref, at)
 
-    def return_claim(self, task: DueTask) -> None:
-        """Undoes `begin_claims` for a task that was not claimed: it is ready again, in front."""
+    def return_claim(self, task: DueTask, *, may_expire: bool = True) -> None:
+        """Undoes `begin_claims` or `begin_expired` for a task that was not claimed: it is ready again, in front.
+
+        Args:
+            may_expire: whether to take it again once it is too late to start; that may be so already, and `advance` tells.
+        """
         ref = task.ref
         if self._claiming.get(ref) is task:
             del self._claiming[ref]
             self._ready.setdefault(self._line_of(task), ReadyQueue()).put_back(ref, task.due_at)
             self._ready_total += 1
+            if may_expire and task.policies:
+                self._starts.watch(task)

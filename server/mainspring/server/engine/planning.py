@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from operator import attrgetter
 
-from mainspring.server.core import adjustments, overlap, owed_times, policies
+from mainspring.server.core import adjustments, expiry, overlap, owed_times, policies
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
 from mainspring.server.core.model import (
     ClaimGap,
@@ -19,6 +19,7 @@ from mainspring.server.core.model import (
 )
 from mainspring.server.core.overlap import OpenOne, OverlapPlan
 from mainspring.server.core.schedule_text import decode
+from mainspring.server.core.time_limits import expired_reason
 from mainspring.server.engine.settings import EngineSettings
 
 MISFIRED = "misfired: nothing could run it at its time"
@@ -43,22 +44,25 @@ def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
     )
 
 
-def overlap_of(task: DueTask, plan: ClaimPlan, open_ones: Collection[OpenOne]) -> OverlapPlan:
-    """What of the plan's runs runs now, beside what is open of the task."""
+def too_late_of(task: DueTask, plan: ClaimPlan, now: int) -> tuple[int, ...]:
+    """Those of the plan's runs that are too late to start."""
+    known = policies.decode(task.policies)
+    return expiry.expired(known, plan.runs, _due(task), now)
+
+
+def overlap_of(
+    task: DueTask, plan: ClaimPlan, open_ones: Collection[OpenOne], too_late: Collection[int] = ()
+) -> OverlapPlan:
+    """What of the plan's runs runs now, beside what is open of the task. `too_late`: those that do not run at all."""
+    runs = tuple(at for at in plan.runs if at not in too_late)
+    if not runs:
+        return OverlapPlan(())
     policy = policies.decode(task.policies).overlap_of(decode(task.schedule))
-    return overlap.decide(policy, open_ones, plan.runs)
+    return overlap.decide(policy, open_ones, runs)
 
 
-def claim_item(
-    task: DueTask,
-    plan: ClaimPlan,
-    beside: OverlapPlan,
-    executor_ids: list[str],
-    *,
-    now: int,
-    settings: EngineSettings,
-) -> ClaimItem:
-    """A claim's item; `executor_ids` (at most one for each of `beside.runs`) go to the earliest runs, the others wait."""
+def _due(task: DueTask) -> Callable[[int], int]:
+    """When each time of a task is due."""
     schedule, _ = owed_times.governing(task)
     adjusted = adjustments.decode(task.adjustments)
 
@@ -68,8 +72,32 @@ def claim_item(
             return task.due_at
         return adjustments.due_at(schedule, task.task_key, scheduled_at, adjusted)
 
+    return due
+
+
+def claim_item(
+    task: DueTask,
+    plan: ClaimPlan,
+    beside: OverlapPlan,
+    executor_ids: list[str],
+    too_late: Collection[int] = (),
+    *,
+    now: int,
+    settings: EngineSettings,
+) -> ClaimItem:
+    """A claim's item; `executor_ids` (at most one for each of `beside.runs`) go to the earliest runs, the others wait.
+
+    Args:
+        too_late: those of the plan's runs that are too late to start.
+    """
+    schedule, _ = owed_times.governing(task)
+    adjusted = adjustments.decode(task.adjustments)
+    due = _due(task)
+
     def has_payload(scheduled_at: int) -> bool:
         return scheduled_at in adjusted and adjusted[scheduled_at].has_payload
+
+    late_reason = expired_reason(policies.decode(task.policies).timeouts) if too_late else ""
 
     def runs() -> Iterator[ClaimRun]:
         spacing_us = int(settings.catch_up_spacing_s * 1_000_000)
@@ -78,6 +106,11 @@ def claim_item(
             yield ClaimRun(at, due(at), None, ExecutionOrigin.CATCH_UP, wake_at, has_payload=has_payload(at))
         executors = dict(zip(beside.runs, executor_ids, strict=False))
         for at in plan.runs:
+            if at in too_late:
+                yield ClaimRun(
+                    at, due(at), None, skip_reason=late_reason, is_expired=True, has_payload=has_payload(at)
+                )
+                continue
             reason = beside.reason if at in beside.skipped else ""
             yield ClaimRun(
                 at, due(at), executors.get(at), skip_reason=reason, has_payload=has_payload(at) and not reason

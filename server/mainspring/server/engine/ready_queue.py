@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Callable
 
 from mainspring.server.core.instants import SECOND_US
 from mainspring.server.core.model import TaskRef
@@ -68,6 +69,16 @@ class ReadyQueue:
         if not lane:
             self._remove(self._seconds.index(second))
         return second, shed
+
+    def sift(self, is_wanted: Callable[[TaskRef, int], bool]) -> None:
+        """Drops the names that are not wanted: told a task and the second of its lane."""
+        for second in list(self._seconds):
+            kept = deque(ref for ref in self._lanes[second] if is_wanted(ref, second))
+            self._count += len(kept) - len(self._lanes[second])
+            if kept:
+                self._lanes[second] = kept
+            else:
+                self._remove(self._seconds.index(second))
 
     def _length(self, second: int) -> int:
         return len(self._lanes[second])

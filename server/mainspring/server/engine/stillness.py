@@ -98,7 +98,7 @@ class Stillness:
         if window.is_claiming or held.is_working or self._completer.is_busy:
             return "transactions are under way"
         deadline = window.next_deadline()
-        if deadline is not None and deadline <= self._context.clock.now():
+        if window.has_expired or (deadline is not None and deadline <= self._context.clock.now()):
             return "tasks are due"
         if self._reaper.is_busy:
             return "executors are looked after"

@@ -15,6 +15,7 @@ from mainspring.server.core.model import (
     Dispatchable,
     DueTask,
     ExecutionRef,
+    ExecutionState,
 )
 from mainspring.server.persistence.mysql.literals import binary, integer, text
 
@@ -85,8 +86,9 @@ def plan(
                 continue
             recorded.add(ref)
             counted += 1
+            own = own_payloads.get(run.scheduled_at) if run.has_payload else None
             if run.skip_reason:
-                planned.append(Planned(ref, _skipped(call, due, run, last), None))
+                planned.append(Planned(ref, _skipped(call, due, run, last, own=own), None))
                 last = run.scheduled_at
                 continue
             executor_id = run.executor_id
@@ -95,7 +97,6 @@ def plan(
                 executor = executors[executor_id] = text(executor_id)
             state, attempt = (1, 0) if executor_id is None else (2, 1)
             look_at = wake_at if run.wake_at is None else run.wake_at
-            own = own_payloads.get(run.scheduled_at) if run.has_payload else None
             sql = (
                 f"({partition_id},{run.scheduled_at},{key},{'NULL' if last is None else last},{state},{run.due_at},"
                 f"{look_at},{attempt},{epoch},{version},{executor},{node},{now},NULL,NULL,NULL,NULL,'',{int(run.origin)},"
@@ -126,12 +127,20 @@ def plan(
 
 
 def _skipped(
-    call: ClaimCall, due: DueTask, run: ClaimRun, previous: int | None, gap: ClaimGap | None = None
+    call: ClaimCall,
+    due: DueTask,
+    run: ClaimRun,
+    previous: int | None,
+    gap: ClaimGap | None = None,
+    *,
+    own: bytes | None = None,
 ) -> str:
-    """The row of what never runs, alone or as the first of a gap."""
+    """The row of what never runs, alone or as the first of a gap. `own`: its own payload, for who runs it again."""
+    state = ExecutionState.EXPIRED if run.is_expired else ExecutionState.SKIPPED
     bounds = "NULL,NULL" if gap is None else f"{gap.to_at},{gap.count}"
     return (
-        f"({due.partition_id},{run.scheduled_at},{binary(due.task_key)},{integer(previous)},7,{run.due_at},NULL,0,"
+        f"({due.partition_id},{run.scheduled_at},{binary(due.task_key)},{integer(previous)},{int(state)},{run.due_at},NULL,0,"
         f"{call.epochs[due.partition_id]},{due.version},NULL,{text(call.owner_id)},{call.now},{call.now},{call.now},"
-        f"{bounds},{text(run.skip_reason[:2000])},{int(run.origin)},NULL)"
+        f"{bounds},{text(run.skip_reason[:2000])},{int(run.origin)},"
+        f"{'NULL' if own is None else binary(own)})"
     )

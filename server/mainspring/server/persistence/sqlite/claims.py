@@ -19,6 +19,7 @@ from mainspring.server.core.model import (
     Dispatchable,
     DueTask,
     ExecutionRef,
+    ExecutionState,
 )
 from mainspring.server.errors import StoreError
 from mainspring.server.persistence.sqlite import fence
@@ -48,9 +49,9 @@ ON CONFLICT DO NOTHING"""
 
 INSERT_SKIPPED = """INSERT INTO executions (partition_id, scheduled_at, task_key, previous_scheduled_at, state, due_at,
   attempt, epoch, task_version, node_id, claimed_at, finished_at, saved_at, gap_last_scheduled_at, gap_count, reason,
-  origin)
-VALUES (:partition_id, :scheduled_at, :task_key, :previous, 7, :due_at, 0, :epoch, :version, :node_id, :now, :now, :now,
-  :gap_last_at, :gap_count, :reason, :origin)
+  origin, payload)
+VALUES (:partition_id, :scheduled_at, :task_key, :previous, :state, :due_at, 0, :epoch, :version, :node_id, :now, :now, :now,
+  :gap_last_at, :gap_count, :reason, :origin, :payload)
 ON CONFLICT DO NOTHING"""
 
 MOVE_TASK = """UPDATE tasks SET state = ?, scheduled_at = ?, due_at = ?, last_scheduled_at = ?,
@@ -184,15 +185,15 @@ def _claim_item(connection: sqlite3.Connection, call: _Call, item: ClaimItem, ou
         new.append(last)
         counted += gap.count
     for run in item.runs:
+        own = own_payloads.get(run.scheduled_at) if run.has_payload else None
         if run.skip_reason:
-            if _insert_skipped(connection, call, due, run, last):
+            if _insert_skipped(connection, call, due, run, last, own=own):
                 last = run.scheduled_at
                 new.append(last)
                 counted += 1
             continue
         executor_id = run.executor_id
         state, attempt = (1, 0) if executor_id is None else (2, 1)
-        own = own_payloads.get(run.scheduled_at) if run.has_payload else None
         values = (
             *(
                 partition_id,
@@ -250,8 +251,14 @@ def _insert_skipped(
     run: ClaimRun,
     previous: int | None,
     gap: ClaimGap | None = None,
+    *,
+    own: bytes | None = None,
 ) -> bool:
-    """Records what never runs, alone or as the first of a gap; False when there is a row at its time already."""
+    """Records what never runs, alone or as the first of a gap; False when there is a row at its time already.
+
+    Args:
+        own: its own payload, for who runs it again.
+    """
     values = {
         "partition_id": due.partition_id,
         "scheduled_at": run.scheduled_at,
@@ -266,5 +273,7 @@ def _insert_skipped(
         "gap_count": None if gap is None else gap.count,
         "reason": run.skip_reason[:MAX_REASON_CHARACTERS],
         "origin": int(run.origin),
+        "state": int(ExecutionState.EXPIRED if run.is_expired else ExecutionState.SKIPPED),
+        "payload": own,
     }
     return connection.execute(INSERT_SKIPPED, values).rowcount > 0
