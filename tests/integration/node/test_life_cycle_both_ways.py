@@ -197,6 +197,7 @@ async def policies_do_what_they_say(way: Any, namespace: str) -> None:
         "too long": ("sleep", {"timeouts": Timeouts(start_to_finish=SECOND), "payload": "3600"}),
         "silent": ("sleep", {"timeouts": Timeouts(heartbeat=SECOND), "payload": "3600"}),
         "late": ("noop", {"lateness_objective": timedelta(microseconds=1)}),
+        "of nobody": ("nobody's", {"timeouts": Timeouts(schedule_to_start=SECOND)}),
     }
     for task_id, (handler, said) in told.items():
         task = await way.create_task(
@@ -215,7 +216,11 @@ async def policies_do_what_they_say(way: Any, namespace: str) -> None:
         "too long": (FAILED, 1, "Timeout"),
         "silent": (FAILED, 1, "HeartbeatTimeout"),
         "late": (SUCCEEDED, 1, ""),
+        "of nobody": (ExecutionState.EXPIRED, 0, ""),
     }
+    when = rows["of nobody"].scheduled_time
+    expired = await way.explain_execution("of nobody", when, namespace=namespace)
+    assert "could not start within 1 s" in expired.summary
     told_late = await way.explain_execution("late", rows["late"].scheduled_time, namespace=namespace)
     assert told_late.lateness > told_late.lateness_objective
     assert told_late.broken_stage
