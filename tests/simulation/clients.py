@@ -113,6 +113,9 @@ class Clients:
                     delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
                     overlap=plan.overlap,
                     payload_mark=mark_of(plan.payload),
+                    start_within_us=None
+                    if plan.start_within_s is None
+                    else round(plan.start_within_s * 1_000_000),
                 )
             )
         return found
@@ -133,6 +136,8 @@ class Clients:
             task.overlap = OVERLAP_POLICIES[plan.overlap]
             if plan.makes_up:
                 task.misfire.mode = policy_pb2.MISFIRE_MODE_ALL
+        if plan.start_within_s is not None:
+            task.timeouts.schedule_to_start.FromMicroseconds(round(plan.start_within_s * 1_000_000))
         task.schedule.jitter.FromMicroseconds(round(plan.jitter_s * 1_000_000))
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()

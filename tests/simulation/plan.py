@@ -77,6 +77,8 @@ class PlannedTask:
     makes_up: bool = False
     """Whether it makes up for missed times."""
     changes: tuple[PlannedChange, ...] = ()
+    start_within_s: float | None = None
+    """How late it may start; then it ends as EXPIRED."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,9 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
     """The plan of a seed."""
     wanted = wanted or Wanted()
     rng, bounds, policies = Random(f"plan {seed}"), Random(f"bounds {seed}"), Random(f"policies {seed}")
-    changes = Random(f"changes {seed}")
+    changes, limits = Random(f"changes {seed}"), Random(f"limits {seed}")
     grace_s = policies.choice((30.0, 30.0, 1.5, 4.0))
+    makes_up = grace_s < 30
     is_rough = rng.random() < 0.5
     capacity = rng.choice((3, 6, 20))
     slow = rng.choice((0.2, 0.4) if capacity == 3 else (0.2, 0.5, 0.9))
@@ -136,7 +139,9 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
         partitions=rng.randint(4, 8),
         capacity=capacity,
         tasks=tuple(
-            _changed(changes, _with_policies(policies, _bounded(bounds, task), makes_up=grace_s < 30))
+            _limited(
+                limits, _changed(changes, _with_policies(policies, _bounded(bounds, task), makes_up=makes_up))
+            )
             for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
         ),
         faults=_faults(rng, wanted.faults),
@@ -161,6 +166,11 @@ def _with_policies(rng: Random, task: PlannedTask, *, makes_up: bool) -> Planned
     if task.every_s is None:
         return task
     return replace(task, overlap=overlap, makes_up=makes_up)
+
+
+def _limited(rng: Random, task: PlannedTask) -> PlannedTask:
+    """The task, perhaps with a limit to how late it may start."""
+    return replace(task, start_within_s=rng.choice((1.0, 2.0, 4.0))) if rng.random() < 0.15 else task
 
 
 def _changed(rng: Random, task: PlannedTask) -> PlannedTask:

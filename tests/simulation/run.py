@@ -245,6 +245,8 @@ def _counts(simulation: Simulation) -> Counter[str]:
         waited_us = (row.dispatched_at or 0) - (row.claimed_at or 0) if is_sent else 0
         counts["overlap_skipped"] += row.state == "SKIPPED" and row.reason.startswith("overlap")
         counts["replaced"] += row.state == "CANCELLED" and policies[row.task_id] == "replace"
+        counts["expired"] += row.state == "EXPIRED"
+        counts["expired_unclaimed"] += row.state == "EXPIRED" and row.claimed_at == row.saved_at
         counts["unsent_of_changed"] += row.state == "CANCELLED" and row.reason == CHANGED
         counts["made_up_for"] += row.is_made_up_for and row.attempt > 0
         counts["held"] += waited_us > HELD_US and policies[row.task_id] in ("buffer-one", "replace")
