@@ -25,7 +25,7 @@ from unit.checker.tiny import (
 )
 
 from mainspring.testing.checker import check
-from mainspring.testing.history import History
+from mainspring.testing.history import History, Run
 
 HERE = "default/once", ONCE_AT
 
@@ -85,6 +85,41 @@ def test_a_retry_of_a_failed_attempt_needs_no_fault_but_a_policy() -> None:
     retried = with_task(history, ONCE, max_attempts=2)
     assert found(retried) == set()
     assert check(retried).counts["duplicated"] == 0
+
+
+def test_what_a_frozen_executor_ends_after_the_others_is_no_failure_that_they_could_count() -> None:
+    """The first attempt waits in a frozen executor; the second fails, and the third is its retry."""
+
+    def failed(attempt: int, executor_id: str, from_s: float) -> Run:
+        started_at = ONCE_AT + int(from_s * S)
+        return run(
+            ONCE,
+            ONCE_AT,
+            attempt=attempt,
+            executor_id=executor_id,
+            started_at=started_at,
+            ended_at=started_at + 1_000,
+            outcome="failed",
+        )
+
+    frozen = replace(EXECUTOR_KILLED, kind="freeze", until_at=ONCE_AT + 8 * S)
+    frozen_id, other_id = frozen.target, "executor-9"
+    third_at = ONCE_AT + 5 * S
+    history = with_row(
+        with_task(with_faults(TINY, frozen), ONCE, max_attempts=2),
+        ONCE,
+        ONCE_AT,
+        attempt=3,
+        state="FAILED",
+        executor_id=other_id,
+        dispatched_at=third_at,
+        picked_up_at=third_at,
+        finished_at=third_at + 1_000,
+        saved_at=third_at + 2_000,
+    )
+    later = failed(2, other_id, 3), failed(3, other_id, 5)
+    assert ("I7", *HERE) not in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
+    assert ("I7", *HERE) in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 0.1), *later))
 
 
 def test_at_most_once_is_never_run_twice() -> None:

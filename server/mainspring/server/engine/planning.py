@@ -46,8 +46,9 @@ def plan_of(task: DueTask, now: int, settings: EngineSettings) -> ClaimPlan:
 
 def too_late_of(task: DueTask, plan: ClaimPlan, now: int) -> tuple[int, ...]:
     """Those of the plan's runs that are too late to start."""
-    known = policies.decode(task.policies)
-    return expiry.expired(known, plan.runs, _due(task), now)
+    if not task.policies:
+        return ()
+    return expiry.expired(policies.decode(task.policies), plan.runs, _due(task), now)
 
 
 def overlap_of(

@@ -86,10 +86,12 @@ class Case:
     def is_retry(self, number: int) -> bool:
         """Whether a run, by its place among all, follows a failed one as the retry policy allows.
 
-        What failed counts, not the number of the attempt: one that its executor took down with it is no failure.
+        What failed counts, not the number of the attempt: one that its executor took down with it is no failure, nor one
+        that a frozen executor brought to its end when others had gone on.
         """
         before, after = self.runs[number - 1], self.runs[number]
-        failures = sum(self.is_failure(run) for run in self.runs[:number])
+        earlier = [run for run in self.runs[: number - 1] if (run.ended_at or 0) <= after.started_at]
+        failures = sum(self.is_failure(run) for run in (*earlier, before))
         limit = self.task.max_attempts if self.task else 1
         return before.attempt < after.attempt and self.is_failure(before) and failures < limit
 
