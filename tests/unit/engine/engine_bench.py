@@ -89,7 +89,8 @@ class EngineBench:
 
     async def __aenter__(self) -> EngineBench:
         await self.store.inner.start()
-        context = OwnerContext(ME, self.clock, self.store, self.held, self.settings, Metrics())
+        self.metrics = Metrics()
+        context = OwnerContext(ME, self.clock, self.store, self.held, self.settings, self.metrics)
         membership: Any = SimpleNamespace(view=lambda: SimpleNamespace(generation=0, members={}))
         peers: Any = None  # nobody else is known, so nothing is sent to anybody
         self.engine = Engine(

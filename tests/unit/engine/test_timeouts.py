@@ -307,6 +307,9 @@ async def test_each_time_of_a_task_expires_by_itself_and_the_first_that_finds_an
         await bench.adopt(0)
         (ref,) = await bench.register(bench.task(every_s=2, policies=start_limit(5)))
         await bench.pass_time(20.5)
+        assert (
+            bench.metrics.registry.get_sample_value("mainspring_executions_total", {"state": "EXPIRED"}) == 8
+        )
         rows = await bench.ledger(ref)
         assert [row.state for row in rows] == [ExecutionState.EXPIRED] * 8
         for row in rows:

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import structlog
 
 from mainspring.server.core.expiry import without_executor
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef
+from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef, ExecutionState
 from mainspring.server.core.overlap import OpenOne
+from mainspring.server.core.policies import decode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
@@ -293,6 +294,14 @@ class Claimer:
             pause_s = min(1.0, pause_s * 2)
         return ClaimOutcome([], [], list(items), frozenset())
 
+    def _note_expired(self, item: ClaimItem) -> None:
+        """Tells of what a claim recorded as too late to start: nobody else sees it end."""
+        for run in item.runs:
+            if run.is_expired:
+                ref = ExecutionRef(item.due.partition_id, run.scheduled_at, item.due.task_key)
+                self._context.metrics.ended(ExecutionState.EXPIRED.name)
+                self._context.signals.ended(ref, decode(item.due.policies))
+
     def _look_again(self, dropped: Iterable[DueTask]) -> None:
         """Lets tasks be claimed again that were dropped, until they are as late as what the sweep finds.
 
@@ -327,6 +336,8 @@ class Claimer:
             if id(item) in moved:
                 self._context.metrics.stage("claimed", item.due.due_at, now)
                 self._window.settle_claim(item.due, following(item))
+                if item.due.policies:
+                    self._note_expired(item)
             elif id(item) not in again:
                 self._window.settle_claim(item.due, None)
         self._driver.inserted()
