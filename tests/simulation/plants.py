@@ -16,7 +16,7 @@ from simulation.members import NodeProcess
 from simulation.plan import PlannedFault, Wanted
 from simulation.run import Plant, Simulation
 
-import mainspring.server.engine.claimer as claimer_module
+import mainspring.server.engine.claim_former as claim_former_module
 from mainspring.server.core.model import AssignOutcome, ClaimOutcome, Dispatchable, ExecutionRef, TaskRef
 from mainspring.server.core.schedule import Interval
 from mainspring.server.core.schedule_text import decode
@@ -323,7 +323,7 @@ def _no_sweep(simulation: Simulation, store: NodeStore) -> None:
 
 def _next_from_now(simulation: Simulation) -> None:
     """After a late fire the interval counts from now."""
-    plan_of = claimer_module.plan_of
+    plan_of = claim_former_module.plan_of
     late_us = 1_000_000
 
     def drifting_plan(task: Any, now: int, settings: Any) -> Any:
@@ -333,8 +333,8 @@ def _next_from_now(simulation: Simulation) -> None:
             plan = replace(plan, next_at=now + timing.every_us)
         return plan
 
-    claimer_module.plan_of = drifting_plan
-    simulation.undo.append(lambda: setattr(claimer_module, "plan_of", plan_of))
+    claim_former_module.plan_of = drifting_plan
+    simulation.undo.append(lambda: setattr(claim_former_module, "plan_of", plan_of))
 
 
 def _stop_after_blip(simulation: Simulation, node: NodeProcess) -> None:

@@ -395,3 +395,12 @@ async def test_a_task_that_is_changed_while_it_waits_has_the_deadline_of_its_new
         await bench.pass_time(4.8)
         assert await bench.ledger(ref) == []
         await bench.until_state([ref], ExecutionState.EXPIRED, within_s=0.5)
+
+
+@in_virtual_time
+async def test_more_than_memory_holds_expires_too() -> None:
+    """What gave way to others comes in as soon as those have expired, without any executor."""
+    async with EngineBench(window_capacity=200) as bench:
+        await bench.adopt(0)
+        refs = await bench.register(*(bench.task(in_s=1, policies=start_limit(5)) for _ in range(1_000)))
+        await bench.until_state(refs, ExecutionState.EXPIRED, within_s=30)

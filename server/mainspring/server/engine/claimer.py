@@ -1,4 +1,4 @@
-"""Claims what is due: forms batches as large as the executors' credit, carries the claim transaction out, sends.
+"""Claims what is due: has batches formed, carries the claim transaction out, has the work sent.
 
 A task is claimed only when an executor has credit for it. One that nothing can run therefore stays in the due index,
 where it costs nothing, and its later times fold into it by the misfire policy instead of piling up as waiting rows.
@@ -7,23 +7,21 @@ where it costs nothing, and its later times fold into it by the misfire policy i
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 
 import structlog
 
-from mainspring.server.core.expiry import without_executor
 from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef, ExecutionState
-from mainspring.server.core.overlap import OpenOne
 from mainspring.server.core.policies import decode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
+from mainspring.server.engine.claim_former import ClaimFormer
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.due_window import DueWindow
 from mainspring.server.engine.fence_check import FenceCheck
 from mainspring.server.engine.lanes import Lanes
 from mainspring.server.engine.open_attempts import OpenAttempts
 from mainspring.server.engine.pace import Pace
-from mainspring.server.engine.planning import claim_item, following, overlap_of, plan_of, too_late_of
+from mainspring.server.engine.planning import following
 from mainspring.server.engine.sender import Reservations, Sender
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.errors import StoreError, UnknownOutcome
@@ -37,10 +35,6 @@ SOONEST_US = 25_000
 """What a claim dropped is not claimed again sooner than this."""
 SHRINK = 8
 CEILING_S = 10.0
-LONGEST_PLANNING_S = 0.05
-"""So long the plans of one batch hold the event loop at most. Most take some 10 us; after an outage those of schedules that
-no other task has take up to a millisecond. What finds no time is claimed in the next batch."""
-PLANS_A_LOOK = 32
 HARMLESS = 16
 """Tasks whose payloads, however large, are no reason for a claim to fail: at most 4 MiB by default."""
 
@@ -65,12 +59,12 @@ class Claimer:
         self._attempts = attempts
         self._sender = sender
         self._fence_check = fence_check
+        self._former = ClaimFormer(context, window, driver, executors, attempts)
         self._lanes = Lanes("claim", context.settings.claim_lanes)
         self._pace = Pace(context.clock, context.settings.claim_distance_s)
         self._limit = context.settings.claim_batch
         self._ceiling = self._limit
         self._ceiling_until_s = float("-inf")
-        self._turn = 0
         self._failures = 0
         self._wake = asyncio.Event()
 
@@ -84,15 +78,15 @@ class Claimer:
         await self._pace.wait()
         await self._lanes.wait_free()
         self._wake.clear()
-        items, reserved, taken = self._form_batch()
-        if taken:
+        batch = self._former.form(self._limit)
+        if batch.taken:
             self._wake.set()
             self._context.signals.demand_changed()
             if self._attempts.background_handlers():
                 self._context.signals.queued()  # what is due was in the way of what is made up for
-        if items:
+        if batch.items:
             self._pace.begin()
-            await self._lanes.run(self._claim(items, reserved))
+            await self._lanes.run(self._claim(batch.items, batch.reserved))
 
     async def stop(self) -> None:
         """Ends the claims under way. Their rows are found by whoever owns the partitions next."""
@@ -101,89 +95,6 @@ class Claimer:
     def waiting_for(self, handlers: Iterable[str]) -> int:
         """How many ready tasks want one of these handlers."""
         return sum(self._window.ready_count(handler) for handler in handlers)
-
-    def _form_batch(self) -> tuple[list[ClaimItem], Reservations, int]:
-        """The items of one claim, the credit reserved for them, and how many tasks were taken from the ready queues."""
-        now = self._context.clock.now()
-        items: list[ClaimItem] = []
-        reserved: Reservations = {}
-        taken = rows = 0
-        most_rows = self._context.settings.claim_rows
-        planned_until_s = self._context.clock.monotonic() + LONGEST_PLANNING_S
-        handlers = self._window.ready_handlers()
-        self._turn += 1  # another handler comes first each time, so that none lives off the others' leavings
-        for i in range(len(handlers)):
-            handler = handlers[(i + self._turn) % len(handlers)]
-            limit = min(self._executors.free_credit(handler), self._limit - len(items))
-            if limit <= 0 or rows >= most_rows:
-                continue
-            while limit > 0 and rows < most_rows and self._context.clock.monotonic() < planned_until_s:
-                tasks = deque(self._window.begin_claims(handler, min(limit, PLANS_A_LOOK)))
-                if not tasks:
-                    break
-                while tasks and rows < most_rows:
-                    taken += 1
-                    limit -= 1
-                    item = self._plan(tasks.popleft(), now, reserved)
-                    if item is not None:
-                        items.append(item)
-                        rows += len(item.runs)
-                if tasks:
-                    while tasks:
-                        self._window.return_claim(tasks.pop())
-                    self._driver.inserted()  # some may be too late to start by now
-            if self._window.relieve(handler):
-                self._context.signals.slipped()
-        late = self._window.begin_expired(self._limit - len(items)) if rows < most_rows else []
-        planned = (self._plan(task, now, reserved, is_late=True) for task in late)
-        items += [item for item in planned if item is not None]
-        return items, reserved, taken + len(late)
-
-    def _plan(
-        self, task: DueTask, now: int, reserved: Reservations, *, is_late: bool = False
-    ) -> ClaimItem | None:
-        """The item of a task; None when there is none.
-
-        Args:
-            is_late: it is too late to start, and may be one of many for which there is no credit: only what needs none.
-        """
-        if not self._context.held.is_firing(task.partition_id):
-            # Handed over, or being taken over: who takes it reads everything that is due before it fires.
-            self._window.settle_claim(task, None)
-            return None
-        self._context.metrics.stage("due", task.due_at, now)
-        try:
-            plan = plan_of(task, now, self._context.settings)
-            too_late = too_late_of(task, plan, now)
-            if is_late:
-                part = without_executor(plan, too_late)
-                if part is None:
-                    self._window.return_claim(task, may_expire=False)
-                    return None
-                plan = part
-            beside = overlap_of(
-                task, plan, self._attempts.lines.beside(task.ref, task.scheduled_at), too_late
-            )
-        except Exception:
-            # A stored schedule that cannot be evaluated is a bug, and must not hold up the tasks beside it.
-            log.exception("plan_failed", partition_id=task.partition_id, task_key=task.task_key.hex())
-            self._window.settle_claim(task, None)
-            return None
-        sessions = self._executors.reserve(task.handler, len(beside.runs))
-        for scheduled_at, session in zip(beside.runs, sessions, strict=False):
-            reserved[ExecutionRef(task.partition_id, scheduled_at, task.task_key)] = session
-        # From here on it counts as open: whatever is decided next about this task has to know of it.
-        self._attempts.lines.begin_claim(
-            task.ref,
-            [
-                *(OpenOne(at, is_waiting=False) for at in beside.runs),
-                *(OpenOne(at, is_waiting=True) for at in beside.held),
-            ],
-        )
-        executor_ids = [session.executor_id for session in sessions]
-        return claim_item(
-            task, plan, beside, executor_ids, too_late, now=now, settings=self._context.settings
-        )
 
     async def _claim(self, items: list[ClaimItem], reserved: Reservations) -> None:
         partitions = {item.due.partition_id for item in items}

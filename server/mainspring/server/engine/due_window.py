@@ -37,8 +37,6 @@ KEPT_FREE = 4
 WORTH_LOADING = 16
 """Loading ahead goes on when one in so many of the capacity fits: each time it begins at the frontier."""
 NEVER_US = 1 << 62
-MOST_STALE = 1_000
-"""So many names of tasks that were taken otherwise may be left in the queues, or half of all."""
 
 
 class Line(NamedTuple):
@@ -325,7 +323,7 @@ class DueWindow:
         ]
         self._claiming.update((task.ref, task) for task in taken)
         self._stale_names += len(taken)
-        if self._stale_names > max(MOST_STALE, self._ready_total // 2):
+        if self._stale_names > self._ready_total // 2:  # each name costs one look, however often this happens
             self._forget_stale_names()
         return taken
 
