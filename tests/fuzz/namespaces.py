@@ -101,17 +101,19 @@ class Namespaces(World):
             self._recheck(name)
             return
         wanted = _updated(known, request.namespace, mask)
+        version = int(known.etag[1:])
         if etag != "none":
-            request.etag = known.etag if etag == "present" else "v0"
-        if etag == "stale":
-            self.refused("UpdateNamespace", request, Code.ABORTED)
-        elif wanted.task_defaults.retry.max_attempts > 1 and wanted.task_defaults.delivery == AT_MOST_ONCE:
+            request.etag = f"v{version if etag == 'present' else version - 1}"
+        is_repeated = version > 1 and _says_the_same(known, wanted)
+        if wanted.task_defaults.retry.max_attempts > 1 and wanted.task_defaults.delivery == AT_MOST_ONCE:
             field = "namespace.task_defaults.retry"
             self.refused("UpdateNamespace", request, Code.INVALID_ARGUMENT, field)
+        elif etag == "stale" and not is_repeated:
+            self.refused("UpdateNamespace", request, Code.ABORTED)
         else:
             answer = self.call("UpdateNamespace", request)
             if not _says_the_same(known, wanted):
-                wanted.etag = f"v{int(known.etag[1:]) + 1}"
+                wanted.etag = f"v{version + 1}"
                 wanted.update_time.CopyFrom(stamp(self.now))
             self.spaces[name] = wanted
             self.same(answer.namespace, wanted, "UpdateNamespace")

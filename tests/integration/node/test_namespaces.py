@@ -148,9 +148,18 @@ async def test_tasks_get_what_their_namespace_says_when_they_are_created(bench: 
     )
     changed = (await namespaces.UpdateNamespace(update, timeout=10)).namespace
     assert (changed.task_defaults.keep_executions, changed.task_defaults.retry.max_attempts) == (5, 3)
+    again = (await namespaces.UpdateNamespace(update, timeout=10)).namespace
+    assert again == changed, "its answer may have been lost"
+    update.namespace.task_defaults.keep_executions = 6
     with pytest.raises(grpc.aio.AioRpcError) as stale:
         await namespaces.UpdateNamespace(update, timeout=10)
     assert stale.value.code() is grpc.StatusCode.ABORTED
+    nobody = pb.UpdateNamespaceRequest(namespace=pb.Namespace(name="nobody"))
+    for retention, code in ((1, grpc.StatusCode.INVALID_ARGUMENT), (86_400, grpc.StatusCode.NOT_FOUND)):
+        nobody.namespace.retention.FromSeconds(retention)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await namespaces.UpdateNamespace(nobody, timeout=10)
+        assert refused.value.code() is code
 
     assert (await create(tasks, task("d"))).keep_executions == 5
     for stub in (tasks, tasks_elsewhere):

@@ -72,12 +72,15 @@ def checked_mask(given: pb.Namespace, paths: Collection[str]) -> frozenset[str]:
     """The fields that an update names: without a mask those that are set.
 
     Raises:
-        InvalidField: it names something else.
+        InvalidField: it names something else, or a retention that cannot be one.
     """
     for path in paths:
         if path not in FIELDS:
             raise InvalidField("update_mask", f"names {path!r}; it may name {', '.join(FIELDS)}")
-    return frozenset(paths) or frozenset(field for field in (_RETENTION, _DEFAULTS) if given.HasField(field))
+    mask = frozenset(paths) or frozenset(field for field in (_RETENTION, _DEFAULTS) if given.HasField(field))
+    if _RETENTION in mask:
+        _retention_us(given)
+    return mask
 
 
 def updated(stored: Namespace, given: pb.Namespace, mask: frozenset[str], *, now: int) -> Namespace | None:
@@ -109,6 +112,11 @@ def updated(stored: Namespace, given: pb.Namespace, mask: frozenset[str], *, now
 def etag_of(namespace: Namespace) -> str:
     """Names a state of a namespace, for calls that are to apply to that state alone. Opaque to callers."""
     return f"v{namespace.version}" if namespace.version else ""
+
+
+def etag_before(namespace: Namespace) -> str:
+    """The etag that a namespace had before its latest change; empty when it has none behind it."""
+    return f"v{namespace.version - 1}" if namespace.version > 1 else ""
 
 
 def namespace_to_proto(namespace: Namespace) -> pb.Namespace:
