@@ -151,7 +151,7 @@ class Creating(World):
                 self.check(result.HasField("task"), f"{short(sent)} is refused: {result.error.message}")
                 made.append(self.learn(result.task, sent))
             elif kind == "twice":
-                self.same(result.task, made[-1].task, "one name twice")
+                self.same_task(result.task, made[-1], "one name twice")
             else:
                 self.check(result.HasField("error"), f"{short(sent)} is answered, though {kind} {field}")
                 code = Code.INVALID_ARGUMENT if kind == "wrong" else Code.ALREADY_EXISTS

@@ -195,6 +195,7 @@ class Known:
         schedule = readable(answer, key)
         task = task_pb2.Task()
         task.CopyFrom(answer)
+        task.ClearField("next_due_time")  # that is `due`
         due = max(due_at(schedule, key, answer.next_scheduled_time.ToMicroseconds()), now)
         known = Known(task, sent, key, schedule, due, due, etags={answer.etag: answer.version})
         known.keep_version()

@@ -160,6 +160,8 @@ class World(RuleBasedStateMachine):
             self.check(answer.etag not in known.etags, f"the etag {answer.etag} is that of an earlier state")
             known.etags[answer.etag] = wanted.version
             known.task.etag = wanted.etag = answer.etag
+        if known.task.state == ACTIVE and known.next_at is not None:
+            wanted.next_due_time.CopyFrom(stamp(known.due))
         wanted.ClearField("last_scheduled_time")
         if answer.HasField("last_scheduled_time"):
             wanted.last_scheduled_time.CopyFrom(answer.last_scheduled_time)
@@ -181,6 +183,7 @@ class World(RuleBasedStateMachine):
         wanted.create_time.CopyFrom(stamp(self.now))
         wanted.update_time.CopyFrom(stamp(self.now))
         wanted.next_scheduled_time.CopyFrom(answer.next_scheduled_time)
+        wanted.next_due_time.CopyFrom(answer.next_due_time)
         wanted.partition_id = answer.partition_id
         self.same(answer, wanted, "the new task")
         known = self.known[answer.namespace, answer.id] = Known.of(answer, sent, self.now)

@@ -44,6 +44,7 @@ def task_json(task: Task) -> JsonObject:
         "create_time": instant_json(task.create_time),
         "update_time": instant_json(task.update_time),
         "next_scheduled_time": instant_json(task.next_scheduled_time),
+        "next_due_time": instant_json(task.next_due_time),
         "last_scheduled_time": instant_json(task.last_scheduled_time),
         "partition_id": task.partition_id,
         "execution_count": task.execution_count,

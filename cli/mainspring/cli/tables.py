@@ -66,6 +66,7 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("labels", labels_words(task.labels) or NOTHING),
         *((label, words or NOTHING) for label, words in policy_details(task)),
         ("next", instant_words(task.next_scheduled_time, utc=utc)),
+        *_due_apart(task, utc=utc),
         ("last", instant_words(task.last_scheduled_time, utc=utc)),
         ("executions", f"{task.execution_count:,}"),
         ("payload", bytes_words(task.payload)),
@@ -75,6 +76,13 @@ def task_details(task: Task, *, utc: bool) -> list[tuple[str, str]]:
         ("etag", visible(task.etag) or NOTHING),
         ("partition", str(task.partition_id)),
     ]
+
+
+def _due_apart(task: Task, *, utc: bool) -> list[tuple[str, str]]:
+    """When the next time is due, if that is not when it is scheduled."""
+    if task.next_due_time is None or task.next_due_time == task.next_scheduled_time:
+        return []
+    return [("due", instant_words(task.next_due_time, utc=utc))]
 
 
 def count_rows(count: TaskCount) -> list[tuple[str, str]]:

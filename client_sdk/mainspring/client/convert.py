@@ -161,6 +161,7 @@ def task_from_proto(task: task_pb2.Task) -> Task:
         etag=task.etag,
         note=task.note,
         changed_by=task.changed_by,
+        next_due_time=_instant(task, "next_due_time", task.next_due_time),
     )
 
 

@@ -97,6 +97,7 @@ class Task:
         create_time: When it was registered.
         update_time: When a call last changed it.
         next_scheduled_time: None when none is left.
+        next_due_time: When that is acted on: later with jitter, or when `adjust_execution` has moved it; None while paused.
         last_scheduled_time: Of the latest execution; None before the first.
         partition_id: The partition that it hashes to.
         delivery: What becomes of an execution when its executor fails.
@@ -133,6 +134,7 @@ class Task:
     etag: str = ""
     note: str = ""
     changed_by: str = ""
+    next_due_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from mainspring.v1 import policy_pb2 as mainspring_dot_v1_dot_policy__pb2
 from mainspring.v1 import schedule_pb2 as mainspring_dot_v1_dot_schedule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mainspring/v1/task.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amainspring/v1/policy.proto\x1a\x1cmainspring/v1/schedule.proto\"\xf2\x06\n\x04Task\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12)\n\x08schedule\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.mainspring.v1.DeliveryMode\x12/\n\x06labels\x18\x0f \x03(\x0b\x32\x1f.mainspring.v1.Task.LabelsEntry\x12-\n\x07misfire\x18\x10 \x01(\x0b\x32\x1c.mainspring.v1.MisfirePolicy\x12-\n\x07overlap\x18\x11 \x01(\x0e\x32\x1c.mainspring.v1.OverlapPolicy\x12)\n\x05retry\x18\x12 \x01(\x0b\x32\x1a.mainspring.v1.RetryPolicy\x12)\n\x08timeouts\x18\x13 \x01(\x0b\x32\x17.mainspring.v1.Timeouts\x12\x35\n\x12lateness_objective\x18\x14 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fkeep_executions\x18\x15 \x01(\x05\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13next_scheduled_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13last_scheduled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpartition_id\x18\x0c \x01(\x05\x12\x17\n\x0f\x65xecution_count\x18\x0e \x01(\x03\x12\x0c\n\x04\x65tag\x18\x16 \x01(\t\x12\x0c\n\x04note\x18\x17 \x01(\t\x12\x12\n\nchanged_by\x18\x18 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*n\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45LIVERY_MODE_AT_LEAST_ONCE\x10\x01\x12\x1e\n\x1a\x44\x45LIVERY_MODE_AT_MOST_ONCE\x10\x02*\x89\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_STATE_ACTIVE\x10\x01\x12\x15\n\x11TASK_STATE_PAUSED\x10\x02\x12\x18\n\x14TASK_STATE_COMPLETED\x10\x03\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mainspring/v1/task.proto\x12\rmainspring.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1amainspring/v1/policy.proto\x1a\x1cmainspring/v1/schedule.proto\"\xa5\x07\n\x04Task\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12)\n\x08schedule\x18\x05 \x01(\x0b\x32\x17.mainspring.v1.Schedule\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.mainspring.v1.DeliveryMode\x12/\n\x06labels\x18\x0f \x03(\x0b\x32\x1f.mainspring.v1.Task.LabelsEntry\x12-\n\x07misfire\x18\x10 \x01(\x0b\x32\x1c.mainspring.v1.MisfirePolicy\x12-\n\x07overlap\x18\x11 \x01(\x0e\x32\x1c.mainspring.v1.OverlapPolicy\x12)\n\x05retry\x18\x12 \x01(\x0b\x32\x1a.mainspring.v1.RetryPolicy\x12)\n\x08timeouts\x18\x13 \x01(\x0b\x32\x17.mainspring.v1.Timeouts\x12\x35\n\x12lateness_objective\x18\x14 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fkeep_executions\x18\x15 \x01(\x05\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.mainspring.v1.TaskState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13next_scheduled_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rnext_due_time\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13last_scheduled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpartition_id\x18\x0c \x01(\x05\x12\x17\n\x0f\x65xecution_count\x18\x0e \x01(\x03\x12\x0c\n\x04\x65tag\x18\x16 \x01(\t\x12\x0c\n\x04note\x18\x17 \x01(\t\x12\x12\n\nchanged_by\x18\x18 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*n\n\x0c\x44\x65liveryMode\x12\x1d\n\x19\x44\x45LIVERY_MODE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45LIVERY_MODE_AT_LEAST_ONCE\x10\x01\x12\x1e\n\x1a\x44\x45LIVERY_MODE_AT_MOST_ONCE\x10\x02*\x89\x01\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_STATE_ACTIVE\x10\x01\x12\x15\n\x11TASK_STATE_PAUSED\x10\x02\x12\x18\n\x14TASK_STATE_COMPLETED\x10\x03\x12\x18\n\x14TASK_STATE_CANCELLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,12 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TASK_LABELSENTRY']._loaded_options = None
   _globals['_TASK_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_DELIVERYMODE']._serialized_start=1051
-  _globals['_DELIVERYMODE']._serialized_end=1161
-  _globals['_TASKSTATE']._serialized_start=1164
-  _globals['_TASKSTATE']._serialized_end=1301
+  _globals['_DELIVERYMODE']._serialized_start=1102
+  _globals['_DELIVERYMODE']._serialized_end=1212
+  _globals['_TASKSTATE']._serialized_start=1215
+  _globals['_TASKSTATE']._serialized_end=1352
   _globals['_TASK']._serialized_start=167
-  _globals['_TASK']._serialized_end=1049
-  _globals['_TASK_LABELSENTRY']._serialized_start=1004
-  _globals['_TASK_LABELSENTRY']._serialized_end=1049
+  _globals['_TASK']._serialized_end=1100
+  _globals['_TASK_LABELSENTRY']._serialized_start=1055
+  _globals['_TASK_LABELSENTRY']._serialized_end=1100
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ TASK_STATE_COMPLETED: TaskState
 TASK_STATE_CANCELLED: TaskState
 
 class Task(_message.Message):
-    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "delivery", "labels", "misfire", "overlap", "retry", "timeouts", "lateness_objective", "keep_executions", "state", "version", "create_time", "update_time", "next_scheduled_time", "last_scheduled_time", "partition_id", "execution_count", "etag", "note", "changed_by")
+    __slots__ = ("namespace", "id", "handler", "payload", "schedule", "delivery", "labels", "misfire", "overlap", "retry", "timeouts", "lateness_objective", "keep_executions", "state", "version", "create_time", "update_time", "next_scheduled_time", "next_due_time", "last_scheduled_time", "partition_id", "execution_count", "etag", "note", "changed_by")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Task(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     NEXT_SCHEDULED_TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_DUE_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_SCHEDULED_TIME_FIELD_NUMBER: _ClassVar[int]
     PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -86,10 +87,11 @@ class Task(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     next_scheduled_time: _timestamp_pb2.Timestamp
+    next_due_time: _timestamp_pb2.Timestamp
     last_scheduled_time: _timestamp_pb2.Timestamp
     partition_id: int
     execution_count: int
     etag: str
     note: str
     changed_by: str
-    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryMode, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., misfire: _Optional[_Union[_policy_pb2.MisfirePolicy, _Mapping]] = ..., overlap: _Optional[_Union[_policy_pb2.OverlapPolicy, str]] = ..., retry: _Optional[_Union[_policy_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_policy_pb2.Timeouts, _Mapping]] = ..., lateness_objective: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., keep_executions: _Optional[int] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ..., execution_count: _Optional[int] = ..., etag: _Optional[str] = ..., note: _Optional[str] = ..., changed_by: _Optional[str] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., id: _Optional[str] = ..., handler: _Optional[str] = ..., payload: _Optional[bytes] = ..., schedule: _Optional[_Union[_schedule_pb2.Schedule, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryMode, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., misfire: _Optional[_Union[_policy_pb2.MisfirePolicy, _Mapping]] = ..., overlap: _Optional[_Union[_policy_pb2.OverlapPolicy, str]] = ..., retry: _Optional[_Union[_policy_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_policy_pb2.Timeouts, _Mapping]] = ..., lateness_objective: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., keep_executions: _Optional[int] = ..., state: _Optional[_Union[TaskState, str]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_scheduled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., partition_id: _Optional[int] = ..., execution_count: _Optional[int] = ..., etag: _Optional[str] = ..., note: _Optional[str] = ..., changed_by: _Optional[str] = ...) -> None: ...

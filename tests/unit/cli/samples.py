@@ -50,6 +50,7 @@ TASK = Task(
     create_time=instant(1),
     update_time=instant(2),
     next_scheduled_time=instant(3),
+    next_due_time=instant(5),
     last_scheduled_time=instant(4),
     partition_id=17,
     delivery=Delivery.AT_MOST_ONCE,

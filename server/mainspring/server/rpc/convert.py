@@ -73,6 +73,7 @@ def task_to_proto(task: Task) -> task_pb2.Task:
         create_time=timestamp(task.created_at),
         update_time=timestamp(task.updated_at),
         next_scheduled_time=_optional(task.scheduled_at),
+        next_due_time=_optional(task.due_at),
         last_scheduled_time=_optional(task.last_scheduled_at),
         execution_count=task.execution_count,
         partition_id=task.ref.partition_id,
