@@ -109,7 +109,7 @@ class TimeMover:
                 await self._settle()
                 if not left.count and not self._stillness.open_count:
                     return
-                if left.count and not self._stillness.open_count:
+                if left.count and not self._stillness.open_count and not self._stillness.awaits_expiry:
                     missing = self._stillness.without_executor(left.due_handlers)
                     if sum(handler in missing for handler in left.due_handlers) == left.count:
                         names = ", ".join(sorted(missing))

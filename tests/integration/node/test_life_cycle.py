@@ -166,10 +166,10 @@ async def test_a_call_with_an_etag_may_be_repeated_until_somebody_else_changes_t
         another = {"task": task_pb2.Task(id="a", payload=b"y"), "update_mask": mask}
         assert await _refusal(api.task("UpdateTask", **another, etag=etag)) == stale
         before, etag = etag, answers[0].etag
-    # A removal that was not done in time has cancelled the task: the same call goes on with it.
-    await api.task("DeleteTask", id="a", etag=before)
+    assert await _refusal(api.task("DeleteTask", id="a", etag=before)) == stale, "somebody cancelled it"
+    await api.task("DeleteTask", id="a", etag=etag)
     gone = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
-    assert await _refusal(api.task("DeleteTask", id="a", etag=before)) == gone
+    assert await _refusal(api.task("DeleteTask", id="a", etag=etag)) == gone
 
     etag = (await api.create("b")).etag
     given.id = "b"

@@ -120,6 +120,8 @@ def test_what_a_frozen_executor_ends_after_the_others_is_no_failure_that_they_co
     later = failed(2, other_id, 3), failed(3, other_id, 5)
     assert ("I7", *HERE) not in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
     assert ("I7", *HERE) in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 0.1), *later))
+    healthy = replace(history, faults=())
+    assert ("I7", *HERE) in found(with_runs(healthy, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
 
 
 def test_at_most_once_is_never_run_twice() -> None:

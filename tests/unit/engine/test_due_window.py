@@ -222,6 +222,32 @@ def test_tasks_that_nobody_takes_in_time_are_taken_as_expired_and_leave_no_names
     assert w.begin_claims("noop", 2_000) == []
 
 
+def test_a_task_that_got_another_handler_is_not_lost_when_names_are_dropped() -> None:
+    w = window()
+    moved = due(1, SECOND, handler="old")
+    w.merge([moved, *(due(n, SECOND, handler="old")._replace(policies=STARTS) for n in range(2, 9))])
+    w.advance(2 * SECOND)
+    now = moved._replace(handler="new", version=2)
+    w.merge([now])
+    w.advance(7 * SECOND)
+    assert len(w.begin_expired(100)) == 7
+    assert w.ready_count("old") == 0
+    assert w.begin_claims("new", 9) == [now]
+
+
+def test_names_of_one_handler_are_dropped_whatever_others_have() -> None:
+    w = window()
+    w.merge([due(n, SECOND, handler="of nobody") for n in range(10, 40)])
+    w.merge([due(n, SECOND)._replace(policies=STARTS) for n in range(8)])
+    w.advance(7 * SECOND)
+    assert len(w.begin_expired(5)) == 5
+    assert w.ready_count("noop") == 3
+    assert w.ready_count("of nobody") == 30
+    assert len(w.begin_claims("of nobody", 99)) == 30
+    assert len(w.begin_expired(5)) == 3
+    assert w.ready_handlers() == []
+
+
 def test_a_task_that_is_taken_in_time_does_not_expire() -> None:
     w = window()
     task = due(1, SECOND)._replace(policies=STARTS)

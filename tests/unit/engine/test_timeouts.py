@@ -402,5 +402,6 @@ async def test_more_than_memory_holds_expires_too() -> None:
     """What gave way to others comes in as soon as those have expired, without any executor."""
     async with EngineBench(window_capacity=200) as bench:
         await bench.adopt(0)
+        await bench.register(*(bench.task(in_s=1, handler="of nobody") for _ in range(60)))
         refs = await bench.register(*(bench.task(in_s=1, policies=start_limit(5)) for _ in range(1_000)))
-        await bench.until_state(refs, ExecutionState.EXPIRED, within_s=30)
+        await bench.until_state(refs, ExecutionState.EXPIRED, within_s=60)

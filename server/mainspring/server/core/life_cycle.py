@@ -16,6 +16,8 @@ from mainspring.server.core.model import Delivery, Task, TaskState
 from mainspring.server.core.policies import MisfireMode
 from mainspring.server.core.schedule_text import decode
 
+BEING_REMOVED = "it is being deleted"
+
 
 class StateChange(IntEnum):
     """A change of a task's state by a call. The numbers are those of the proto's TaskChange."""
@@ -75,7 +77,7 @@ def due_again(task: Task, now: int) -> int:
 
 
 def with_removal_begun(task: Task, *, now: int) -> Task | None:
-    """The task as it is while it is removed: cancelled, whatever it was. None: it is cancelled already.
+    """The task as it is while it is removed: cancelled, whatever it was, with a note. None: it is cancelled already.
 
     Args:
         now: cluster time.
@@ -89,7 +91,14 @@ def with_removal_begun(task: Task, *, now: int) -> Task | None:
         updated_at=max(now, task.updated_at),
         scheduled_at=None,
         due_at=None,
+        note=BEING_REMOVED,
+        changed_by="",
     )
+
+
+def is_being_removed(task: Task) -> bool:
+    """Whether a removal has begun that was not done yet, by `with_removal_begun`."""
+    return task.state is TaskState.CANCELLED and task.note == BEING_REMOVED
 
 
 @dataclass(frozen=True, slots=True)

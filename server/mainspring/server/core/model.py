@@ -235,6 +235,11 @@ class ClaimItem:
     next_owed: str | None = None
     """What the task owes of earlier schedules then."""
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether all that it asks for is too late to start."""
+        return bool(self.runs) and all(run.is_expired for run in self.runs)
+
 
 @dataclass(slots=True)
 class Dispatchable:

@@ -6,6 +6,7 @@ What executors have credit for comes first, and then what is too late to start, 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -110,10 +111,14 @@ class ClaimFormer:
             while tasks and batch.rows < self._context.settings.claim_rows:
                 limit -= 1
                 batch.add(self._plan(tasks.popleft(), batch.now, batch.reserved))
-            if tasks:
-                while tasks:
-                    self._window.return_claim(tasks.pop())
-                self._driver.inserted()  # some may be too late to start by now
+            self._return(tasks)
+
+    def _return(self, tasks: Collection[DueTask]) -> None:
+        """What found no room in a batch is ready again."""
+        for task in reversed(list(tasks)):
+            self._window.return_claim(task)
+        if tasks:
+            self._driver.inserted()  # some may be too late to start by now
 
     def _take_expired(self, batch: ClaimBatch) -> None:
         """Plans what is too late to start, whoever has credit."""
@@ -122,7 +127,10 @@ class ClaimFormer:
             tasks = self._window.begin_expired(min(batch.room, PLANS_A_LOOK))
             if not tasks:
                 break
-            for task in tasks:
+            for number, task in enumerate(tasks):
+                if batch.rows >= self._context.settings.claim_rows:
+                    self._return(tasks[number:])
+                    break
                 handlers.add(task.handler)
                 batch.add(self._plan(task, batch.now, batch.reserved, is_late=True))
         for handler in handlers:
@@ -144,14 +152,17 @@ class ClaimFormer:
             # Handed over, or being taken over: who takes it reads everything that is due before it fires.
             self._window.settle_claim(task, None)
             return None
-        self._context.metrics.stage("due", task.due_at, now)
+        if not is_late:
+            self._context.metrics.stage("due", task.due_at, now)
         try:
             plan = plan_of(task, now, self._context.settings)
             too_late = too_late_of(task, plan, now)
             if is_late:
                 part = without_executor(plan, too_late)
                 if part is None:
-                    self._window.return_claim(task, may_expire=False)
+                    # Made up for, or the clock was set back: it is not too late any more.
+                    self._window.return_claim(task, may_expire=not plan.catch_up)
+                    self._driver.inserted()
                     return None
                 plan = part
             beside = overlap_of(

@@ -245,7 +245,8 @@ class Claimer:
         again = {id(item): item.due for item in outcome.dropped if id(item) not in parked}
         for item in items:
             if id(item) in moved:
-                self._context.metrics.stage("claimed", item.due.due_at, now)
+                if not item.is_expired:
+                    self._context.metrics.stage("claimed", item.due.due_at, now)
                 self._window.settle_claim(item.due, following(item))
                 if item.due.policies:
                     self._note_expired(item)

@@ -82,8 +82,6 @@ class Completer:
         self._lanes = Lanes("complete", context.settings.complete_lanes)
         self._pace = Pace(context.clock, context.settings.complete_distance_s)
         self._wake = asyncio.Event()
-        self.finished = 0
-        """Ends of executions written since the start."""
 
     @property
     def is_busy(self) -> bool:
@@ -330,7 +328,6 @@ class Completer:
                     self._mishaps.failed(attempt, pending.retry_at)
             self._context.metrics.stage("saved", pending.received_at, saved_at)
             if pending.retry_at is None:
-                self.finished += 1
                 self._context.metrics.ended(pending.state.name)
             for answer in pending.answers:
                 answers.setdefault(answer, []).append(attempt_id)

@@ -16,6 +16,7 @@ handlers that nobody runs, however many, cannot take the room of the others, nor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -44,6 +45,10 @@ class Line(NamedTuple):
 
     handler: str
     is_backlog: bool
+
+
+def _lines(handler: str) -> tuple[Line, Line]:
+    return Line(handler, False), Line(handler, True)
 
 
 @dataclass(slots=True)
@@ -86,8 +91,8 @@ class DueWindow:
         self._owed: dict[str, int] = {}
         """By handler with a backlog, what of its share it has not had, times the shares."""
         self._starts = StartDeadlines(start_at)
-        self._stale_names = 0
-        """So many names at most are in the queues of tasks that `begin_expired` took."""
+        self._stale: dict[str, int] = {}
+        """By handler, so many names at most are in its queues of tasks that `begin_expired` took."""
         self._backlog_after_us = backlog_after_us
         self._now = start_at
         self.frontier = start_at
@@ -269,6 +274,11 @@ class DueWindow:
         return min(next_start, next_due)
 
     @property
+    def awaits_expiry(self) -> bool:
+        """Whether any ready task will be too late to start."""
+        return self._starts.next_deadline() is not None
+
+    @property
     def has_expired(self) -> bool:
         """Whether `begin_expired` has something to take."""
         return self._starts.has_passed
@@ -279,10 +289,7 @@ class DueWindow:
 
     def ready_count(self, handler: str) -> int:
         """How many tasks are ready for a handler; an upper bound, forgotten ones may still be counted."""
-        return sum(
-            self._length(line) or line in self._saturated
-            for line in (Line(handler, False), Line(handler, True))
-        )
+        return sum(self._length(line) or line in self._saturated for line in _lines(handler))
 
     def relieve(self, handler: str) -> bool:
         """Ends the saturation of a handler's lines of which half is gone.
@@ -291,9 +298,9 @@ class DueWindow:
         left of a backlog lies far behind, and only its reader goes there.
         """
         is_relieved = False
-        for line in (Line(handler, False), Line(handler, True)):
+        for line in _lines(handler):
             saturation = self._saturated.get(line)
-            if saturation is None or self._length(line) > saturation.relief:
+            if saturation is None or self._length(line) - self._stale.get(handler, 0) > saturation.relief:
                 continue
             del self._saturated[line]
             is_relieved = True
@@ -303,7 +310,7 @@ class DueWindow:
 
     def begin_claims(self, handler: str, limit: int) -> list[DueTask]:
         """Takes up to `limit` ready tasks of a handler into the claiming state, each line's in the order of `ReadyQueue`."""
-        fresh, backlog = Line(handler, False), Line(handler, True)
+        fresh, backlog = _lines(handler)
         if backlog not in self._ready:
             return self._begin(fresh, limit)
         # Credit may come by ones: what is not a whole share yet is owed.
@@ -322,28 +329,35 @@ class DueWindow:
             self._known[ref] for ref in self._starts.take(limit) if ref in self._known and self._is_ready(ref)
         ]
         self._claiming.update((task.ref, task) for task in taken)
-        self._stale_names += len(taken)
-        if self._stale_names > self._ready_total // 2:  # each name costs one look, however often this happens
-            self._forget_stale_names()
+        for handler, count in Counter(task.handler for task in taken).items():
+            stale = self._stale[handler] = self._stale.get(handler, 0) + count
+            if (
+                stale > sum(map(self._length, _lines(handler))) // 2
+            ):  # two looks a name, however often this happens
+                self._forget_stale(handler)
         return taken
 
-    def _forget_stale_names(self) -> None:
-        """Drops the names of tasks from the queues that are not ready, or at another time: nobody may ever ask for them."""
+    def _forget_stale(self, handler: str) -> None:
+        """Drops the names from a handler's queues of tasks that are not ready for it, or at another time: nobody may ever
+        ask for them."""
         seen: set[TaskRef] = set()
 
         def is_wanted(ref: TaskRef, second: int) -> bool:
             task = self._known.get(ref)
-            if task is None or ref in seen or not self._is_ready(ref) or task.due_at // SECOND_US != second:
+            if task is None or ref in seen or not self._is_ready(ref):
+                return False
+            if task.handler != handler or task.due_at // SECOND_US != second:
                 return False
             seen.add(ref)
             return True
 
-        for line, queue in list(self._ready.items()):
-            queue.sift(is_wanted)
-            if not queue:
-                del self._ready[line]
-        self._ready_total = len(seen)
-        self._stale_names = 0
+        for line in _lines(handler):
+            queue = self._ready.get(line)
+            if queue is not None:
+                self._ready_total -= queue.sift(is_wanted)
+                if not queue:
+                    del self._ready[line]
+        del self._stale[handler]
 
     def _begin(self, line: Line, limit: int) -> list[DueTask]:
         queue = self._ready.get(line)

@@ -70,8 +70,9 @@ class ReadyQueue:
             self._remove(self._seconds.index(second))
         return second, shed
 
-    def sift(self, is_wanted: Callable[[TaskRef, int], bool]) -> None:
-        """Drops the names that are not wanted: told a task and the second of its lane."""
+    def sift(self, is_wanted: Callable[[TaskRef, int], bool]) -> int:
+        """Drops the names that are not wanted, told a task and the second of its lane; answers how many."""
+        before = self._count
         for second in list(self._seconds):
             kept = deque(ref for ref in self._lanes[second] if is_wanted(ref, second))
             self._count += len(kept) - len(self._lanes[second])
@@ -79,6 +80,7 @@ class ReadyQueue:
                 self._lanes[second] = kept
             else:
                 self._remove(self._seconds.index(second))
+        return before - self._count
 
     def _length(self, second: int) -> int:
         return len(self._lanes[second])

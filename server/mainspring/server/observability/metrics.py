@@ -94,6 +94,8 @@ class Metrics:
             registry=self.registry,
         )
         self._executions: dict[str, Counter] = {}
+        self.ended_count = 0
+        """How many executions reached a final state, by `ended`."""
         self.removed = Counter(
             "mainspring_removed_rows_total",
             "Executions and tasks that were removed because they ended longer ago than is kept.",
@@ -208,6 +210,7 @@ class Metrics:
         if child is None:
             child = self._executions[state] = self.executions.labels(state)
         child.inc()
+        self.ended_count += 1
 
     def batch(self, unit: str, size: int) -> None:
         """Notes the size of a round trip."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from mainspring.server.clock import Clock
-from mainspring.server.core.model import Execution, ExecutionRef, TaskRef, TaskState
+from mainspring.server.core.life_cycle import is_being_removed
+from mainspring.server.core.model import Execution, ExecutionRef, TaskRef
 from mainspring.server.engine.engine import Engine
 from mainspring.server.errors import InvalidField, NotFound, StaleEpoch, Unavailable
 from mainspring.server.persistence.store import Store
@@ -64,7 +65,7 @@ class TaskOwner:
         await self._engine.extra_runs.remove(
             named.ref,
             named.name,
-            lambda task: named.check(task, lambda: task.state is TaskState.CANCELLED),
+            lambda task: named.check(task, lambda: is_being_removed(task)),
         )
         return task_service_pb2.DeleteTaskResponse()
 

@@ -19,6 +19,9 @@ from mainspring.testing.history import (
     TaskKey,
 )
 
+CLOCKS_APART_US = 200_000
+"""By so much at most two executors' clocks differ, twice what one may be off."""
+
 
 @dataclass(slots=True)
 class Case:
@@ -90,10 +93,19 @@ class Case:
         that a frozen executor brought to its end when others had gone on.
         """
         before, after = self.runs[number - 1], self.runs[number]
-        earlier = [run for run in self.runs[: number - 1] if (run.ended_at or 0) <= after.started_at]
-        failures = sum(self.is_failure(run) for run in (*earlier, before))
+        known = [run for run in self.runs[:number] if self._has_failed_by(run, after.started_at)]
         limit = self.task.max_attempts if self.task else 1
-        return before.attempt < after.attempt and self.is_failure(before) and failures < limit
+        return before.attempt < after.attempt and before in known and len(known) < limit
+
+    def _has_failed_by(self, run: Run, at: int) -> bool:
+        """Whether a run was known as a failed one by then, on whatever executor's clock."""
+        if not self.is_failure(run) or run.ended_at is None:
+            return False
+        return run.ended_at <= at + CLOCKS_APART_US or self._was_slow_by(run, at)
+
+    def _was_slow_by(self, run: Run, at: int) -> bool:
+        limit_us = None if self.task is None else self.task.finish_within_us
+        return limit_us is not None and run.started_at + limit_us <= at + CLOCKS_APART_US
 
     def is_failure(self, run: Run) -> bool:
         """Whether it failed, or was too slow, whatever it said in the end: then it is given up."""
