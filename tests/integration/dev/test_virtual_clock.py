@@ -30,6 +30,7 @@ from mainspring.client import (
     OverlapPolicy,
     ResourceExhausted,
     Task,
+    Timeouts,
     Unimplemented,
 )
 from mainspring.client.dev import DevClient
@@ -434,6 +435,36 @@ async def test_what_nobody_runs_holds_no_time(virtual: Virtual) -> None:
     assert ledger[0].gap is not None
     assert (ledger[0].gap.count, ledger[0].state) == (59, ExecutionState.SKIPPED)
     assert [(e.scheduled_time, e.pick_up_time) for e in ledger[1:]] == [(moved.time, moved.time)]
+
+
+async def test_what_nobody_runs_expires_when_its_time_has_come(virtual: Virtual) -> None:
+    timeouts = Timeouts(schedule_to_start=timedelta(minutes=5))
+    await virtual.client.create_task("unknown", Delay(timedelta(hours=1)), task_id="u", timeouts=timeouts)
+    moved = await virtual.dev.run_until_idle()
+    assert moved.finished_executions == 1
+    assert timedelta(0) < moved.time - (START + timedelta(hours=1, minutes=5)) < timedelta(seconds=1)
+    (e,) = await virtual.ledger("u")
+    assert (e.state, e.finish_time) == (ExecutionState.EXPIRED, moved.time)
+
+    timeouts = Timeouts(schedule_to_start=timedelta(seconds=20))
+    await virtual.client.create_task(
+        "unknown", Every(timedelta(minutes=1)), task_id="each", timeouts=timeouts
+    )
+    moved = await virtual.dev.advance(timedelta(minutes=10, seconds=30))
+    ledger = await virtual.ledger("each")
+    assert [e.state for e in ledger] == [ExecutionState.EXPIRED] * 10
+    assert moved.finished_executions == 10
+
+
+async def test_a_task_tells_when_its_next_time_is_due(virtual: Virtual) -> None:
+    task = await virtual.client.create_task("noop", Every(timedelta(hours=1)), task_id="t")
+    assert task.next_due_time == task.next_scheduled_time is not None
+    later = task.next_scheduled_time + timedelta(minutes=7)
+    await virtual.client.adjust_execution("t", task.next_scheduled_time, due_time=later)
+    moved = await virtual.client.get_task("t")
+    assert (moved.next_scheduled_time, moved.next_due_time) == (task.next_scheduled_time, later)
+    assert (await virtual.client.pause_task("t")).next_due_time is None
+    assert (await virtual.client.resume_task("t")).next_due_time == later
 
 
 async def test_until_idle_ends_with_the_last_one_time_task(virtual: Virtual) -> None:
