@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mainspring.dev.virtual_clock import Sleeper, VirtualClock
+from mainspring.server.core.expiry import watched_until
 from mainspring.server.core.model import DueCursor, ExecutionRef
 from mainspring.server.core.schedule import OneTime
 from mainspring.server.core.schedule_text import decode
@@ -43,6 +44,7 @@ class _OneTimeTasks:
     count: int = 0
     last_at: int = DISTANT_PAST
     due_handlers: list[str] = field(default_factory=list)
+    """Of those that are due and do not expire."""
     rows_read: int = 0
 
 
@@ -109,7 +111,7 @@ class TimeMover:
                 await self._settle()
                 if not left.count and not self._stillness.open_count:
                     return
-                if left.count and not self._stillness.open_count and not self._stillness.awaits_expiry:
+                if left.count and not self._stillness.open_count:
                     missing = self._stillness.without_executor(left.due_handlers)
                     if sum(handler in missing for handler in left.due_handlers) == left.count:
                         names = ", ".join(sorted(missing))
@@ -213,8 +215,9 @@ class TimeMover:
             for task in page:
                 if isinstance(decode(task.schedule).timing, OneTime):
                     left.count += 1
-                    left.last_at = max(left.last_at, task.due_at)
-                    if task.due_at <= self.clock.now():
+                    until_at = watched_until(task.policies, task.due_at)
+                    left.last_at = max(left.last_at, task.due_at if until_at is None else until_at + 1)
+                    if task.due_at <= self.clock.now() and until_at is None:  # else it expires, at the latest
                         left.due_handlers.append(task.handler)
             if len(page) < ROWS_A_PAGE:
                 return left

@@ -454,6 +454,10 @@ async def test_what_nobody_runs_expires_when_its_time_has_come(virtual: Virtual)
     ledger = await virtual.ledger("each")
     assert [e.state for e in ledger] == [ExecutionState.EXPIRED] * 10
     assert moved.finished_executions == 10
+    await virtual.client.create_task("unknown", Delay(timedelta(minutes=3)), task_id="for ever")
+    with pytest.raises(FailedPrecondition):
+        await virtual.dev.run_until_idle()
+    assert timedelta(minutes=3) <= await virtual.dev.now() - moved.time < timedelta(minutes=4)
 
 
 async def test_a_task_tells_when_its_next_time_is_due(virtual: Virtual) -> None:

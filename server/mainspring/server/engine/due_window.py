@@ -274,11 +274,6 @@ class DueWindow:
         return min(next_start, next_due)
 
     @property
-    def awaits_expiry(self) -> bool:
-        """Whether any ready task will be too late to start."""
-        return self._starts.next_deadline() is not None
-
-    @property
     def has_expired(self) -> bool:
         """Whether `begin_expired` has something to take."""
         return self._starts.has_passed

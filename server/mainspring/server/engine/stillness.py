@@ -65,11 +65,6 @@ class Stillness:
         """How many executions reached a final state here since the start."""
         return self._context.metrics.ended_count
 
-    @property
-    def awaits_expiry(self) -> bool:
-        """Whether anything that waits for an executor will be too late to start."""
-        return self._window.awaits_expiry
-
     def is_started(self, ref: ExecutionRef, attempt: int) -> bool:
         """Whether an execution is open with this attempt, and its start was acknowledged."""
         known = self._attempts.get(ref)
