@@ -248,6 +248,22 @@ def test_names_of_one_handler_are_dropped_whatever_others_have() -> None:
     assert w.ready_handlers() == []
 
 
+def test_names_that_were_met_do_not_make_a_line_look_shorter_than_it_is() -> None:
+    w = window(capacity=40)
+    w.merge([due(n, SECOND)._replace(policies=STARTS if n < 10 else "") for n in range(20)])
+    w.advance(7 * SECOND)
+    for task in w.begin_expired(10) + w.begin_claims(
+        "noop", 10
+    ):  # the names of the first ten are met on the way
+        w.settle_claim(task, None)
+    assert len(w) == 0
+    w.merge([due(n, 8 * SECOND) for n in range(20, 40)])
+    w.advance(9 * SECOND)
+    w.merge([due(n, 8 * SECOND, handler="other") for n in range(40, 44)])
+    w.advance(9 * SECOND)
+    assert not w.relieve("noop"), "it has hardly given way to the others"
+
+
 def test_a_task_that_is_taken_in_time_does_not_expire() -> None:
     w = window()
     task = due(1, SECOND)._replace(policies=STARTS)

@@ -92,7 +92,7 @@ class DueWindow:
         """By handler with a backlog, what of its share it has not had, times the shares."""
         self._starts = StartDeadlines(start_at)
         self._stale: dict[str, int] = {}
-        """By handler, so many names at most are in its queues of tasks that `begin_expired` took."""
+        """By handler, about so many names are in its queues of tasks that `begin_expired` took."""
         self._backlog_after_us = backlog_after_us
         self._now = start_at
         self.frontier = start_at
@@ -250,6 +250,7 @@ class DueWindow:
         left = [
             task for ref in shed if self._is_ready(ref) and (task := self._known.pop(ref, None)) is not None
         ]
+        self._met_stale(line.handler, len(shed) - len(left))
         if not left:
             return
         saturation = self._saturated.get(line)
@@ -326,9 +327,8 @@ class DueWindow:
         self._claiming.update((task.ref, task) for task in taken)
         for handler, count in Counter(task.handler for task in taken).items():
             stale = self._stale[handler] = self._stale.get(handler, 0) + count
-            if (
-                stale > sum(map(self._length, _lines(handler))) // 2
-            ):  # two looks a name, however often this happens
+            # At half of all it costs two looks a name, however often it happens.
+            if stale > sum(map(self._length, _lines(handler))) // 2:
                 self._forget_stale(handler)
         return taken
 
@@ -352,7 +352,15 @@ class DueWindow:
                 self._ready_total -= queue.sift(is_wanted)
                 if not queue:
                     del self._ready[line]
-        del self._stale[handler]
+        self._stale.pop(handler, None)
+
+    def _met_stale(self, handler: str, count: int) -> None:
+        """So many names left the queues of a handler that named nothing any more."""
+        stale = self._stale.get(handler, 0) - count
+        if stale > 0:
+            self._stale[handler] = stale
+        else:
+            self._stale.pop(handler, None)
 
     def _begin(self, line: Line, limit: int) -> list[DueTask]:
         queue = self._ready.get(line)
@@ -360,6 +368,7 @@ class DueWindow:
         while queue and len(taken) < limit:
             refs = queue.take(limit - len(taken))
             self._ready_total -= len(refs)
+            before = len(taken)
             for ref in refs:
                 task = self._known.get(ref)
                 if task is None or task.handler != line.handler or not self._is_ready(ref):
@@ -368,6 +377,7 @@ class DueWindow:
                 taken.append(task)
                 if task.policies:
                     self._starts.drop(ref)
+            self._met_stale(line.handler, len(refs) - (len(taken) - before))
         if queue is not None and not queue:
             del self._ready[line]
         return taken
