@@ -121,4 +121,5 @@ async def test_each_policy_across_the_death_of_its_nodes(bench: Any, node: Any, 
         check_runs(notes, task_id, rows)
         assert {name_of(row) for row in rows} <= {"SUCCEEDED", "SKIPPED", "CANCELLED"}
         if overlap != "OVERLAP_POLICY_REPLACE":
-            assert not any(row.state == pb.EXECUTION_STATE_CANCELLED for row in rows[:-2])
+            # The task's cancel ends what had not begun: one at most, behind which times were skipped.
+            assert "CANCELLED" not in [name for row in rows if (name := name_of(row)) != "SKIPPED"][:-1]
