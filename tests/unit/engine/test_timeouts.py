@@ -15,8 +15,8 @@ from mainspring.server.core.schedule_text import encode
 from mainspring.server.dispatch.frames import AttemptId, Outcome
 from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
-LATE_S = 0.6
-"""The wheel's tick and the reaper's round."""
+LATE_S = 0.9
+"""The wheel's tick, a round of the reaper, a question to the executor, and another round."""
 RETRY = Retry(max_attempts=2, initial_us=SECOND_US)
 
 
@@ -405,3 +405,22 @@ async def test_more_than_memory_holds_expires_too() -> None:
         await bench.register(*(bench.task(in_s=1, handler="of nobody") for _ in range(60)))
         refs = await bench.register(*(bench.task(in_s=1, policies=start_limit(5)) for _ in range(1_000)))
         await bench.until_state(refs, ExecutionState.EXPIRED, within_s=60)
+
+
+@in_virtual_time
+async def test_an_attempt_whose_executor_cannot_be_heard_is_not_too_slow_yet() -> None:
+    """It may have ended in time, and its result be on a way that is cut: who is silent is asked first."""
+    async with EngineBench() as bench:
+        executor = bench.executor()
+        await bench.adopt(0)
+        (ref,) = await bench.register(bench.task(policies=limits(finish=2, retry=RETRY)))
+        await running(executor, bench)
+        await bench.pass_time(1.2)
+        executor.is_beating = executor.is_reading = False
+        await bench.pass_time(2.0)
+        assert (await bench.row(ref)).failure_count == 0
+        executor.is_beating = executor.is_reading = True
+        executor.end()
+        await bench.until_state([ref])
+        assert executor.cancels == []
+        assert len(bench.sent) == 1

@@ -298,7 +298,10 @@ class Reaper:
             self._context.refused(refused, {item.ref.partition_id: item.epoch for item in batch})
 
     def _ends_for_its_slowness(self, attempt: OpenAttempt, session: ExecutorSession | None, now: int) -> bool:
-        """Ends what is too late to start, or stops an attempt that is too slow and counts it as failed."""
+        """Ends what is too late to start, or stops an attempt that is too slow and counts it as failed.
+
+        Of one whose executor was not heard of since its deadline it asks that first.
+        """
         if attempt.place in WAITING_PLACES and attempt.is_too_late_to_start(now):
             self._mishaps.expire([attempt])
             return True
@@ -309,6 +312,13 @@ class Reaper:
             # Its lease decides, or its answer when it is back: it may have reported what could not arrive.
             attempt.is_confirmed = False
             return False
+        unheard_s = self._context.clock.lease_time() - session.heard_at_s
+        if unheard_s * 1_000_000 > now - deadline.at:
+            # Not heard since: the result may be on a way that is cut. What it answers comes behind that.
+            attempt.is_confirmed = False
+            self._ask(session, [attempt])
+            self._attempts.wake_later(attempt, now + int(self._context.settings.lease_s * 1_000_000))
+            return True
         self.stop([attempt])
         failure = Decision(ExecutionState.FAILED, deadline.words, deadline.limit.value)
         self._mishaps.decide([(attempt, failure)])
