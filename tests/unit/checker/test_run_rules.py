@@ -120,6 +120,11 @@ def test_what_a_frozen_executor_ends_after_the_others_is_no_failure_that_they_co
     later = failed(2, other_id, 3), failed(3, other_id, 5)
     assert ("I7", *HERE) not in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
     assert ("I7", *HERE) in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 0.1), *later))
+    slow = replace(failed(1, frozen_id, 0.1), ended_at=ONCE_AT + 8 * S, outcome="succeeded")
+    timed = with_task(history, ONCE, max_attempts=2, finish_within_us=S)
+    assert ("I7", *HERE) not in found(with_runs(timed, ONCE, ONCE_AT, slow, *later)), (
+        "silent, and not too slow"
+    )
     healthy = replace(history, faults=())
     assert ("I7", *HERE) in found(with_runs(healthy, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
 

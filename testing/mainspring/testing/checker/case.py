@@ -93,19 +93,21 @@ class Case:
         that a frozen executor brought to its end when others had gone on.
         """
         before, after = self.runs[number - 1], self.runs[number]
-        known = [run for run in self.runs[:number] if self._has_failed_by(run, after.started_at)]
-        limit = self.task.max_attempts if self.task else 1
-        return before.attempt < after.attempt and before in known and len(known) < limit
+        at = after.started_at + CLOCKS_APART_US
+        if before.attempt >= after.attempt or not (
+            self._has_failed_by(before, at) or self._was_slow_by(before, at)
+        ):
+            return False
+        # One that was still running counts, or not: when its executor was silent, nobody knows whether it is too slow.
+        failures = 1 + sum(self._has_failed_by(run, at) for run in self.runs[: number - 1])
+        return failures < (self.task.max_attempts if self.task else 1)
 
     def _has_failed_by(self, run: Run, at: int) -> bool:
-        """Whether a run was known as a failed one by then, on whatever executor's clock."""
-        if not self.is_failure(run) or run.ended_at is None:
-            return False
-        return run.ended_at <= at + CLOCKS_APART_US or self._was_slow_by(run, at)
+        return run.ended_at is not None and run.ended_at <= at and self.is_failure(run)
 
     def _was_slow_by(self, run: Run, at: int) -> bool:
         limit_us = None if self.task is None else self.task.finish_within_us
-        return limit_us is not None and run.started_at + limit_us <= at + CLOCKS_APART_US
+        return limit_us is not None and run.started_at + limit_us <= at and self.is_failure(run)
 
     def is_failure(self, run: Run) -> bool:
         """Whether it failed, or was too slow, whatever it said in the end: then it is given up."""
