@@ -5,8 +5,7 @@ What executors have credit for comes first, and then what is too late to start, 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -105,20 +104,11 @@ class ClaimFormer:
     def _take_ready(self, batch: ClaimBatch, handler: str, limit: int) -> None:
         """Plans what executors have credit for."""
         while limit > 0 and self._has_time(batch):
-            tasks = deque(self._window.begin_claims(handler, min(limit, PLANS_A_LOOK)))
+            tasks = self._window.begin_claims(handler, min(limit, PLANS_A_LOOK))
             if not tasks:
                 return
-            while tasks and batch.rows < self._context.settings.claim_rows:
-                limit -= 1
-                batch.add(self._plan(tasks.popleft(), batch.now, batch.reserved))
-            self._return(tasks)
-
-    def _return(self, tasks: Collection[DueTask]) -> None:
-        """What found no room in a batch is ready again."""
-        for task in reversed(list(tasks)):
-            self._window.return_claim(task)
-        if tasks:
-            self._driver.inserted()  # some may be too late to start by now
+            limit -= len(tasks)
+            self._plan_all(batch, tasks, is_late=False)
 
     def _take_expired(self, batch: ClaimBatch) -> None:
         """Plans what is too late to start, whoever has credit."""
@@ -127,22 +117,26 @@ class ClaimFormer:
             tasks = self._window.begin_expired(min(batch.room, PLANS_A_LOOK))
             if not tasks:
                 break
-            for number, task in enumerate(tasks):
-                if batch.rows >= self._context.settings.claim_rows:
-                    self._return(tasks[number:])
-                    break
-                handlers.add(task.handler)
-                batch.add(self._plan(task, batch.now, batch.reserved, is_late=True))
+            handlers.update(task.handler for task in tasks)
+            self._plan_all(batch, tasks, is_late=True)
         for handler in handlers:
             self._relieve(handler)
+
+    def _plan_all(self, batch: ClaimBatch, tasks: Sequence[DueTask], *, is_late: bool) -> None:
+        """Plans tasks in turn; those that the batch has no rows left for are ready again."""
+        for number, task in enumerate(tasks):
+            if batch.rows >= self._context.settings.claim_rows:
+                for returned in reversed(tasks[number:]):
+                    self._window.return_claim(returned)
+                self._driver.inserted()  # some may be too late to start by now
+                return
+            batch.add(self._plan(task, batch.now, batch.reserved, is_late=is_late))
 
     def _relieve(self, handler: str) -> None:
         if self._window.relieve(handler):
             self._context.signals.slipped()
 
-    def _plan(
-        self, task: DueTask, now: int, reserved: Reservations, *, is_late: bool = False
-    ) -> ClaimItem | None:
+    def _plan(self, task: DueTask, now: int, reserved: Reservations, *, is_late: bool) -> ClaimItem | None:
         """The item of a task; None when there is none.
 
         Args:

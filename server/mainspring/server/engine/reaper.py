@@ -223,7 +223,7 @@ class Reaper:
             if attempt.place is Place.ENDING:
                 self._attempts.wake_later(attempt, soon)
                 self._context.signals.decided([attempt])
-            elif self._ends_for_its_slowness(attempt, session, now):
+            elif self._ends_for_its_slowness(attempt, session, now, soon):
                 continue
             elif now < attempt.look_at:
                 self._attempts.deadline_moved(attempt)  # only its deadline was looked at
@@ -241,9 +241,7 @@ class Reaper:
                 self._attempts.wake_later(attempt, soon)
                 self._context.signals.replaced(self._attempts.in_the_way_of(attempt))
             elif attempt.place is Place.AT_EXECUTOR and not attempt.is_confirmed:
-                self._attempts.wake_later(attempt, soon)
-                if session is not None:
-                    self._ask(session, [attempt])
+                self._doubt(attempt, session, soon)
             elif attempt.place is Place.AT_EXECUTOR and not self._executors.is_alive(
                 attempt.executor_id or ""
             ):
@@ -251,10 +249,7 @@ class Reaper:
                 self._mishaps.strike([attempt], Mishap.SILENT)
             elif attempt.place is Place.AT_EXECUTOR and attempt.picked_up_at is None:
                 # Sent and never acknowledged: ask rather than wait.
-                attempt.is_confirmed = False
-                self._attempts.wake_later(attempt, soon)
-                if session is not None:
-                    self._ask(session, [attempt])
+                self._doubt(attempt, session, soon)
             else:
                 self._attempts.wake_later(attempt, later)
                 is_running = attempt.place is Place.AT_EXECUTOR
@@ -297,7 +292,16 @@ class Reaper:
             refused = await self._context.store.extend(self._context.node_id, batch)
             self._context.refused(refused, {item.ref.partition_id: item.epoch for item in batch})
 
-    def _ends_for_its_slowness(self, attempt: OpenAttempt, session: ExecutorSession | None, now: int) -> bool:
+    def _doubt(self, attempt: OpenAttempt, session: ExecutorSession | None, look_at: int) -> None:
+        """Asks the executor of an attempt about it, if it is there, and looks again at an instant should it not answer."""
+        attempt.is_confirmed = False
+        self._attempts.wake_later(attempt, look_at)
+        if session is not None:
+            self._ask(session, [attempt])
+
+    def _ends_for_its_slowness(
+        self, attempt: OpenAttempt, session: ExecutorSession | None, now: int, soon: int
+    ) -> bool:
         """Ends what is too late to start, or stops an attempt that is too slow and counts it as failed.
 
         Of one whose executor was not heard of since its deadline it asks that first.
@@ -315,9 +319,7 @@ class Reaper:
         unheard_s = self._context.clock.lease_time() - session.heard_at_s
         if unheard_s * 1_000_000 > now - deadline.at:
             # Not heard since: the result may be on a way that is cut. What it answers comes behind that.
-            attempt.is_confirmed = False
-            self._ask(session, [attempt])
-            self._attempts.wake_later(attempt, now + int(self._context.settings.lease_s * 1_000_000))
+            self._doubt(attempt, session, soon)
             return True
         self.stop([attempt])
         failure = Decision(ExecutionState.FAILED, deadline.words, deadline.limit.value)
