@@ -401,6 +401,10 @@ class Campaign(Scenario):
         return node.child.log_text().count(text)
 
 
+PROMISED_S = 10.0
+"""Lateness that no fault may exceed on any machine (I10)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One kind of fault.
@@ -415,6 +419,6 @@ class Step:
 
     name: str
     script: Callable[[Campaign], Coroutine[Any, Any, None]]
-    bound_s: float = 10.0
+    bound_s: float = PROMISED_S
     registers_within_s: float | None = None
     takes_s: float = 20.0

@@ -19,6 +19,8 @@ from mainspring.testing.cluster import ClusterSettings
 from mainspring.testing.errors import TestingError
 
 PAIRS = 8
+SHOWN = 5
+"""Violations whose evidence is printed."""
 KILLS = 12
 """Occurrences of a killed node at each setting of ZooKeeper's."""
 BUSY = TrafficSettings(rate=270)
@@ -41,7 +43,7 @@ async def play(
 
 
 def tell(judgement: CampaignJudgement) -> None:
-    """Print what was found."""
+    """Print what was found; of violations the evidence too, for the run may be gone when somebody reads this."""
     for figures in judgement.figures:
         episode = figures.episode
         print(
@@ -50,6 +52,11 @@ def tell(judgement: CampaignJudgement) -> None:
             f"{dict(episode.facts)}"
         )
     print(judgement.verdict.counts)
+    violations = judgement.verdict.violations
+    if violations:
+        print("faults:", *judgement.history.faults, sep="\n  ")
+    for violation in violations[:SHOWN]:
+        print(f"{violation}:", *violation.evidence, sep="\n  ")
     for complaint in judgement.complaints:
         print(f"NOT OK: {complaint}", flush=True)
 

@@ -35,6 +35,10 @@ def test_an_excerpt_fits_and_repeats_nothing_before_all_were_there() -> None:
     assert len(set(names[: len(MINUTE)])) == len(MINUTE)
 
 
+def test_an_excerpt_promises_ten_seconds_whatever_else_the_machine_does() -> None:
+    assert {step.bound_s for step in excerpt(1, 240).steps} == {10.0}
+
+
 def test_a_plan_can_be_cut_down_to_some_faults() -> None:
     assert [s.name for plan in only(singles(1), ["SIGTERM"]) for s in plan.steps] == ["SIGTERM of a node"]
     assert only(singles(1), []) == singles(1)

@@ -15,6 +15,7 @@ from unit.checker.tiny import (
     ONCE_AT,
     TINY,
     S,
+    again,
     found,
     messages,
     run,
@@ -25,24 +26,8 @@ from unit.checker.tiny import (
 )
 
 from mainspring.testing.checker import check
-from mainspring.testing.history import History, Run
 
 HERE = "default/once", ONCE_AT
-
-
-def again(first: dict[str, object], second: dict[str, object], **ledger: object) -> History:
-    """ONCE run twice, and a ledger that agrees with the second attempt."""
-    runs = (
-        run(ONCE, ONCE_AT, **first),
-        run(
-            ONCE,
-            ONCE_AT,
-            **({"attempt": 2, "executor_id": "executor-1", "started_at": ONCE_AT + 4 * S} | second),
-        ),
-    )
-    fields = {"attempt": 2, "executor_id": "executor-1", "picked_up_at": ONCE_AT + 4 * S + 2_000} | ledger
-    fields = {"finished_at": ONCE_AT + 5 * S, "saved_at": ONCE_AT + 5 * S} | fields
-    return with_row(with_runs(TINY, ONCE, ONCE_AT, *runs), ONCE, ONCE_AT, **fields)
 
 
 def test_a_planted_lost_run_is_found() -> None:
@@ -76,57 +61,6 @@ def test_a_run_cut_short_is_run_again() -> None:
     history = again({"ended_at": None, "outcome": None}, {})
     assert found(with_faults(history, EXECUTOR_KILLED)) == set()
     assert found(history) == {("I7", *HERE)}
-
-
-def test_a_retry_of_a_failed_attempt_needs_no_fault_but_a_policy() -> None:
-    history = again({"outcome": "failed"}, {})
-    assert found(history) == {("I7", *HERE)}
-    assert check(history).counts["duplicated"] == 1
-    retried = with_task(history, ONCE, max_attempts=2)
-    assert found(retried) == set()
-    assert check(retried).counts["duplicated"] == 0
-
-
-def test_what_a_frozen_executor_ends_after_the_others_is_no_failure_that_they_could_count() -> None:
-    """The first attempt waits in a frozen executor; the second fails, and the third is its retry."""
-
-    def failed(attempt: int, executor_id: str, from_s: float) -> Run:
-        started_at = ONCE_AT + int(from_s * S)
-        return run(
-            ONCE,
-            ONCE_AT,
-            attempt=attempt,
-            executor_id=executor_id,
-            started_at=started_at,
-            ended_at=started_at + 1_000,
-            outcome="failed",
-        )
-
-    frozen = replace(EXECUTOR_KILLED, kind="freeze", until_at=ONCE_AT + 8 * S)
-    frozen_id, other_id = frozen.target, "executor-9"
-    third_at = ONCE_AT + 5 * S
-    history = with_row(
-        with_task(with_faults(TINY, frozen), ONCE, max_attempts=2),
-        ONCE,
-        ONCE_AT,
-        attempt=3,
-        state="FAILED",
-        executor_id=other_id,
-        dispatched_at=third_at,
-        picked_up_at=third_at,
-        finished_at=third_at + 1_000,
-        saved_at=third_at + 2_000,
-    )
-    later = failed(2, other_id, 3), failed(3, other_id, 5)
-    assert ("I7", *HERE) not in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
-    assert ("I7", *HERE) in found(with_runs(history, ONCE, ONCE_AT, failed(1, frozen_id, 0.1), *later))
-    slow = replace(failed(1, frozen_id, 0.1), ended_at=ONCE_AT + 8 * S, outcome="succeeded")
-    timed = with_task(history, ONCE, max_attempts=2, finish_within_us=S)
-    assert ("I7", *HERE) not in found(with_runs(timed, ONCE, ONCE_AT, slow, *later)), (
-        "silent, and not too slow"
-    )
-    healthy = replace(history, faults=())
-    assert ("I7", *HERE) in found(with_runs(healthy, ONCE, ONCE_AT, failed(1, frozen_id, 8), *later))
 
 
 def test_at_most_once_is_never_run_twice() -> None:

@@ -106,6 +106,21 @@ def with_runs(history: History, task: AcknowledgedTask, at: int, *runs: Run) -> 
     return replace(history, runs=(*kept, *runs), ledger=ledger)
 
 
+def again(first: dict[str, object], second: dict[str, object], **ledger: object) -> History:
+    """ONCE run twice, and a ledger that agrees with the second attempt."""
+    runs = (
+        run(ONCE, ONCE_AT, **first),
+        run(
+            ONCE,
+            ONCE_AT,
+            **({"attempt": 2, "executor_id": "executor-1", "started_at": ONCE_AT + 4 * S} | second),
+        ),
+    )
+    fields = {"attempt": 2, "executor_id": "executor-1", "picked_up_at": ONCE_AT + 4 * S + 2_000} | ledger
+    fields = {"finished_at": ONCE_AT + 5 * S, "saved_at": ONCE_AT + 5 * S} | fields
+    return with_row(with_runs(TINY, ONCE, ONCE_AT, *runs), ONCE, ONCE_AT, **fields)
+
+
 def with_faults(history: History, *faults: Fault) -> History:
     """The history with faults."""
     return replace(history, faults=faults)

@@ -37,6 +37,7 @@ from mainspring.testing.checker import (
 from mainspring.testing.checker.case import Evidence
 from mainspring.testing.checker.fault_lateness import FaultLateness, lateness_by_fault
 from mainspring.testing.checker.races import counts_of_calls
+from mainspring.testing.checker.retries import is_duplicated
 from mainspring.testing.checker.vacuity import vacuous_reasons
 from mainspring.testing.checker.verdict import Limits, Verdict, Violation
 from mainspring.testing.history import History
@@ -97,7 +98,7 @@ def _counts(evidence: Evidence, violations: list[Violation]) -> dict[str, int]:
         "scheduled": sum(case.is_scheduled for case in cases),
         "executed": sum(case.is_scheduled and bool(case.runs) for case in cases),
         "missing": sum(case.is_missing for case in cases),
-        "duplicated": sum(case.is_duplicated for case in cases),
+        "duplicated": sum(is_duplicated(case, evidence) for case in cases),
         "skipped": sum(case.is_scheduled and case.is_skipped for case in cases),
         "failed": sum(case.row is not None and case.row.state == "FAILED" for case in cases),
         "cancelled": sum(case.row is not None and case.row.state == "CANCELLED" for case in cases),

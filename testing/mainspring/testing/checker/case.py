@@ -19,9 +19,6 @@ from mainspring.testing.history import (
     TaskKey,
 )
 
-CLOCKS_APART_US = 200_000
-"""By so much at most two executors' clocks differ, twice what one may be off."""
-
 
 @dataclass(slots=True)
 class Case:
@@ -80,44 +77,6 @@ class Case:
         if not self.rows and not self.gaps:
             return self.is_must and not self.is_removed
         return self.row is not None and not self.runs and says_it_ran(self.row)
-
-    @property
-    def is_duplicated(self) -> bool:
-        """Whether it ran again although the run before had not failed under a policy that allows retries."""
-        return any(not self.is_retry(number) for number in range(1, len(self.runs)))
-
-    def is_retry(self, number: int) -> bool:
-        """Whether a run, by its place among all, follows a failed one as the retry policy allows.
-
-        What failed counts, not the number of the attempt: one that its executor took down with it is no failure, nor one
-        that a frozen executor brought to its end when others had gone on.
-        """
-        before, after = self.runs[number - 1], self.runs[number]
-        at = after.started_at + CLOCKS_APART_US
-        if before.attempt >= after.attempt or not (
-            self._has_failed_by(before, at) or self._was_slow_by(before, at)
-        ):
-            return False
-        # One that was still running counts, or not: when its executor was silent, nobody knows whether it is too slow.
-        failures = 1 + sum(self._has_failed_by(run, at) for run in self.runs[: number - 1])
-        return failures < (self.task.max_attempts if self.task else 1)
-
-    def _has_failed_by(self, run: Run, at: int) -> bool:
-        return run.ended_at is not None and run.ended_at <= at and self.is_failure(run)
-
-    def _was_slow_by(self, run: Run, at: int) -> bool:
-        limit_us = None if self.task is None else self.task.finish_within_us
-        return limit_us is not None and run.started_at + limit_us <= at and self.is_failure(run)
-
-    def is_failure(self, run: Run) -> bool:
-        """Whether it failed, or was too slow, whatever it said in the end: then it is given up."""
-        if run.ended_at is None:
-            return False
-        limit_us = None if self.task is None else self.task.finish_within_us
-        is_slow = limit_us is not None and (
-            run.outcome == "cancelled" or run.ended_at - run.started_at >= limit_us
-        )
-        return run.outcome == "failed" or is_slow
 
     def run_of(self, attempt: int) -> Run | None:
         """The run of an attempt, the last one when there are several."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from mainspring.testing.checker.case import Case, Evidence
+from mainspring.testing.checker.retries import is_failure, is_heard_of, is_worn_out
 from mainspring.testing.checker.verdict import Violation, violation_of
 from mainspring.testing.expected import FOR_EVER_AT
-from mainspring.testing.history import FINAL_STATES, OPEN_STATES, Run
+from mainspring.testing.history import FINAL_STATES, OPEN_STATES
 
 
 def exactly_one_row(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -158,16 +159,10 @@ def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
         return False
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
 
-    def is_known(each: Run) -> bool:
-        return not evidence.silences(each, until_at, evidence.sender_of(case, each))
-
-    if run.ended_at is None or run.outcome == "cancelled":
+    if run.ended_at is None or run.outcome == "cancelled" or not is_heard_of(case, run, evidence, until_at):
         return False
-    if not case.is_failure(run):
-        return is_known(run)
     # What its executor took down with it is an attempt and no failure: the retry policy counts failures.
-    failures = sum(case.is_failure(each) and is_known(each) for each in case.runs)
-    return is_known(run) and failures >= case.task.max_attempts
+    return not is_failure(case, run) or is_worn_out(case, evidence, until_at)
 
 
 def gap_rows_add_up(evidence: Evidence) -> Iterator[Violation]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from mainspring.testing.checker.case import Case, Evidence, says_it_ran
+from mainspring.testing.checker.retries import is_retry, may_be_too_slow
 from mainspring.testing.checker.verdict import Violation, violation_of
 from mainspring.testing.history import LedgerRow, Run
 
@@ -63,23 +64,13 @@ def state_fits_the_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
     if row.state == "SUCCEEDED":
         is_fine = run.outcome == "succeeded" or _log_was_cut(run, until_at, evidence)
     elif row.state == "FAILED":
-        is_stopped = (run.outcome == "cancelled" and bool(row.reason)) or _was_too_slow(case, run, evidence)
+        is_stopped = (run.outcome == "cancelled" and bool(row.reason)) or may_be_too_slow(case, run, evidence)
         is_fine = run.outcome == "failed" or is_stopped or _log_was_cut(run, until_at, evidence)
     else:
         is_fine = row.state != "EXPIRED" or run.outcome != "succeeded"
     if not is_fine:
         outcome = run.outcome or "no end"
         yield case.violation("I2", f"the ledger says {row.state}, the executor says {outcome}", row, run)
-
-
-def _was_too_slow(case: Case, run: Run, evidence: Evidence) -> bool:
-    """Whether its owner may have given it up as too slow: it ran for so long, or a fault held up the word of its end."""
-    row, limit_us = case.row, None if case.task is None else case.task.finish_within_us
-    if row is None or limit_us is None or run.ended_at is None:
-        return False
-    margin_us = evidence.limits.executor_clock_margin_us
-    is_long = run.ended_at - run.started_at >= limit_us - margin_us
-    return is_long or bool(evidence.faults_during(run.started_at, row.saved_at or run.ended_at))
 
 
 def saved_after_its_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -90,7 +81,7 @@ def saved_after_its_run(case: Case, evidence: Evidence) -> Iterator[Violation]:
         return
     if row.saved_at is None or run.ended_at is None:
         return
-    if row.state == "FAILED" and _was_too_slow(case, run, evidence):
+    if row.state == "FAILED" and may_be_too_slow(case, run, evidence):
         return  # It was too slow: that is decided first, and then it is stopped.
     early_us = run.ended_at - row.saved_at
     if early_us > evidence.limits.executor_clock_margin_us:
@@ -145,15 +136,12 @@ def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]
     if case.task is not None and case.task.delivery == "at-most-once":
         yield case.violation("I7", f"at-most-once, and it ran {len(case.runs)} times", case.task, *case.runs)
         return
-    limit = case.task.max_attempts if case.task else 1
     for number, (before, after) in enumerate(zip(case.runs, case.runs[1:], strict=False), start=1):
-        if case.is_retry(number) or (
-            after.attempt <= limit and _was_too_slow(case, before, evidence)  # whatever it said in the end
-        ):
+        if is_retry(case, number, evidence):
             continue
         if not evidence.silences(before, after.started_at, evidence.sender_of(case, before)):
             message = f"ran again on {after.executor_id}, and no fault of {before.executor_id} explains it"
-            yield case.violation("I7", message, before, after)
+            yield case.violation("I7", message)
 
 
 def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
