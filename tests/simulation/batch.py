@@ -42,6 +42,8 @@ MUST_HAPPEN = (
     "unsent_of_changed",
     "expired",
     "expired_unclaimed",
+    "failed_again",
+    "too_slow",
 )
 """What a batch of 200 seeds brings about, or it proves less than it says."""
 SELDOM = ("adopt_failed", "leaving_without_successors", "prepare_failed", "taken_forced", "taken_own_row")

@@ -113,9 +113,9 @@ class Clients:
                     delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
                     overlap=plan.overlap,
                     payload_mark=mark_of(plan.payload),
-                    start_within_us=None
-                    if plan.start_within_s is None
-                    else round(plan.start_within_s * 1_000_000),
+                    start_within_us=_us_of(plan.start_within_s),
+                    finish_within_us=_us_of(plan.finish_within_s),
+                    max_attempts=plan.max_attempts,
                 )
             )
         return found
@@ -136,8 +136,12 @@ class Clients:
             task.overlap = OVERLAP_POLICIES[plan.overlap]
             if plan.makes_up:
                 task.misfire.mode = policy_pb2.MISFIRE_MODE_ALL
-        if plan.start_within_s is not None:
-            task.timeouts.schedule_to_start.FromMicroseconds(round(plan.start_within_s * 1_000_000))
+        if (start_us := _us_of(plan.start_within_s)) is not None:
+            task.timeouts.schedule_to_start.FromMicroseconds(start_us)
+        if (finish_us := _us_of(plan.finish_within_s)) is not None:
+            task.timeouts.start_to_finish.FromMicroseconds(finish_us)
+        task.retry.max_attempts = plan.max_attempts
+        task.retry.initial_backoff.FromMicroseconds(round(plan.backoff_s * 1_000_000))
         task.schedule.jitter.FromMicroseconds(round(plan.jitter_s * 1_000_000))
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()
@@ -210,6 +214,10 @@ class Clients:
                     is_unknown = True
             await asyncio.sleep(min(LONGEST_BREAK_S, BREAK_S * (number + 1)))
         return None
+
+
+def _us_of(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1_000_000)
 
 
 def request_of(change: PlannedChange, task: PlannedTask) -> tuple[str, Any]:

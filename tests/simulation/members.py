@@ -40,7 +40,7 @@ from mainspring.testing.virtual_time import SeededLoop, process_context
 from mainspring.v1 import node_service_pb2
 
 PORT = 7300
-HANDLERS = ("quick", "slow", "flaky")
+HANDLERS = ("quick", "slow", "flaky", "failing")
 
 
 class Surroundings:
@@ -231,7 +231,9 @@ class ExecutorProcess:
         async def work(job: Job) -> bytes:
             if job.payload:
                 await self.clock.sleep(int(job.payload) / 1000)
-            if job.handler == "flaky" and fails(job.task_id, job.scheduled_at, job.attempt):
+            if job.handler == "failing" or (
+                job.handler == "flaky" and fails(job.task_id, job.scheduled_at, job.attempt)
+            ):
                 raise RuntimeError("planned")
             return b""
 

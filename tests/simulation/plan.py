@@ -79,6 +79,12 @@ class PlannedTask:
     changes: tuple[PlannedChange, ...] = ()
     start_within_s: float | None = None
     """How late it may start; then it ends as EXPIRED."""
+    max_attempts: int = 1
+    """So many may fail."""
+    backoff_s: float = 0.0
+    """The wait after the first failure."""
+    finish_within_s: float | None = None
+    """How long an attempt may take; then it is stopped and has failed."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
     """The plan of a seed."""
     wanted = wanted or Wanted()
     rng, bounds, policies = Random(f"plan {seed}"), Random(f"bounds {seed}"), Random(f"policies {seed}")
-    changes, limits = Random(f"changes {seed}"), Random(f"limits {seed}")
+    changes, limits, failures = (Random(f"{name} {seed}") for name in ("changes", "limits", "failures"))
     grace_s = policies.choice((30.0, 30.0, 1.5, 4.0))
     makes_up = grace_s < 30
     is_rough = rng.random() < 0.5
@@ -139,8 +145,12 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
         partitions=rng.randint(4, 8),
         capacity=capacity,
         tasks=tuple(
-            _limited(
-                limits, _changed(changes, _with_policies(policies, _bounded(bounds, task), makes_up=makes_up))
+            _failing(
+                failures,
+                _limited(
+                    limits,
+                    _changed(changes, _with_policies(policies, _bounded(bounds, task), makes_up=makes_up)),
+                ),
             )
             for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
         ),
@@ -171,6 +181,19 @@ def _with_policies(rng: Random, task: PlannedTask, *, makes_up: bool) -> Planned
 def _limited(rng: Random, task: PlannedTask) -> PlannedTask:
     """The task, perhaps with a limit to how late it may start."""
     return replace(task, start_within_s=rng.choice((1.0, 2.0, 4.0))) if rng.random() < 0.15 else task
+
+
+def _failing(rng: Random, task: PlannedTask) -> PlannedTask:
+    """The task, perhaps with attempts that fail and are retried, or that may not take as long as they do."""
+    if rng.random() < 0.2:
+        task = replace(task, handler="failing", is_at_most_once=False)
+    if task.handler in ("flaky", "failing") and not task.is_at_most_once:
+        task = replace(task, max_attempts=rng.randint(1, 3), backoff_s=rng.choice((0.0, 0.1, 0.5)))
+    if task.handler != "quick" and rng.random() < 0.2:
+        task = replace(
+            task, finish_within_s=1.0, max_attempts=1 if task.is_at_most_once else rng.randint(1, 3)
+        )
+    return task
 
 
 def _changed(rng: Random, task: PlannedTask) -> PlannedTask:

@@ -23,6 +23,7 @@ from simulation.trace import Trace
 from simulation.witness import Witness
 
 from mainspring.server.config import NodeConfig
+from mainspring.server.core.time_limits import Limit
 from mainspring.server.engine.mishaps import CHANGED
 from mainspring.testing.checker import Verdict
 from mainspring.testing.history import Fault, History
@@ -246,6 +247,8 @@ def _counts(simulation: Simulation) -> Counter[str]:
         counts["overlap_skipped"] += row.state == "SKIPPED" and row.reason.startswith("overlap")
         counts["replaced"] += row.state == "CANCELLED" and policies[row.task_id] == "replace"
         counts["expired"] += row.state == "EXPIRED"
+        counts["failed_again"] += row.state == "FAILED" and row.attempt > 1
+        counts["too_slow"] += row.state == "FAILED" and row.reason.startswith(Limit.START_TO_FINISH.value)
         counts["expired_unclaimed"] += row.state == "EXPIRED" and row.claimed_at == row.saved_at
         counts["unsent_of_changed"] += row.state == "CANCELLED" and row.reason == CHANGED
         counts["made_up_for"] += row.is_made_up_for and row.attempt > 0

@@ -116,8 +116,8 @@ class Agent:
             addresses = {address for address in frame.node_list[-1].addresses if address}
             self._view.heard(node, addresses)
             self._follow_view()
-        if session.outbox.goodbye is not None:
-            return  # left as an alias: nothing was granted there
+        if session.is_leaving:
+            return  # nothing is granted there any more
         if node not in workload.nodes and (frame.node_list or frame.reconcile or not frame.hello):
             workload.attach(node, session.outbox)
             if node in self._retired:
@@ -199,21 +199,20 @@ class Agent:
         for address in sorted(self._retired - plan.retired):
             self.workload.unretire(address)
         self._retired = set(plan.retired)
-        is_alias_leaving = False
         for address in sorted(plan.retired):
             session = self._sessions[address]
             can_leave = self.workload.is_empty or bool(self.live_addresses - plan.retired)
             if self.workload.retire(address) and can_leave:
-                session.leave("no longer listed")
-            is_alias_leaving |= session.outbox.goodbye is not None
+                if session.node_address in ("", address):
+                    session.leave("no longer listed")
+                else:
+                    session.leave_alias(f"its own name is {session.node_address}")
         for address, link in list(self._links.items()):
             if address not in plan.wanted and address not in plan.retired:
                 del self._links[address]
                 self._ending.add(link)
                 link.add_done_callback(self._ending.discard)
                 link.cancel()
-        if is_alias_leaving:
-            return  # the same node may be listed under its own name: let it hear the goodbye first
         for address in sorted(plan.wanted - self._links.keys()):
             self._links[address] = asyncio.create_task(self._keep(address), name=f"executor-link-{address}")
 
@@ -239,12 +238,13 @@ class Agent:
             finally:
                 self._forget(session)
             failures = 1 if session.node_id else failures + 1
-            if session.outbox.goodbye is not None:
+            if session.is_leaving:
                 self._links.pop(address, None)
                 self._follow_view()
                 return
             if failures == 1 or failures % LOG_EVERY_FAILURES == 0:
                 logger.warning("session.ended", address=address, reason=reason, failures=failures)
+            self._follow_view()  # it may be wanted no more
             await self._clock.sleep(self._backoff.delay_s(failures, self._random))
 
     def _forget(self, session: Session) -> None:

@@ -70,10 +70,14 @@ class Session:
     ) -> None:
         self.address = address
         self.node_id = ""
+        self.node_address = ""
+        """What the node calls itself; `address` may be another name of it."""
         self.state = SessionState.CONNECTING
         self.outbox = Outbox()
         self.has_goodbye = False
         """The node has left in order."""
+        self.is_leaving = False
+        """This side ends the session on purpose."""
         self._hello = hello
         self._owner = owner
         self._transport = transport
@@ -121,9 +125,18 @@ class Session:
 
     def leave(self, reason: str) -> None:
         """Send what is ready and a goodbye, then end. Nothing of the executor may be open at this node."""
+        self.is_leaving = True
         if self.outbox.goodbye is None:
             self.outbox.goodbye = reason
             self.outbox.wake()
+
+    def leave_alias(self, reason: str) -> None:
+        """End the stream alone, for one under the node's own name: to the node the executor stays.
+
+        A goodbye would say that nothing is open here, and work may be on its way on another stream of the same node.
+        """
+        self.is_leaving = True
+        self.abort(reason)
 
     def tick(self, now_s: float, stalled_s: float) -> None:
         """Send a heartbeat when one is due, and give up a node that is silent or takes nothing.
@@ -183,6 +196,8 @@ class Session:
 
     async def _read(self, stream: FrameStream) -> None:
         while (frame := await stream.receive()) is not None:
+            if self._stop.done():
+                return  # given up in this very moment: what comes now may be as old as what it is given up for
             self._heard_at_s = self._clock.monotonic()
             if self._heard_at_s - self._ticked_at_s > self._lease_s - self._heartbeat_s:
                 # What was sent before or during the stand-still may run elsewhere by now: start none of it.
@@ -197,7 +212,7 @@ class Session:
             self._owner.on_frame(self, frame)
 
     def _begin(self, hello: pb.NodeHello) -> None:
-        self.node_id = hello.node_id
+        self.node_id, self.node_address = hello.node_id, hello.address
         heartbeat_s = hello.heartbeat_interval.seconds + hello.heartbeat_interval.nanos / 1e9
         lease_s = hello.lease.seconds + hello.lease.nanos / 1e9
         self._heartbeat_s = heartbeat_s if heartbeat_s > 0 else DEFAULT_HEARTBEAT_S

@@ -55,7 +55,6 @@ class Stream:
         self.is_draining = False
         self.goodbye: str | None = None
         self.has_ended = False
-        self.began_beside_another = False
         self.outgoing: asyncio.Queue[pb.ConnectResponse | None] = asyncio.Queue(10_000)
 
     @property
@@ -82,7 +81,6 @@ class FakeNode(pb_grpc.ExecutorServiceServicer):
         self.lease_s = 3
         self.node_list: list[str] | None = None
         self.greets = True
-        self.linger_s = 0.0
         self.streams: list[Stream] = []
         self.on_frame: Callable[[Stream, pb.ConnectRequest], None] | None = None
         self._server: grpc.aio.Server | None = None
@@ -123,7 +121,6 @@ class FakeNode(pb_grpc.ExecutorServiceServicer):
         self, request_iterator: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
     ) -> None:
         stream = Stream()
-        stream.began_beside_another = any(not earlier.has_ended for earlier in self.streams)
         self.streams.append(stream)
         writer = asyncio.create_task(self._write(stream, context))
         beats = asyncio.create_task(self._beat(stream))
@@ -132,7 +129,6 @@ class FakeNode(pb_grpc.ExecutorServiceServicer):
                 self._hear(stream, frame)
                 self._changed.set()
                 if frame.goodbye:
-                    await asyncio.sleep(self.linger_s)
                     break
         finally:
             stream.has_ended = True
@@ -150,6 +146,7 @@ class FakeNode(pb_grpc.ExecutorServiceServicer):
                 hello=[
                     pb.NodeHello(
                         node_id=self.name,
+                        address=self.address,
                         heartbeat_interval=Duration(nanos=200_000_000),
                         lease=Duration(seconds=self.lease_s),
                     )

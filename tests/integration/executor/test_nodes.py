@@ -11,6 +11,7 @@ from integration.executor.fake_node import DEADLINE_S, FakeNode, Stream, work
 
 from mainspring.executor import Executor
 from mainspring.executor.mock_handlers import mock_registry
+from mainspring.executor.node_view import FALL_BACK_AFTER_S
 from mainspring.v1 import executor_service_pb2 as pb
 
 REPO = Path(__file__).resolve().parents[3]
@@ -45,15 +46,32 @@ async def test_given_one_address_it_follows_the_node_list(cluster: Cluster) -> N
     assert [len(node.streams) for node in (a, b, c)] == [1, 1, 1]
 
 
-async def test_an_alias_is_left_in_order_before_the_listed_address_is_joined(cluster: Cluster) -> None:
-    node = await cluster.node("a", linger_s=0.2)
+async def test_an_alias_is_left_for_the_listed_address_without_a_goodbye(cluster: Cluster) -> None:
+    """To the node the executor stays: what it runs there must not be given to another one."""
+    node = await cluster.node("a")
     executor = Executor(f"localhost:{node.port}", capacity=4, registry=mock_registry())
     cluster.run(executor)
     await node.until(lambda: len(node.streams) == 2 and node.stream.credit == 4)
     alias = node.streams[0]
-    assert alias.goodbye == "no longer listed"
-    assert alias.granted == 0
-    assert not node.stream.began_beside_another
+    await node.until(lambda: alias.has_ended)
+    assert (alias.goodbye, alias.granted) == (None, 0)
+
+
+async def test_who_comes_back_by_two_names_says_no_goodbye_while_it_runs_something(cluster: Cluster) -> None:
+    node = await cluster.node("a")
+    cluster.run(
+        Executor(f"127.0.0.1:{node.port},localhost:{node.port}", capacity=4, registry=mock_registry())
+    )
+    await node.until(lambda: any(stream.credit == 4 for stream in node.streams))
+    own = next(stream for stream in node.streams if stream.credit == 4)
+    own.send_work([work(1, handler="sleep", payload=b"3")])
+    await node.until(lambda: own.started)
+    await node.kill()
+    before = len(node.streams)
+    await asyncio.sleep(FALL_BACK_AFTER_S + 0.2)  # until it tries every address again
+    await node.start()
+    await node.until(lambda: len(node.streams) > before and node.results)
+    assert [stream.goodbye for stream in node.streams] == [None] * len(node.streams)
 
 
 async def test_an_alias_serves_when_the_listed_address_does_not_work(cluster: Cluster) -> None:

@@ -7,6 +7,7 @@ from mainspring.executor.agent import Agent
 from mainspring.executor.config import ExecutorConfig
 from mainspring.executor.job import Job
 from mainspring.executor.registry import HandlerRegistry
+from mainspring.executor.session import STOOD_STILL, Session
 from mainspring.executor.transport import TransportError
 from mainspring.v1 import executor_service_pb2 as pb
 
@@ -116,3 +117,34 @@ async def test_work_that_waited_in_the_socket_while_the_process_stood_still_is_n
         assert started == ["1", "3"]
         stop.set()
         await running
+
+
+class Listener:
+    """Who is told what a session hears."""
+
+    def __init__(self) -> None:
+        self.live = asyncio.Event()
+        self.works: list[str] = []
+
+    def on_live(self, session: Session) -> None:
+        self.live.set()
+
+    def on_frame(self, session: Session, frame: pb.ConnectResponse) -> None:
+        self.works += [item.task_id for item in frame.work]
+
+
+async def test_what_arrives_in_the_moment_in_which_the_stand_still_is_noticed_is_not_taken() -> None:
+    """The tick may see it first; the reader has not been stopped yet when the frame comes."""
+    clock, lines, listener = SteppingClock(), Lines(), Listener()
+    config = ExecutorConfig(addresses=("a:1",), capacity=10, executor_id="e")
+    session = Session("a:1", pb.ExecutorHello(), owner=listener, transport=lines, clock=clock, config=config)
+    running = asyncio.create_task(session.run())
+    async with asyncio.timeout(10):
+        line = await lines.opened.get()
+        await line.to_executor.put(hello())
+        await listener.live.wait()
+        clock.jumped_s += 8.0
+        line.to_executor.put_nowait(work(1))
+        session.tick(clock.monotonic(), stalled_s=8.0)
+        assert await running == STOOD_STILL
+        assert listener.works == []
