@@ -108,6 +108,7 @@ class Wanted:
     faults: tuple[PlannedFault, ...] | None = None
     slow: float | None = None
     """Share of the tasks that take 0.1 to 2 s."""
+    weather: Weather | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def plan_of(seed: int, wanted: Wanted | None = None) -> Plan:
             for task in _tasks(rng, slow if wanted.slow is None else wanted.slow)
         ),
         faults=_faults(rng, wanted.faults),
-        weather=_weather(rng) if is_rough else Weather(),
+        weather=wanted.weather or (_weather(rng) if is_rough else Weather()),
         lost_hints=0.1 if is_rough else 0.0,
         grace_s=grace_s,
     )

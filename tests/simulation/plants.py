@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simulation.database import NodeStore, run_at_once
+from simulation.database import NodeStore, Weather, run_at_once
 from simulation.members import NodeProcess
 from simulation.plan import PlannedFault, Wanted
 from simulation.run import Plant, Simulation
@@ -374,6 +374,8 @@ CUT = PlannedFault("cut_zookeeper", from_s=5.0, for_s=7.0)
 """Long enough for the session to end and others to take over; the node itself sees it in the rows a moment later."""
 BLIP = replace(CUT, for_s=1.5, state="refused")
 """Noticed at once, and over before the session ends."""
+LOST_ANSWERS = Weather(lost_after=0.2)
+"""Many units are carried out, and nobody hears of it."""
 KILL = PlannedFault("kill_executor", from_s=6.0, for_s=0.5)
 """What it ran is lost, and waits for another executor 3 s later."""
 
@@ -389,7 +391,13 @@ BUGS = (
     ),
     PlantedBug("final_overwritten", _on_store(_overwrite_final), frozenset({"I2"})),
     PlantedBug("unknown_is_failed", _on_store(_unknown_is_failed), frozenset({"I10"})),
-    PlantedBug("changed_is_forgotten", _on_store(_changed_is_forgotten), frozenset({"I7", "I10"}), first=220),
+    PlantedBug(
+        "changed_is_forgotten",
+        _on_store(_changed_is_forgotten),
+        frozenset({"I7", "I10"}),
+        Wanted((), weather=LOST_ANSWERS),
+        seeds=60,
+    ),
     PlantedBug("no_sweep", _on_store(_no_sweep), frozenset({"I1", "I4"})),
     PlantedBug(
         "next_from_now",
