@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -17,10 +17,10 @@ from simulation.network import CallError
 from simulation.plan import PlannedChange, PlannedTask
 
 from mainspring.server.errors import FailedPrecondition, MainspringError, NotFound
-from mainspring.testing.history import AcknowledgedTask, Overlap
+from mainspring.testing.history import AcknowledgedTask, CallKind, Overlap
 from mainspring.testing.task_call import TaskCall, mark_of
 from mainspring.testing.virtual_time import START_S, process_context
-from mainspring.v1 import policy_pb2, task_pb2, task_service_pb2
+from mainspring.v1 import policy_pb2, schedule_pb2, task_pb2, task_service_pb2
 
 NAMESPACE = "default"
 CALL_S = 4.0
@@ -39,16 +39,66 @@ OVERLAP_POLICIES: dict[Overlap, policy_pb2.OverlapPolicy] = {
 
 @dataclass
 class _Told:
-    """What the clients know of one task."""
+    """What the clients know of one task.
+
+    `plan` is its definition, as it is now; `sent_at` when that was sent.
+    """
 
     plan: PlannedTask
     sent_at: int = 0
     acknowledged_at: int | None = None
     cancel_sent_at: int | None = None
     cancelled_at: int | None = None
+    ended_by: CallKind = "cancel"
+    replaces: bool = False
+    earlier: list[AcknowledgedTask] = field(default_factory=list)
+    """Definitions with another schedule that this one has followed."""
     registered: asyncio.Event = field(default_factory=asyncio.Event)
     calling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """About a task one call is under way at a time: the checker goes by their order."""
+
+    def definition(self) -> AcknowledgedTask:
+        """As the checker is told of it."""
+        plan = self.plan
+        due_at = EPOCH_AT + round(plan.due_s * 1_000_000)
+        latest_s = plan.jitter_s if plan.every_s is None else min(plan.jitter_s, plan.every_s)
+        return AcknowledgedTask(
+            NAMESPACE,
+            plan.task_id,
+            "one-time" if plan.every_s is None else "interval",
+            plan.handler,
+            self.sent_at,
+            self.acknowledged_at,
+            "unknown" if self.acknowledged_at is None else "ok",
+            at=due_at if plan.every_s is None else None,
+            every_us=_us_of(plan.every_s),
+            anchor_at=None if plan.every_s is None else due_at,
+            max_executions=plan.max_executions,
+            due_offset_max_us=round(latest_s * 1_000_000),
+            cancel_sent_at=self.cancel_sent_at,
+            cancelled_at=self.cancelled_at,
+            ended_by=self.ended_by,
+            delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
+            overlap=plan.overlap,
+            payload_mark=mark_of(plan.payload),
+            start_within_us=_us_of(plan.start_within_s),
+            finish_within_us=_us_of(plan.finish_within_s),
+            max_attempts=plan.max_attempts,
+            replaces=self.replaces,
+        )
+
+    def ended(self, kind: CallKind, sent_at: int, acknowledged_at: int | None) -> None:
+        """A call has ended the definition, or may have."""
+        if self.cancelled_at is None:
+            self.ended_by, self.cancel_sent_at, self.cancelled_at = kind, sent_at, acknowledged_at
+
+    def rescheduled(self, change: PlannedChange, sent_at: int, acknowledged_at: int | None) -> None:
+        """A call has given it another schedule and payload, or may have."""
+        self.ended("update", sent_at, acknowledged_at)
+        self.earlier.append(self.definition())
+        self.plan = replace(self.plan, every_s=change.every_s, due_s=change.anchor_s, payload=change.payload)
+        self.sent_at, self.acknowledged_at, self.replaces = sent_at, acknowledged_at, True
+        self.ended_by, self.cancel_sent_at, self.cancelled_at = "cancel", None, None
 
 
 class Clients:
@@ -89,49 +139,17 @@ class Clients:
 
     def tasks(self) -> list[AcknowledgedTask]:
         """What was acknowledged, and what nobody knows."""
-        found: list[AcknowledgedTask] = []
-        for told in self._told:
-            plan = told.plan
-            due_at = EPOCH_AT + round(plan.due_s * 1_000_000)
-            latest_s = plan.jitter_s if plan.every_s is None else min(plan.jitter_s, plan.every_s)
-            found.append(
-                AcknowledgedTask(
-                    NAMESPACE,
-                    plan.task_id,
-                    "one-time" if plan.every_s is None else "interval",
-                    plan.handler,
-                    told.sent_at,
-                    told.acknowledged_at,
-                    "unknown" if told.acknowledged_at is None else "ok",
-                    at=due_at if plan.every_s is None else None,
-                    every_us=None if plan.every_s is None else round(plan.every_s * 1_000_000),
-                    anchor_at=None if plan.every_s is None else due_at,
-                    max_executions=plan.max_executions,
-                    due_offset_max_us=round(latest_s * 1_000_000),
-                    cancel_sent_at=told.cancel_sent_at,
-                    cancelled_at=told.cancelled_at,
-                    delivery="at-most-once" if plan.is_at_most_once else "at-least-once",
-                    overlap=plan.overlap,
-                    payload_mark=mark_of(plan.payload),
-                    start_within_us=_us_of(plan.start_within_s),
-                    finish_within_us=_us_of(plan.finish_within_s),
-                    max_attempts=plan.max_attempts,
-                )
-            )
-        return found
+        return [task for told in self._told for task in (*told.earlier, told.definition())]
 
     async def _register(self, told: _Told) -> None:
         plan = told.plan
         task = task_pb2.Task(namespace=NAMESPACE, id=plan.task_id, handler=plan.handler, payload=plan.payload)
         if plan.is_at_most_once:
             task.delivery = task_pb2.DELIVERY_MODE_AT_MOST_ONCE
-        due_us = EPOCH_AT + round(plan.due_s * 1_000_000)
-        due = Timestamp(seconds=due_us // 1_000_000, nanos=due_us % 1_000_000 * 1_000)
         if plan.every_s is None:
-            task.schedule.at.CopyFrom(due)
+            task.schedule.at.CopyFrom(_instant(plan.due_s))
         else:
-            task.schedule.interval.every.FromMicroseconds(round(plan.every_s * 1_000_000))
-            task.schedule.start_time.CopyFrom(due)
+            task.schedule.CopyFrom(_interval(plan.every_s, plan.due_s))
             task.schedule.max_executions = plan.max_executions or 0
             task.overlap = OVERLAP_POLICIES[plan.overlap]
             if plan.makes_up:
@@ -156,6 +174,8 @@ class Clients:
         await told.registered.wait()
         request = task_service_pb2.CancelTaskRequest(namespace=NAMESPACE, id=told.plan.task_id)
         async with told.calling:
+            if told.ended_by == "delete":
+                return
             told.cancel_sent_at = self._clock.now()
             try:
                 answer = await self._try(lambda node: node.tasks.CancelTask(request, None))
@@ -171,9 +191,36 @@ class Clients:
         for change in told.plan.changes:
             await asyncio.sleep(max(0.0, START_S + change.at_s - self._around.loop.time()))
             async with told.calling:
-                await self._carry_out(change, told.plan)
+                if change.kind == "delete":
+                    await self._delete(told)
+                else:
+                    await self._carry_out(change, told)
 
-    async def _carry_out(self, change: PlannedChange, task: PlannedTask) -> None:
+    async def _delete(self, told: _Told) -> None:
+        """Until nothing of it runs any more."""
+        if told.acknowledged_at is None:
+            return  # it may come later
+        sent_at, acknowledged_at = self._clock.now(), None
+        request = task_service_pb2.DeleteTaskRequest(namespace=NAMESPACE, id=told.plan.task_id)
+        for _ in range(CHANGE_TRIES):
+            try:
+                answer = await self._try(lambda node: node.tasks.DeleteTask(request, None))
+            except FailedPrecondition:
+                await asyncio.sleep(BREAK_S)
+                continue
+            except NotFound:
+                pass  # an earlier try did it
+            else:
+                if answer is None:
+                    continue
+            acknowledged_at = self._clock.now()
+            break
+        self._around.trace.note("delete", told.plan.task_id)
+        told.ended("delete", sent_at, acknowledged_at)
+        self.calls.append(TaskCall(NAMESPACE, told.plan.task_id, "delete", sent_at, acknowledged_at))
+
+    async def _carry_out(self, change: PlannedChange, told: _Told) -> None:
+        task = told.plan
         method, request = request_of(change, task)
         sent_at = self._clock.now()
         try:
@@ -190,6 +237,9 @@ class Clients:
         self.calls.append(
             TaskCall(NAMESPACE, task.task_id, change.kind, sent_at, acknowledged_at, mark, scheduled_at)
         )
+        if change.every_s is not None:
+            self._around.trace.note("reschedule", task.task_id)
+            told.rescheduled(change, sent_at, acknowledged_at)
 
     async def _try(self, call: Callable[[Any], Awaitable[Any]], tries: int = TRIES) -> Any:
         """Calls one node after the other; None when none of them answered, or said no where an earlier one may have done it.
@@ -216,6 +266,18 @@ class Clients:
         return None
 
 
+def _instant(at_s: float) -> Timestamp:
+    instant = Timestamp()
+    instant.FromMicroseconds(EPOCH_AT + round(at_s * 1_000_000))
+    return instant
+
+
+def _interval(every_s: float, anchor_s: float) -> schedule_pb2.Schedule:
+    schedule = schedule_pb2.Schedule(start_time=_instant(anchor_s))
+    schedule.interval.every.FromMicroseconds(round(every_s * 1_000_000))
+    return schedule
+
+
 def _us_of(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1_000_000)
 
@@ -224,8 +286,12 @@ def request_of(change: PlannedChange, task: PlannedTask) -> tuple[str, Any]:
     """The method of the task service that makes a change, and its request."""
     if change.kind == "update":
         changed = task_pb2.Task(namespace=NAMESPACE, id=task.task_id, payload=change.payload)
+        paths = ["payload"]
+        if change.every_s is not None:
+            changed.schedule.CopyFrom(_interval(change.every_s, change.anchor_s))
+            paths.append("schedule")
         return "UpdateTask", task_service_pb2.UpdateTaskRequest(
-            task=changed, update_mask=FieldMask(paths=["payload"])
+            task=changed, update_mask=FieldMask(paths=paths)
         )
     if change.kind == "trigger":
         return "TriggerTask", task_service_pb2.TriggerTaskRequest(

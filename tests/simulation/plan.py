@@ -50,12 +50,15 @@ LAST_CHANGE_S = 12.0
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """A call about a task, once the one before has been answered: a pause is followed by a resume."""
+    """A call about a task, once the one before has been answered: a pause is followed by a resume, a deletion by nothing."""
 
     kind: CallKind
     at_s: float
     payload: bytes = b""
     """Of an update, or of a trigger that has its own."""
+    every_s: float | None = None
+    """Of an update that gives the task another schedule: an interval."""
+    anchor_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -204,25 +207,39 @@ def _changed(rng: Random, task: PlannedTask) -> PlannedTask:
     changes: list[PlannedChange] = []
     at_s, number = max(task.register_s, WINDOW_FROM_S), 0
 
-    def add(kind: CallKind, payload: bytes = b"") -> None:
-        changes.append(PlannedChange(kind, round(at_s, 3), payload))
+    def add(
+        kind: CallKind, payload: bytes = b"", *, every_s: float | None = None, anchor_s: float = 0.0
+    ) -> None:
+        changes.append(PlannedChange(kind, round(at_s, 3), payload, every_s, anchor_s))
 
     def another_payload() -> bytes:
         nonlocal number
         number += 1
         return b"%d" % (int(task.payload or 1) + number)  # a duration as well
 
+    # What is counted, or moved by chance, is counted and moved anew by another schedule: left to the unit tests.
+    may_reschedule = task.every_s is not None and task.max_executions is None and not task.jitter_s
     for _ in range(rng.choice((1, 2, 3)) if task.every_s else 1):
         at_s = _near_a_fire(rng, task, at_s)
         if at_s > LAST_CHANGE_S:
             break
         kind = rng.random()
-        if kind < 0.45:
+        if kind < 0.4:
             add("pause")
             at_s += rng.choice((0.02, 0.3, 3.0)) * rng.random()
             add("resume")
-        elif kind < 0.8:
+        elif kind < 0.55 and may_reschedule:
+            add(
+                "update",
+                another_payload(),
+                every_s=rng.choice((1.0, 1.5, 2.0, 3.0)),
+                anchor_s=round(at_s - rng.uniform(0.0, 9.0), 3),
+            )
+        elif kind < 0.75:
             add("update", another_payload())
+        elif kind < 0.83:
+            add("delete")
+            break
         else:
             add("trigger", another_payload() if rng.random() < 0.5 else b"")
         at_s += 0.1
