@@ -24,16 +24,9 @@ from pathlib import Path
 
 import uvloop
 
-from mainspring.server.core.model import (
-    ClaimItem,
-    ClaimRun,
-    Completion,
-    Dispatchable,
-    DueTask,
-    ExecutionState,
-    NewTask,
-    TaskRef,
-)
+from mainspring.server.core.attempt import Completion, Dispatchable
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import DueTask, ExecutionState, NewTask, TaskRef
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import LaneSettings, MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pymysql
 import pytest
 
-from mainspring.server.core.model import ClaimItem, ClaimRun, Completion, ExecutionState, NewTask, TaskRef
+from mainspring.server.core.attempt import Completion
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import ExecutionState, NewTask, TaskRef
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore

@@ -17,7 +17,9 @@ from simulation.plan import PlannedFault, Wanted
 from simulation.run import Plant, Simulation
 
 import mainspring.server.engine.claim_former as claim_former_module
-from mainspring.server.core.model import AssignOutcome, ClaimOutcome, Dispatchable, ExecutionRef, TaskRef
+from mainspring.server.core.attempt import AssignOutcome, Dispatchable
+from mainspring.server.core.claim import ClaimOutcome
+from mainspring.server.core.model import ExecutionRef, TaskRef
 from mainspring.server.core.schedule import Interval
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mainspring.server.core.attempt import Assignment, Completion, Dispatchable
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimOutcome, ClaimRun
 from mainspring.server.core.life_cycle import StateChange, with_state_changed
 from mainspring.server.core.model import (
-    Assignment,
-    ClaimGap,
-    ClaimItem,
-    ClaimOutcome,
-    ClaimRun,
-    Completion,
     Delivery,
-    Dispatchable,
     DueTask,
     Execution,
     ExecutionRef,
@@ -21,7 +16,8 @@ from mainspring.server.core.model import (
     NewTask,
     TaskRef,
 )
-from mainspring.server.persistence.store import Changed, Store
+from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.task_store import Changed
 from mainspring.shard_manager.hashing import partition_of, task_key
 
 PARTITIONS = 8

@@ -21,12 +21,12 @@ from contract.store.builders import (
     task_ref,
 )
 
+from mainspring.server.core.attempt import Assignment
+from mainspring.server.core.claim import ClaimGap
 from mainspring.server.core.life_cycle import StateChange
 from mainspring.server.core.model import (
     AddedExecution,
     AddOutcome,
-    Assignment,
-    ClaimGap,
     ExecutionOrigin,
     ExecutionState,
     NewTask,

@@ -21,8 +21,9 @@ from contract.store.builders import (
 
 from mainspring.server.core import adjustments as adjusting
 from mainspring.server.core.adjustments import SKIPPED, Adjustment
+from mainspring.server.core.claim import ClaimRun
 from mainspring.server.core.life_cycle import StateChange
-from mainspring.server.core.model import ClaimRun, DueTask, ExecutionState, NewTask, Task, TaskRef
+from mainspring.server.core.model import DueTask, ExecutionState, NewTask, Task, TaskRef
 from mainspring.server.core.schedule import Interval, Schedule
 from mainspring.server.core.schedule_text import encode
 from mainspring.server.core.task_adjustment import WantedAdjustment, with_adjustment

@@ -16,7 +16,8 @@ from contract.store.builders import (
     task_of,
 )
 
-from mainspring.server.core.model import ExecutionState, Extension, FailedAttempt
+from mainspring.server.core.attempt import Extension, FailedAttempt
+from mainspring.server.core.model import ExecutionState
 from mainspring.server.persistence.store import Store
 
 

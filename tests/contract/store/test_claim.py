@@ -23,15 +23,8 @@ from contract.store.builders import (
 )
 from contract.store.conftest import Backend
 
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimRun,
-    ExecutionOrigin,
-    ExecutionRef,
-    ExecutionState,
-    TaskRef,
-    TaskState,
-)
+from mainspring.server.core.claim import ClaimGap, ClaimRun
+from mainspring.server.core.model import ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef, TaskState
 from mainspring.server.persistence.store import Store
 
 

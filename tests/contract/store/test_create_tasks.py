@@ -9,7 +9,8 @@ import pytest
 from contract.store.builders import T0, create, load_due, new_task
 
 from mainspring.server.core.model import TaskState
-from mainspring.server.persistence.store import Store, TasksRefused
+from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.task_store import TasksRefused
 
 
 async def test_a_new_task_is_answered_and_stored_as_given(store: Store) -> None:

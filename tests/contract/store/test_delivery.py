@@ -18,7 +18,8 @@ from contract.store.builders import (
     task_of,
 )
 
-from mainspring.server.core.model import Delivery, Dispatchable, ExecutionState, TaskRef
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.model import Delivery, ExecutionState, TaskRef
 from mainspring.server.persistence.store import Store
 
 TASKS = [new_task(f"{delivery.name}-{n}", delivery=delivery) for delivery in Delivery for n in range(3)]

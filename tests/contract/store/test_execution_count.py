@@ -16,7 +16,8 @@ from contract.store.builders import (
     own_all,
 )
 
-from mainspring.server.core.model import ClaimGap, Task, TaskRef
+from mainspring.server.core.claim import ClaimGap
+from mainspring.server.core.model import Task, TaskRef
 from mainspring.server.persistence.store import Store
 
 

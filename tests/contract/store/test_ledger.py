@@ -20,17 +20,18 @@ from contract.store.builders import (
     task_ref,
 )
 
+from mainspring.server.core.claim import ClaimGap
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import (
     AddedExecution,
-    ClaimGap,
     Execution,
     ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
     TaskRef,
 )
-from mainspring.server.persistence.store import ExecutionPage, Store
+from mainspring.server.persistence.ledger_store import ExecutionPage
+from mainspring.server.persistence.store import Store
 
 LENGTH = 40
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from contract.store.builders import SECOND, T0, change, claim, history, item, load_due, new_task, own_all
 
+from mainspring.server.core.claim import ClaimGap
 from mainspring.server.core.life_cycle import StateChange
-from mainspring.server.core.model import ClaimGap
 from mainspring.server.core.owed_times import OwedTimes, encode
 from mainspring.server.core.policies import Misfire
 from mainspring.server.core.schedule import Interval, Schedule

@@ -20,16 +20,9 @@ from contract.store.builders import (
 )
 from contract.store.conftest import Backend
 
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimOutcome, ClaimRun
 from mainspring.server.core.life_cycle import StateChange
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimItem,
-    ClaimOutcome,
-    ClaimRun,
-    ExecutionOrigin,
-    ExecutionRef,
-    TaskRef,
-)
+from mainspring.server.core.model import ExecutionOrigin, ExecutionRef, TaskRef
 from mainspring.server.errors import Contention
 from mainspring.server.persistence.store import Store
 

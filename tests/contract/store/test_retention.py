@@ -24,17 +24,18 @@ from contract.store.builders import (
     task_ref,
 )
 
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.claim import ClaimGap
 from mainspring.server.core.model import (
     AddedExecution,
-    ClaimGap,
-    Dispatchable,
     ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
     TaskRef,
 )
 from mainspring.server.core.namespaces import DAY_US, EARLIEST, Cutoffs, Span
-from mainspring.server.persistence.store import Slice, Store
+from mainspring.server.persistence.retention_store import Slice
+from mainspring.server.persistence.store import Store
 from mainspring.shard_manager.lease import PartitionLease
 
 OLD = T0 - 40 * DAY_US

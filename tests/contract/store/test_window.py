@@ -18,7 +18,8 @@ from contract.store.builders import (
     own_all,
 )
 
-from mainspring.server.core.model import DueCursor, DueTask, ExecutionState, Extension, OpenExecution
+from mainspring.server.core.attempt import Extension
+from mainspring.server.core.model import DueCursor, DueTask, ExecutionState, OpenExecution
 from mainspring.server.persistence.store import Store
 
 

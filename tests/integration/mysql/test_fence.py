@@ -12,17 +12,9 @@ from contextlib import asynccontextmanager
 import aiomysql
 import pytest
 
-from mainspring.server.core.model import (
-    Assignment,
-    ClaimItem,
-    ClaimRun,
-    Completion,
-    Dispatchable,
-    ExecutionState,
-    Extension,
-    NewTask,
-    TaskRef,
-)
+from mainspring.server.core.attempt import Assignment, Completion, Dispatchable, Extension
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import ExecutionState, NewTask, TaskRef
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore

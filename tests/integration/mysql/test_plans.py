@@ -15,30 +15,25 @@ from typing import Any
 import pymysql
 import pytest
 
+from mainspring.server.core.attempt import Assignment, Completion, Extension, FailedAttempt
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimRun
 from mainspring.server.core.model import (
     AddedExecution,
-    Assignment,
-    ClaimGap,
-    ClaimItem,
-    ClaimRun,
-    Completion,
     DueCursor,
     ExecutionOrigin,
     ExecutionRef,
     ExecutionState,
-    Extension,
-    FailedAttempt,
     NewTask,
     TaskRef,
     TaskState,
 )
 from mainspring.server.core.namespaces import EARLIEST, Cutoffs, Namespace, Span
 from mainspring.server.core.task_filter import TaskFilter
+from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
-from mainspring.server.persistence.store import HandoverCursor
 from mainspring.shard_manager.handover import ChangeReason, Handover
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.shard_manager.lease import PartitionLease

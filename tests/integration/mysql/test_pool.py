@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from integration.mysql.tcp_proxy import CuttingProxy
 
-from mainspring.server.core.model import ClaimItem, ClaimRun, NewTask, TaskRef
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import NewTask, TaskRef
 from mainspring.server.errors import StoreError, StoreUnavailable, UnknownOutcome
 from mainspring.server.persistence.mysql.database import Database, Transaction
 from mainspring.server.persistence.mysql.migrate import migrate

@@ -14,7 +14,8 @@ import sys
 
 from contract.store.builders import SECOND, T0, completion, item, load_due, new_task, own_all
 
-from mainspring.server.core.model import Assignment, Dispatchable, ExecutionRef
+from mainspring.server.core.attempt import Assignment, Dispatchable
+from mainspring.server.core.model import ExecutionRef
 from mainspring.server.persistence.sqlite import database
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mainspring.server.core.model import AssignOutcome, ClaimItem, ClaimOutcome, Dispatchable, TaskRef
+from mainspring.server.core.attempt import AssignOutcome, Dispatchable
+from mainspring.server.core.claim import ClaimItem, ClaimOutcome
+from mainspring.server.core.model import TaskRef
 from mainspring.server.dispatch.frames import AttemptId
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState, TaskRef
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.model import ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem

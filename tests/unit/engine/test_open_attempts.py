@@ -1,6 +1,7 @@
 """Where every open execution is: at an executor, queued, being assigned; and when it is looked at again."""
 
-from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState, OpenExecution
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.model import ExecutionRef, ExecutionState, OpenExecution
 from mainspring.server.engine.open_attempts import OpenAttempts, Place
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.server.core import policies
+from mainspring.server.core.claim import ClaimItem, ClaimRun
 from mainspring.server.core.due_time import due_at
-from mainspring.server.core.model import ClaimItem, ClaimRun, DueTask, ExecutionOrigin, ExecutionRef
+from mainspring.server.core.model import DueTask, ExecutionOrigin, ExecutionRef
 from mainspring.server.core.overlap import OpenOne
 from mainspring.server.core.policies import Misfire, MisfireMode, Overlap, Policies
 from mainspring.server.core.schedule import Interval, OneTime, Schedule

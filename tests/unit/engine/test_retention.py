@@ -8,7 +8,9 @@ import pytest
 from unit.engine.engine_bench import ME, PARTITIONS, EngineBench
 from unit.engine.virtual_time import in_virtual_time
 
-from mainspring.server.core.model import ClaimItem, ClaimRun, Completion, ExecutionState, TaskRef
+from mainspring.server.core.attempt import Completion
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import ExecutionState, TaskRef
 from mainspring.server.core.namespaces import DAY_US, Namespace
 from mainspring.server.core.policies import Policies
 from mainspring.server.errors import UnknownOutcome

@@ -7,7 +7,8 @@ from unit.engine.engine_bench import OTHER, EngineBench
 from unit.engine.faulty_store import Gate
 from unit.engine.virtual_time import in_virtual_time
 
-from mainspring.server.core.model import ClaimItem, ClaimRun, Delivery, ExecutionState, TaskRef
+from mainspring.server.core.claim import ClaimItem, ClaimRun
+from mainspring.server.core.model import Delivery, ExecutionState, TaskRef
 from mainspring.server.dispatch.frames import Outcome
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from contract.store.builders import SECOND, T0, claim, completion, create, item, load_due, own_all
 
-from mainspring.server.core.model import Dispatchable, ExecutionState, TaskRef
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.model import ExecutionState, TaskRef
 from mainspring.server.errors import InvalidField
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 from mainspring.server.rpc import execution_watch

@@ -10,7 +10,7 @@ would more than double what making them costs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -187,103 +187,6 @@ class DueCursor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimGap:
-    """A stretch of scheduled times to be recorded as skipped in one row."""
-
-    from_at: int
-    to_at: int
-    count: int
-    reason: str
-
-
-@dataclass(slots=True)
-class ClaimRun:
-    """One execution that a claim records."""
-
-    scheduled_at: int
-    due_at: int
-    executor_id: str | None
-    """Where credit was reserved; None leaves the execution WAITING."""
-    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
-    wake_at: int | None = None
-    """For one that waits: not to be given to an executor before this. None: as soon as it may, and looked at again when
-    the claim says."""
-    skip_reason: str = ""
-    """Set: it never runs, and is recorded as SKIPPED for this reason, or as EXPIRED."""
-    is_expired: bool = False
-    """Whether it never runs for it is too late to start."""
-    has_payload: bool = False
-    """Whether it gets a payload of its own, from its task's `adjusted_payloads`."""
-
-
-@dataclass(slots=True)
-class ClaimItem:
-    """One due task with everything decided before the transaction begins."""
-
-    due: DueTask
-    runs: tuple[ClaimRun, ...]
-    """Ascending: those that are made up for, then those that are due now, run or skipped."""
-    gap: ClaimGap | None
-    """Recorded before the runs; all its times lie before theirs."""
-    next_scheduled_at: int | None
-    """None: nothing is left, the task becomes COMPLETED."""
-    next_due_at: int | None
-    replaced: tuple[ExecutionRef, ...] = ()
-    """Open executions of the task that are to be cancelled once this is recorded."""
-    next_adjustments: str | None = None
-    """What is left of the task's adjustments then."""
-    next_owed: str | None = None
-    """What the task owes of earlier schedules then."""
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether all that it asks for is too late to start."""
-        return bool(self.runs) and all(run.is_expired for run in self.runs)
-
-
-@dataclass(slots=True)
-class Dispatchable:
-    """An attempt that is recorded under the fence and may be sent; or, without an executor, one that waits."""
-
-    ref: ExecutionRef
-    epoch: int
-    attempt: int
-    executor_id: str | None
-    """None: the execution is recorded as WAITING (attempt 0)."""
-    namespace: str
-    task_id: str
-    handler: str
-    payload: bytes
-    due_at: int
-    task_version: int
-    claimed_at: int
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
-    """The task's, as the recording transaction read it."""
-    policies: str = ""
-    """The same of its policies."""
-    origin: ExecutionOrigin = ExecutionOrigin.SCHEDULE
-    wake_at: int | None = None
-    """As `ClaimRun.wake_at`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimOutcome:
-    """What a claim did. Tasks neither claimed nor in `dropped` belonged to a refused partition."""
-
-    claimed: list[Dispatchable]
-    moved: list[ClaimItem]
-    """The items whose task moved on to its next time."""
-    dropped: list[ClaimItem]
-    """Locked by somebody, changed, cancelled or already claimed: the sweep finds what is still due, however it came."""
-    refused: frozenset[int]
-    """Partitions whose row shows another owner or epoch: stop them at once."""
-    parked: list[ClaimItem] = field(default_factory=list)
-    """Those of `dropped` whose rows the database does not take: they are due a minute later now."""
-    outdated: list[Dispatchable] = field(default_factory=list)
-    """Recorded, and their tasks were changed before that was known: to be ended, never to be sent. Without payload."""
-
-
-@dataclass(frozen=True, slots=True)
 class OpenExecution:
     """An execution that is not final, as its owner needs it for take-over and for the sweep."""
 
@@ -383,85 +286,6 @@ class RemoveOutcome:
     """Nothing of it is left, or there was nothing."""
     has_open: bool = False
     """An execution is not final: it was left, and nothing older was removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Gives an open execution to an executor: its first attempt when it waited, or the next after a lost one."""
-
-    ref: ExecutionRef
-    epoch: int
-    expected_attempt: int
-    """The attempt that the row must show now; the new one is this plus 1."""
-    executor_id: str
-    task_version: int
-    """That the row shows. When nothing was sent yet and the task is at another one, the execution ends as CANCELLED."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssignOutcome:
-    """What an assignment did. Executions in neither list are final already or moved on: forget them."""
-
-    dispatchable: list[Dispatchable]
-    cancelled: list[ExecutionRef]
-    """Their task was paused, cancelled or changed meanwhile: they ended as CANCELLED instead."""
-    refused: frozenset[int]
-
-
-@dataclass(slots=True)
-class Completion:
-    """The end of an attempt, to be written when it is still the execution's latest."""
-
-    ref: ExecutionRef
-    epoch: int
-    """The epoch of the owner that writes, not necessarily that of the attempt."""
-    attempt: int
-    state: ExecutionState
-    """A final one."""
-    reason: str
-    result: bytes
-    dispatched_at: int | None
-    picked_up_at: int | None
-    finished_at: int
-    error_kind: str = ""
-    """The kind of the failure. An end as FAILED counts as one more failure."""
-    is_waiting: bool = False
-    """Whether the row has to be WAITING, or must not be: a result that comes late never ends what waits for a retry."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """The failure of an attempt that another one follows."""
-
-    ref: ExecutionRef
-    epoch: int
-    """As in `Completion`."""
-    attempt: int
-    reason: str
-    error_kind: str
-    retry_at: int
-    """Not before this the next attempt is given to an executor."""
-    dispatched_at: int | None
-    picked_up_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """A sign of life of a long execution: recorded as RUNNING, looked at again at `wake_at`."""
-
-    ref: ExecutionRef
-    epoch: int
-    attempt: int
-    state: ExecutionState
-    """RUNNING, or WAITING for one that still waits for an executor."""
-    wake_at: int
-    dispatched_at: int | None
-    picked_up_at: int | None
-    progress: bytes = b""
-    progress_at: int | None = None
-    """When that progress was heard of; None: there is none to write."""
-    stop_reason: str = ""
-    """Why the attempt is to be stopped; kept in the row's reason until the execution ends. Empty: nothing to write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from mainspring.server.core.model import Assignment
+from mainspring.server.core.attempt import Assignment
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.background_lane import BackgroundLane
 from mainspring.server.engine.context import OwnerContext

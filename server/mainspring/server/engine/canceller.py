@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from mainspring.server.core.model import ExecutionRef, ExecutionState, Extension
+from mainspring.server.core.attempt import Extension
+from mainspring.server.core.model import ExecutionRef, ExecutionState
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.mishaps import Mishaps
 from mainspring.server.engine.open_attempts import WAITING_PLACES, Decision, OpenAttempt, OpenAttempts, Place

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from mainspring.server.core.claim import ClaimItem
 from mainspring.server.core.expiry import without_executor
-from mainspring.server.core.model import ClaimItem, DueTask, ExecutionRef
+from mainspring.server.core.model import DueTask, ExecutionRef
 from mainspring.server.core.overlap import OpenOne
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.context import OwnerContext

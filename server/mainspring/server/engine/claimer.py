@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import structlog
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, DueTask, ExecutionRef, ExecutionState
+from mainspring.server.core.claim import ClaimItem, ClaimOutcome
+from mainspring.server.core.model import DueTask, ExecutionRef, ExecutionState
 from mainspring.server.core.policies import decode
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.engine.claim_former import ClaimFormer

@@ -12,8 +12,9 @@ from random import Random
 
 import structlog
 
+from mainspring.server.core.attempt import Completion, FailedAttempt
 from mainspring.server.core.delivery import Mishap
-from mainspring.server.core.model import Completion, ExecutionState, FailedAttempt
+from mainspring.server.core.model import ExecutionState
 from mainspring.server.core.retry import is_retried, wait_us
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
 from mainspring.server.engine.context import OwnerContext

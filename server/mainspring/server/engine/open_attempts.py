@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from mainspring.server.core.attempt import Dispatchable
 from mainspring.server.core.model import (
     Delivery,
-    Dispatchable,
     ExecutionOrigin,
     ExecutionRef,
     ExecutionState,

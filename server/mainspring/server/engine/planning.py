@@ -6,17 +6,9 @@ from collections.abc import Callable, Collection, Iterator
 from operator import attrgetter
 
 from mainspring.server.core import adjustments, expiry, overlap, owed_times, policies
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimRun
 from mainspring.server.core.misfire import ClaimPlan, plan_claim
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimItem,
-    ClaimRun,
-    DueTask,
-    ExecutionOrigin,
-    ExecutionRef,
-    Task,
-    TaskState,
-)
+from mainspring.server.core.model import DueTask, ExecutionOrigin, ExecutionRef, Task, TaskState
 from mainspring.server.core.overlap import OpenOne, OverlapPlan
 from mainspring.server.core.schedule_text import decode
 from mainspring.server.core.time_limits import expired_reason

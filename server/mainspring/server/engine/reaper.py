@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from mainspring.server.core.attempt import Extension
 from mainspring.server.core.delivery import Mishap
-from mainspring.server.core.model import ExecutionState, Extension, OpenExecution
+from mainspring.server.core.model import ExecutionState, OpenExecution
 from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import (

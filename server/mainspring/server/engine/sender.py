@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 
+from mainspring.server.core.attempt import Dispatchable
 from mainspring.server.core.delivery import Mishap
-from mainspring.server.core.model import Dispatchable, ExecutionRef, ExecutionState
+from mainspring.server.core.model import ExecutionRef, ExecutionState
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import AttemptId, WorkItem
 from mainspring.server.engine.context import OwnerContext

@@ -18,7 +18,8 @@ from mainspring.server.errors import (
     MainspringError,
     NotFound,
 )
-from mainspring.server.persistence.store import Created, Store
+from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.task_store import Created
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.namespace_cache import NamespaceCache

@@ -13,17 +13,15 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mainspring.server.core.model import (
+from mainspring.server.core.attempt import (
     Assignment,
     AssignOutcome,
     Completion,
-    Delivery,
     Dispatchable,
-    ExecutionRef,
-    ExecutionState,
     Extension,
     FailedAttempt,
 )
+from mainspring.server.core.model import Delivery, ExecutionRef, ExecutionState
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused

@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainspring.server.core.adjustments import decode_payloads
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimItem,
-    ClaimRun,
-    Delivery,
-    Dispatchable,
-    DueTask,
-    ExecutionRef,
-    ExecutionState,
-)
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimRun
+from mainspring.server.core.model import Delivery, DueTask, ExecutionRef, ExecutionState
 from mainspring.server.persistence.mysql.literals import binary, integer, text
 
 

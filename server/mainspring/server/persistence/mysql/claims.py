@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from mainspring.server.core.model import ClaimItem, ClaimOutcome, ExecutionRef, TaskRef
+from mainspring.server.core.claim import ClaimItem, ClaimOutcome
+from mainspring.server.core.model import ExecutionRef, TaskRef
 from mainspring.server.errors import StoreError, UnknownOutcome
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.additions import join_history

@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mainspring.server.core.model import (
-    ClaimItem,
-    ClaimOutcome,
-    ClaimRun,
-    Delivery,
-    Dispatchable,
-    ExecutionRef,
-)
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.claim import ClaimItem, ClaimOutcome, ClaimRun
+from mainspring.server.core.model import Delivery, ExecutionRef
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.claim_plan import refs_of
 from mainspring.server.persistence.mysql.database import Transaction, Units

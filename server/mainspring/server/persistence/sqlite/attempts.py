@@ -8,17 +8,15 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mainspring.server.core.model import (
+from mainspring.server.core.attempt import (
     Assignment,
     AssignOutcome,
     Completion,
-    Delivery,
     Dispatchable,
-    ExecutionRef,
-    ExecutionState,
     Extension,
     FailedAttempt,
 )
+from mainspring.server.core.model import Delivery, ExecutionRef, ExecutionState
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES

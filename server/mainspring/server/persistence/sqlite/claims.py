@@ -10,17 +10,9 @@ from typing import Any
 import structlog
 
 from mainspring.server.core.adjustments import decode_payloads
-from mainspring.server.core.model import (
-    ClaimGap,
-    ClaimItem,
-    ClaimOutcome,
-    ClaimRun,
-    Delivery,
-    Dispatchable,
-    DueTask,
-    ExecutionRef,
-    ExecutionState,
-)
+from mainspring.server.core.attempt import Dispatchable
+from mainspring.server.core.claim import ClaimGap, ClaimItem, ClaimOutcome, ClaimRun
+from mainspring.server.core.model import Delivery, DueTask, ExecutionRef, ExecutionState
 from mainspring.server.errors import StoreError
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.additions import join_history
