@@ -17,7 +17,7 @@ from mainspring.server.core.model import (
     TaskRef,
 )
 from mainspring.server.persistence.store import Store
-from mainspring.server.persistence.task_store import Changed
+from mainspring.server.persistence.store.tasks import Changed
 from mainspring.shard_manager.hashing import partition_of, task_key
 
 PARTITIONS = 8

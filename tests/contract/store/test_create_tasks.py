@@ -10,7 +10,7 @@ from contract.store.builders import T0, create, load_due, new_task
 
 from mainspring.server.core.model import TaskState
 from mainspring.server.persistence.store import Store
-from mainspring.server.persistence.task_store import TasksRefused
+from mainspring.server.persistence.store.tasks import TasksRefused
 
 
 async def test_a_new_task_is_answered_and_stored_as_given(store: Store) -> None:

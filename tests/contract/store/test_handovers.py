@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.shard_manager.handover import ChangeReason, Handover
 
 T0 = 1_800_000_000_000_000

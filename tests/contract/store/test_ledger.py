@@ -30,8 +30,8 @@ from mainspring.server.core.model import (
     ExecutionState,
     TaskRef,
 )
-from mainspring.server.persistence.ledger_store import ExecutionPage
 from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store.ledger import ExecutionPage
 
 LENGTH = 40
 

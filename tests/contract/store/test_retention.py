@@ -34,8 +34,8 @@ from mainspring.server.core.model import (
     TaskRef,
 )
 from mainspring.server.core.namespaces import DAY_US, EARLIEST, Cutoffs, Span
-from mainspring.server.persistence.retention_store import Slice
 from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store.retention import Slice
 from mainspring.shard_manager.lease import PartitionLease
 
 OLD = T0 - 40 * DAY_US

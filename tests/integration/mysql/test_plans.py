@@ -29,11 +29,11 @@ from mainspring.server.core.model import (
 )
 from mainspring.server.core.namespaces import EARLIEST, Cutoffs, Namespace, Span
 from mainspring.server.core.task_filter import TaskFilter
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.mysql.connection import Connection
 from mainspring.server.persistence.mysql.migrate import migrate
 from mainspring.server.persistence.mysql.settings import MySQLSettings
 from mainspring.server.persistence.mysql.store import MySQLStore
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.shard_manager.handover import ChangeReason, Handover
 from mainspring.shard_manager.hashing import partition_of, task_key
 from mainspring.shard_manager.lease import PartitionLease

@@ -24,7 +24,7 @@ from mainspring.server.persistence.sqlite.database import CHECKPOINT_BYTES
 from mainspring.server.persistence.sqlite.migrations import SQLiteMigration, sqlite_migrations
 from mainspring.server.persistence.sqlite.store import SQLiteStore
 from mainspring.server.persistence.store import SchemaMissing
-from mainspring.server.persistence.task_store import TasksRefused
+from mainspring.server.persistence.store.tasks import TasksRefused
 
 HOLD = """
 import asyncio, sys

@@ -41,7 +41,7 @@ from mainspring.server.engine.stillness import Stillness
 from mainspring.server.engine.supervision import keep_running
 from mainspring.server.engine.timer_driver import TimerDriver
 from mainspring.server.engine.window_loader import WindowLoader
-from mainspring.server.persistence.task_store import Created
+from mainspring.server.persistence.store.tasks import Created
 from mainspring.shard_manager.lease import PartitionLease
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from mainspring.server.errors import (
     UnknownOutcome,
 )
 from mainspring.server.observability.metrics import Metrics
-from mainspring.server.persistence.task_store import Created, TasksRefused, TaskStore
+from mainspring.server.persistence.store.tasks import Created, TasksRefused, TaskStore
 
 BACKLOG_BATCHES = 40
 DEADLINE_S = 8.0

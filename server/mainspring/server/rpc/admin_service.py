@@ -8,8 +8,8 @@ import grpc
 
 from mainspring.server.clock import Clock
 from mainspring.server.engine.engine import Engine
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import handover_to_proto
 from mainspring.server.rpc.drainer import Drainer

@@ -11,7 +11,7 @@ from mainspring.server.clock import Clock
 from mainspring.server.core.namespaces import Namespace
 from mainspring.server.core.task_defaults import NO_DEFAULTS, TaskDefaults
 from mainspring.server.errors import InvalidField, StoreError
-from mainspring.server.persistence.namespace_store import NamespaceStore
+from mainspring.server.persistence.store.namespaces import NamespaceStore
 from mainspring.server.rpc import validation
 from mainspring.v1 import task_pb2
 

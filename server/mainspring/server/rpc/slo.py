@@ -8,8 +8,8 @@ from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRe
 from mainspring.server.core.policies import decode
 from mainspring.server.core.slo import Cause, Figures, Sample, Unowned, causes, figures
 from mainspring.server.errors import InvalidField
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.store import Store
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.instants import instant
 from mainspring.shard_manager.handover import ChangeReason, Handover

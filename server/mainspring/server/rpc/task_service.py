@@ -19,7 +19,7 @@ from mainspring.server.errors import (
     NotFound,
 )
 from mainspring.server.persistence.store import Store
-from mainspring.server.persistence.task_store import Created
+from mainspring.server.persistence.store.tasks import Created
 from mainspring.server.rpc import validation
 from mainspring.server.rpc.convert import task_to_proto
 from mainspring.server.rpc.namespace_cache import NamespaceCache

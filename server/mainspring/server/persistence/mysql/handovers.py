@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import integer, text
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.shard_manager.handover import ChangeReason, Handover
 
 INSERT_HANDOVERS = """INSERT INTO handovers (partition_id, epoch, reason, from_node, to_node, released_at, noticed_at,

@@ -7,10 +7,10 @@ from typing import Any
 
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
-from mainspring.server.persistence.ledger_store import ExecutionPage
 from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.literals import binary, document, integer, integers, text
 from mainspring.server.persistence.mysql.task_filters import condition_of
+from mainspring.server.persistence.store.ledger import ExecutionPage
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 CHAIN_STEPS = 500

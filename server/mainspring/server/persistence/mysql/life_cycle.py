@@ -8,7 +8,7 @@ from mainspring.server.core.model import Task, TaskRef
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.literals import binary, document, text
 from mainspring.server.persistence.mysql.tasks import KEYS, WHOLE, WITHOUT_PAYLOAD, task_from_row
-from mainspring.server.persistence.task_store import Changed
+from mainspring.server.persistence.store.tasks import Changed
 
 # No SKIP LOCKED: a claim that holds the row comes first, and what it made of the task is what is changed.
 _LOCK_TASKS = f"""SELECT {{columns}}

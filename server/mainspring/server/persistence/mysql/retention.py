@@ -14,7 +14,7 @@ from mainspring.server.core.namespaces import Cutoffs, Span
 from mainspring.server.persistence.mysql import fence
 from mainspring.server.persistence.mysql.database import Transaction, Units
 from mainspring.server.persistence.mysql.literals import binary, document, integer
-from mainspring.server.persistence.retention_store import Slice
+from mainspring.server.persistence.store.retention import Slice
 from mainspring.shard_manager.hashing import PREFIX_BYTES, namespace_prefix
 from mainspring.shard_manager.lease import PartitionLease
 

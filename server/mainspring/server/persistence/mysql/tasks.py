@@ -12,7 +12,7 @@ from mainspring.server.persistence.mysql.database import Units
 from mainspring.server.persistence.mysql.driver_errors import RowRefused
 from mainspring.server.persistence.mysql.literals import binary, document, integers, split, text
 from mainspring.server.persistence.mysql.task_filters import condition_of
-from mainspring.server.persistence.task_store import Created, TasksRefused
+from mainspring.server.persistence.store.tasks import Created, TasksRefused
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 MAX_ROWS_PER_INSERT = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mainspring.server.persistence.handover_store import HandoverCursor
 from mainspring.server.persistence.sqlite.database import Units
+from mainspring.server.persistence.store.handovers import HandoverCursor
 from mainspring.shard_manager.handover import ChangeReason, Handover
 
 INSERT_HANDOVER = """INSERT INTO handovers (partition_id, epoch, reason, from_node, to_node, released_at, noticed_at,

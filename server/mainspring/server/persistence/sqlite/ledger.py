@@ -7,9 +7,9 @@ from typing import Any
 
 from mainspring.server.core.execution_filter import EVERYTHING, ExecutionFilter
 from mainspring.server.core.model import Execution, ExecutionOrigin, ExecutionRef, ExecutionState, TaskRef
-from mainspring.server.persistence.ledger_store import ExecutionPage
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.task_filters import condition_of
+from mainspring.server.persistence.store.ledger import ExecutionPage
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 CHAIN_STEPS = 1000

@@ -13,7 +13,7 @@ from mainspring.server.persistence.sqlite.tasks import (
     READ_WHOLE_TASK,
     task_from_row,
 )
-from mainspring.server.persistence.task_store import Changed
+from mainspring.server.persistence.store.tasks import Changed
 
 _CHANGE_TASK = """UPDATE tasks SET state = :state, version = :version, scheduled_at = :scheduled_at, due_at = :due_at,
   updated_at = :updated_at, note = :note, changed_by = :changed_by, handler = :handler, schedule = :schedule,

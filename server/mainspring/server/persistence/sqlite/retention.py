@@ -9,9 +9,9 @@ from typing import TypeVar
 from mainspring.server.core.history import Row, Surplus
 from mainspring.server.core.model import ExecutionRef, ExecutionState, TaskRef
 from mainspring.server.core.namespaces import Cutoffs, Span
-from mainspring.server.persistence.retention_store import Slice
 from mainspring.server.persistence.sqlite import fence
 from mainspring.server.persistence.sqlite.database import Units
+from mainspring.server.persistence.store.retention import Slice
 from mainspring.shard_manager.hashing import PREFIX_BYTES, namespace_prefix
 from mainspring.shard_manager.lease import PartitionLease
 

@@ -12,7 +12,7 @@ from mainspring.server.core.task_filter import NO_FILTER, TaskFilter
 from mainspring.server.persistence.sqlite.database import Units
 from mainspring.server.persistence.sqlite.driver_errors import REFUSED_VALUES
 from mainspring.server.persistence.sqlite.task_filters import condition_of
-from mainspring.server.persistence.task_store import Created, TasksRefused
+from mainspring.server.persistence.store.tasks import Created, TasksRefused
 from mainspring.shard_manager.hashing import KEY_BYTES, PREFIX_BYTES, namespace_prefix
 
 PARTITIONS_PER_READ = 16

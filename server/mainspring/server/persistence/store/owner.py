@@ -1,4 +1,4 @@
-"""What the owner of partitions asks a database, under the fence (see `store`)."""
+"""What the owner of partitions asks a database, under the fence."""
 
 from __future__ import annotations
 

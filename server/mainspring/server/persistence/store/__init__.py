@@ -17,13 +17,13 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from mainspring.server.errors import StoreError
-from mainspring.server.persistence.handover_store import HandoverStore
-from mainspring.server.persistence.ledger_store import LedgerStore
-from mainspring.server.persistence.namespace_store import NamespaceStore
-from mainspring.server.persistence.owner_store import OwnerStore
-from mainspring.server.persistence.partition_store import PartitionStore
-from mainspring.server.persistence.retention_store import RetentionStore
-from mainspring.server.persistence.task_store import TaskStore
+from mainspring.server.persistence.store.handovers import HandoverStore
+from mainspring.server.persistence.store.ledger import LedgerStore
+from mainspring.server.persistence.store.namespaces import NamespaceStore
+from mainspring.server.persistence.store.owner import OwnerStore
+from mainspring.server.persistence.store.partitions import PartitionStore
+from mainspring.server.persistence.store.retention import RetentionStore
+from mainspring.server.persistence.store.tasks import TaskStore
 
 
 class SchemaMissing(StoreError):
