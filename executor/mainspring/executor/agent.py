@@ -6,7 +6,6 @@ from importlib import metadata
 from random import Random
 
 from mainspring.client.backoff import Backoff
-from mainspring.executor.attempts import AttemptKey
 from mainspring.executor.clock import Clock
 from mainspring.executor.config import ExecutorConfig
 from mainspring.executor.log import logger
@@ -15,7 +14,7 @@ from mainspring.executor.registry import HandlerRegistry
 from mainspring.executor.run_log import RunLog
 from mainspring.executor.session import Session
 from mainspring.executor.transport import Transport
-from mainspring.executor.workload import Workload
+from mainspring.executor.workload import Workload, attempt_key
 from mainspring.v1 import executor_service_pb2 as pb
 
 STALL_S = 1.0
@@ -126,13 +125,13 @@ class Agent:
             for demand in frame.credit:
                 workload.on_demand(node, demand.waiting, demand.returned)
         if frame.result_saved:
-            workload.on_saved(_key(saved.attempt) for saved in frame.result_saved)
+            workload.on_saved(attempt_key(saved.attempt) for saved in frame.result_saved)
         for reconcile in frame.reconcile:
-            workload.on_reconcile(node, [(_key(item.attempt), item.epoch) for item in reconcile.items])
+            workload.on_reconcile(node, [(attempt_key(item.attempt), item.epoch) for item in reconcile.items])
         if frame.work:
             workload.on_work(node, frame.work)
         if frame.cancel:
-            workload.on_cancel(_key(cancel.attempt) for cancel in frame.cancel)
+            workload.on_cancel(frame.cancel)
         if frame.drain:
             logger.info("session.node_drains", address=node)
             workload.on_node_drain(node)
@@ -254,10 +253,6 @@ class Agent:
         self._retired.discard(session.address)
         self._view.lost(session.address)
         self.workload.detach(session.address)
-
-
-def _key(ref: pb.AttemptRef) -> AttemptKey:
-    return (ref.partition_id, ref.task_key, ref.scheduled_at_us, ref.attempt)
 
 
 def _version() -> str:

@@ -21,6 +21,9 @@ GIVE_UP_AFTER_S = 1.0
 """A handler that was cancelled at the end of a drain gets this long to clean up."""
 
 
+CANCELLED = Ending(Outcome.CANCELLED)
+
+
 @dataclass(slots=True)
 class Run:
     """An attempt that occupies a slot."""
@@ -29,6 +32,8 @@ class Run:
     handler: Handler
     job: Job
     task: asyncio.Task[Ending] | None = None
+    stopped: Ending = CANCELLED
+    """How it ends if it heeds the cancel: with what that said."""
 
 
 class CrewOwner(Protocol):
@@ -96,17 +101,22 @@ class Crew:
         if (run := self._runs.get(key)) is not None:
             self._owner.on_news(run)
 
-    def cancel(self, key: AttemptKey) -> None:
-        """Stop a run: an async handler is cancelled, a plain one sees a flag, a queued one never starts."""
+    def cancel(self, key: AttemptKey, error: str = "", error_kind: str = "") -> None:
+        """Stop a run: an async handler is cancelled, a plain one sees a flag, a queued one never starts.
+
+        Args:
+            error, error_kind: What its result says, if it ends as cancelled.
+        """
         run = self._runs.get(key)
         if run is None or run.job.is_cancelled:  # once: a second cancel would hit a handler cleaning up
             return
+        run.stopped = Ending(Outcome.CANCELLED, error=error, error_kind=error_kind)
         run.job.cancel()
         if run.task is not None:
             run.task.cancel()
         elif run.attempt.knowledge is Knowledge.QUEUED:
             self._queued.remove(run)
-            self._owner.on_ended(run, Ending(Outcome.CANCELLED))
+            self._report(run, CANCELLED)
 
     def stop(self) -> None:
         """Give up every run without a result: the nodes will find it lost."""
@@ -158,16 +168,19 @@ class Crew:
         except RuntimeError:
             return  # the loop has closed: the executor left at its drain deadline
 
+    def _report(self, run: Run, ending: Ending) -> None:
+        self._owner.on_ended(run, run.stopped if ending.outcome is Outcome.CANCELLED else ending)
+
     def _on_task_done(self, run: Run, task: asyncio.Task[Ending]) -> None:
         if not task.cancelled():
-            self._owner.on_ended(run, task.result())
+            self._report(run, task.result())
         elif run.job.is_cancelled:  # before its first step, so that the handler saw nothing of it
-            self._owner.on_ended(run, Ending(Outcome.CANCELLED))
+            self._report(run, CANCELLED)
         else:  # by `stop`
             self._runs.pop(run.attempt.key, None)
 
     def _on_thread_done(self, run: Run, ending: Ending) -> None:
         self._thread_slots += 1
-        self._owner.on_ended(run, ending)
+        self._report(run, ending)
         if self._queued:
             self._start([self._queued.popleft()])

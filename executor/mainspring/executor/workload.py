@@ -125,8 +125,7 @@ class Workload:
         now_s = self._clock.monotonic()
         starting: list[Run] = []
         for item in items:
-            ref = item.attempt
-            key = (ref.partition_id, ref.task_key, ref.scheduled_at_us, ref.attempt)
+            key = attempt_key(item.attempt)
             is_paid = self.ledger.held(node) > 0
             has_slot = self.ledger.spend(node, now_s)
             run = self._take(key, item, node, has_slot=has_slot, is_paid=is_paid)
@@ -140,10 +139,10 @@ class Workload:
             self._refused.clear()
         self._settle_soon()
 
-    def on_cancel(self, keys: Iterable[AttemptKey]) -> None:
+    def on_cancel(self, cancels: Iterable[pb.Cancel]) -> None:
         """Stop attempts: async handlers are cancelled, plain ones see a flag, queued ones never start."""
-        for key in keys:
-            self._crew.cancel(key)
+        for cancel in cancels:
+            self._crew.cancel(attempt_key(cancel.attempt), cancel.error, cancel.error_kind)
 
     def on_reconcile(self, node: str, asked: Sequence[tuple[AttemptKey, int]]) -> None:
         """Answer what is known of attempts; results of ended ones follow at once."""
@@ -335,3 +334,8 @@ class Workload:
         self._outboxes[node].result(attempt)
         self._touched[node] = None
         self.book.mark_sent(attempt, self._clock.monotonic())
+
+
+def attempt_key(ref: pb.AttemptRef) -> AttemptKey:
+    """The name of an attempt in frames, as the executor's own."""
+    return (ref.partition_id, ref.task_key, ref.scheduled_at_us, ref.attempt)

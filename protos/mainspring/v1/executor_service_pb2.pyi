@@ -205,10 +205,14 @@ class Heartbeat(_message.Message):
     def __init__(self, sequence: _Optional[int] = ...) -> None: ...
 
 class Cancel(_message.Message):
-    __slots__ = ("attempt",)
+    __slots__ = ("attempt", "error", "error_kind")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    ERROR_KIND_FIELD_NUMBER: _ClassVar[int]
     attempt: AttemptRef
-    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ...) -> None: ...
+    error: str
+    error_kind: str
+    def __init__(self, attempt: _Optional[_Union[AttemptRef, _Mapping]] = ..., error: _Optional[str] = ..., error_kind: _Optional[str] = ...) -> None: ...
 
 class NodeList(_message.Message):
     __slots__ = ("addresses",)

@@ -56,7 +56,8 @@ class ExecutorServiceServicer:
         3. The node sends `work`; the executor answers `started`, later `result`, and repeats the result, on any stream,
         until `result_saved`.
         4. Both sides send `heartbeat` each second. A side that hears nothing for the lease ends the stream.
-        5. A stream that ends without `goodbye` from the executor is a crash.
+        5. A stream that ends without `goodbye` from the executor is a crash, or the executor goes on over another stream: it
+        keeps its lease.
 
         Each kind is a repeated field, so that one frame carries whatever is ready on its side.
         """

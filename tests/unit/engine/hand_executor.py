@@ -14,6 +14,7 @@ from mainspring.server.dispatch.executor_session import ExecutorSession, Outbox
 from mainspring.server.dispatch.frames import (
     AttemptId,
     AttemptResult,
+    Cancellation,
     Knowledge,
     Outcome,
     ProgressReport,
@@ -74,7 +75,7 @@ class HandExecutor:
         """Everything that arrived, in order."""
         self.running: dict[AttemptId, WorkItem] = {}
         self.saved: list[AttemptId] = []
-        self.cancels: list[AttemptId] = []
+        self.cancellations: list[Cancellation] = []
         """What it was asked to stop, in order; nothing stops by itself."""
         self.disowned: set[AttemptId] = set()
         """What any process of this id answered to be not its."""
@@ -90,6 +91,11 @@ class HandExecutor:
 
     def __repr__(self) -> str:
         return f"{self.executor_id}({len(self.running)} running, {self.held} credit)"
+
+    @property
+    def cancels(self) -> list[AttemptId]:
+        """Which attempts it was asked to stop."""
+        return [cancellation.attempt_id for cancellation in self.cancellations]
 
     @property
     def is_connected(self) -> bool:
@@ -211,7 +217,7 @@ class HandExecutor:
             )
         for item in outbox.work:
             self._receive(item)
-        self.cancels += outbox.cancels
+        self.cancellations += outbox.cancels
 
     def _receive(self, item: WorkItem) -> None:
         self.work.append(item)

@@ -8,11 +8,11 @@ from unit.engine.hand_executor import HandExecutor
 from unit.engine.virtual_time import in_virtual_time
 
 from mainspring.server.core.instants import SECOND_US
-from mainspring.server.core.model import Delivery, ExecutionState, Task
+from mainspring.server.core.model import Delivery, ExecutionState, Task, TaskRef
 from mainspring.server.core.policies import Misfire, MisfireMode, Overlap, Policies, Retry, Timeouts
 from mainspring.server.core.schedule import OneTime, Schedule
 from mainspring.server.core.schedule_text import encode
-from mainspring.server.dispatch.frames import AttemptId, Outcome
+from mainspring.server.dispatch.frames import AttemptId, Cancellation, Outcome
 from mainspring.server.errors import StoreUnavailable, UnknownOutcome
 
 LATE_S = 0.9
@@ -35,6 +35,26 @@ async def running(executor: HandExecutor, bench: EngineBench) -> AttemptId:
 
 
 @in_virtual_time
+async def test_what_an_earlier_owner_stopped_for_its_slowness_has_failed_whoever_hears_of_its_end() -> None:
+    """That owner died before it could write so; the executor repeats what the cancel said."""
+    async with EngineBench() as bench:
+        executor = bench.executor()
+        await bench.adopt(0)
+        await bench.register(*(bench.task(policies=limits(finish=60, retry=RETRY)) for _ in range(2)))
+        await bench.until(lambda: len(executor.running) == 2)
+        slow, stopped = executor.running
+        executor.start(slow, stopped)
+        executor.end(slow, outcome=Outcome.CANCELLED, kind="Timeout", error="it ran for 60 s")
+        executor.end(stopped, outcome=Outcome.CANCELLED, kind="Cancelled")
+        tasks = [TaskRef(each.ref.partition_id, each.ref.task_key) for each in (slow, stopped)]
+        await bench.until_state(tasks[1:], ExecutionState.CANCELLED)
+        await bench.until_state(tasks[:1], ExecutionState.WAITING)
+        row = await bench.row(tasks[0])
+        assert (row.failure_count, row.error_kind, row.reason) == (1, "Timeout", "Timeout: it ran for 60 s")
+        await bench.until_sent(tasks[:1], attempts=2)
+
+
+@in_virtual_time
 async def test_a_slow_attempt_is_stopped_and_counts_as_failed() -> None:
     async with EngineBench() as bench:
         executor = bench.executor()
@@ -44,6 +64,7 @@ async def test_a_slow_attempt_is_stopped_and_counts_as_failed() -> None:
         await bench.pass_time(6.9)
         assert executor.cancels == []
         await bench.until(lambda: executor.cancels == [attempt_id], within_s=LATE_S)
+        assert executor.cancellations == [Cancellation(attempt_id, "it ran for 7 s", "Timeout")]
         await bench.until_state([ref], ExecutionState.WAITING)
         row = await bench.row(ref)
         assert (row.failure_count, row.error_kind) == (1, "Timeout")

@@ -27,12 +27,17 @@ class Deadline(NamedTuple):
     limit_us: int
 
     @property
-    def words(self) -> str:
-        """The ledger's words for a failure at this deadline."""
+    def error(self) -> str:
+        """What went wrong, for people."""
         seconds = f"{self.limit_us / SECOND_US:g} s"
         if self.limit is Limit.HEARTBEAT:
-            return f"{self.limit.value}: no progress was reported for {seconds}"
-        return f"{self.limit.value}: it ran for {seconds}"
+            return f"no progress was reported for {seconds}"
+        return f"it ran for {seconds}"
+
+    @property
+    def words(self) -> str:
+        """The ledger's words for a failure at this deadline."""
+        return f"{self.limit.value}: {self.error}"
 
 
 def start_deadline(timeouts: Timeouts, due_at: int) -> int | None:

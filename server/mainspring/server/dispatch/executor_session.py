@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from mainspring.server.dispatch.frames import AttemptId, ReconcileQuestion, WorkItem
+from mainspring.server.dispatch.frames import AttemptId, Cancellation, ReconcileQuestion, WorkItem
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Outbox:
 
     work: list[WorkItem] = field(default_factory=list)
     saved: list[AttemptId] = field(default_factory=list)
-    cancels: list[AttemptId] = field(default_factory=list)
+    cancels: list[Cancellation] = field(default_factory=list)
     questions: list[ReconcileQuestion] = field(default_factory=list)
     node_addresses: tuple[str, ...] | None = None
     waiting: int | None = None
@@ -85,9 +85,9 @@ class ExecutorSession:
         self._outbox.saved.extend(attempts)
         self._ready.set()
 
-    def cancel(self, attempts: Iterable[AttemptId]) -> None:
+    def cancel(self, cancellations: Iterable[Cancellation]) -> None:
         """Asks to stop attempts, behind all work that is on its way. One that is not there is passed over."""
-        self._outbox.cancels.extend(attempts)
+        self._outbox.cancels.extend(cancellations)
         self._ready.set()
 
     def ask(self, questions: Iterable[ReconcileQuestion]) -> None:

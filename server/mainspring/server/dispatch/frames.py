@@ -66,6 +66,15 @@ class AttemptResult(NamedTuple):
     """How long ago the attempt began to run when its executor said so; 0: never, or not known."""
 
 
+class Cancellation(NamedTuple):
+    """Asks an executor to stop an attempt."""
+
+    attempt_id: AttemptId
+    error: str = ""
+    """Set with `error_kind` when it has failed for its slowness; its result repeats both."""
+    error_kind: str = ""
+
+
 class ProgressReport(NamedTuple):
     """A sign of progress of a running attempt."""
 

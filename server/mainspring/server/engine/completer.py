@@ -16,6 +16,7 @@ from mainspring.server.core.attempt import Completion, FailedAttempt
 from mainspring.server.core.delivery import Mishap
 from mainspring.server.core.model import ExecutionState
 from mainspring.server.core.retry import is_retried, wait_us
+from mainspring.server.core.time_limits import Limit
 from mainspring.server.dispatch.frames import AttemptId, AttemptResult, Outcome
 from mainspring.server.engine.context import OwnerContext
 from mainspring.server.engine.lanes import Lanes
@@ -31,6 +32,8 @@ FINAL_STATE = {
     Outcome.FAILED: ExecutionState.FAILED,
     Outcome.CANCELLED: ExecutionState.CANCELLED,
 }
+SLOWNESS = frozenset(limit.value for limit in Limit)
+"""What a cancelled attempt names when an owner, perhaps an earlier one, stopped it for its slowness: it has failed."""
 REASON_CHARACTERS = 2_000
 MOST_ANSWERS = 8
 """Who waits for one result: the latest few that repeated it."""
@@ -117,8 +120,8 @@ class Completer:
                     self._refused(attempt, _words(result))
                 settled.append(attempt_id)
             elif (
-                attempt is None
-                and result.outcome is Outcome.FAILED
+                (state := _state_of(result)) is ExecutionState.FAILED
+                and attempt is None
                 and not self._context.held.is_firing(attempt_id.ref.partition_id)
             ):
                 continue  # what is open here is being read: whether it is retried is known when the result is repeated
@@ -126,7 +129,7 @@ class Completer:
                 self._put(
                     _Pending(
                         attempt_id,
-                        FINAL_STATE[result.outcome],
+                        state,
                         "" if result.outcome is Outcome.SUCCEEDED else _words(result)[:REASON_CHARACTERS],
                         result.output,
                         now - result.since_start_us,
@@ -334,6 +337,13 @@ class Completer:
                 answers.setdefault(answer, []).append(attempt_id)
         for answer, attempt_ids in answers.items():
             answer(attempt_ids)
+
+
+def _state_of(result: AttemptResult) -> ExecutionState:
+    """What a result makes of its execution, unless another attempt follows. Not of one that was refused."""
+    if result.outcome is Outcome.CANCELLED and result.error_kind in SLOWNESS:
+        return ExecutionState.FAILED
+    return FINAL_STATE[result.outcome]
 
 
 def _words(result: AttemptResult) -> str:

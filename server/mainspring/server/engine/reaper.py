@@ -15,6 +15,7 @@ from mainspring.server.dispatch.connected_executors import ConnectedExecutors
 from mainspring.server.dispatch.executor_session import ExecutorSession
 from mainspring.server.dispatch.frames import (
     AttemptId,
+    Cancellation,
     Knowledge,
     ProgressReport,
     ReconcileQuestion,
@@ -122,7 +123,7 @@ class Reaper:
         for attempt in attempts:
             session = self._executors.get(attempt.executor_id or "")
             if session is not None:
-                session.cancel([AttemptId(attempt.ref, attempt.attempt)])
+                session.cancel([Cancellation(AttemptId(attempt.ref, attempt.attempt))])
 
     def reconciled(self, executor_id: str, replies: Sequence[ReconcileReply]) -> None:
         """Takes an executor's answers in: what it never had goes to another at once, or is lost."""
@@ -322,7 +323,9 @@ class Reaper:
             # Not heard since: the result may be on a way that is cut. What it answers comes behind that.
             self._doubt(attempt, session, soon)
             return True
-        self.stop([attempt])
+        # Should this node die before the failure is written, the result brings it to the next owner.
+        attempt_id = AttemptId(attempt.ref, attempt.attempt)
+        session.cancel([Cancellation(attempt_id, deadline.error, deadline.limit.value)])
         failure = Decision(ExecutionState.FAILED, deadline.words, deadline.limit.value)
         self._mishaps.decide([(attempt, failure)])
         return True

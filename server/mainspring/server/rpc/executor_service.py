@@ -246,11 +246,15 @@ def _frames(
             frame = pb.ConnectResponse()
         frame.work.extend(convert.work_to_proto(item) for item in sift(chunk))
     # Behind the work: what is to be stopped may be among it, and an executor passes over what it does not have.
-    for attempt_id in outbox.cancels:
+    for cancellation in outbox.cancels:
         if len(frame.cancel) >= ITEMS_A_FRAME:
             yield frame
             frame = pb.ConnectResponse()
-        frame.cancel.add(attempt=convert.attempt_to_proto(attempt_id))
+        frame.cancel.add(
+            attempt=convert.attempt_to_proto(cancellation.attempt_id),
+            error=cancellation.error,
+            error_kind=cancellation.error_kind,
+        )
     if outbox.goodbye is not None:
         frame.goodbye.add(reason=outbox.goodbye)
     if frame.ByteSize():
