@@ -56,6 +56,8 @@ class _Told:
     registered: asyncio.Event = field(default_factory=asyncio.Event)
     calling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """About a task one call is under way at a time: the checker goes by their order."""
+    is_in_doubt: bool = False
+    """Whether a try to register it was given up: that may be carried out later."""
 
     def definition(self) -> AcknowledgedTask:
         """As the checker is told of it."""
@@ -163,11 +165,19 @@ class Clients:
         task.schedule.jitter.FromMicroseconds(round(plan.jitter_s * 1_000_000))
         request = task_service_pb2.CreateTaskRequest(task=task)
         told.sent_at = self._clock.now()
+        tries = 0
+
+        async def create(node: NodeProcess) -> Any:
+            nonlocal tries
+            tries += 1
+            return await node.tasks.CreateTask(request, None)
+
         try:
-            if await self._try(lambda node: node.tasks.CreateTask(request, None)) is not None:
+            if await self._try(create) is not None:
                 told.acknowledged_at = self._clock.now()
                 self._around.trace.note("acknowledged", plan.task_id)
         finally:
+            told.is_in_doubt = told.acknowledged_at is None or tries > 1
             told.registered.set()
 
     async def _cancel(self, told: _Told) -> None:
@@ -198,8 +208,8 @@ class Clients:
 
     async def _delete(self, told: _Told) -> None:
         """Until nothing of it runs any more."""
-        if told.acknowledged_at is None:
-            return  # it may come later
+        if told.is_in_doubt:
+            return  # it might come back
         sent_at, acknowledged_at = self._clock.now(), None
         request = task_service_pb2.DeleteTaskRequest(namespace=NAMESPACE, id=told.plan.task_id)
         for _ in range(CHANGE_TRIES):

@@ -98,6 +98,14 @@ def test_a_failure_that_its_executor_took_down_with_it_counts_for_nobody() -> No
     assert found(retried(one_more, max_attempts=2, fault=EXECUTOR_KILLED)) == DOUBLE
 
 
+def test_a_failure_counts_for_no_owner_that_was_cut_off_from_its_executor() -> None:
+    """Who sent it is dead, and who took over is cut off: the failure is told to nobody, and two more follow."""
+    runs = [failed(1, "executor-0", 0.1), failed(2, OTHER, 4), failed(3, OTHER, 5)]
+    cut = Fault("cut", "executor-0", ONCE_AT - S, ONCE_AT + 3 * S, peer="node-7")
+    assert found(retried(runs, max_attempts=2, fault=cut)) == set()
+    assert found(retried(runs, max_attempts=2, fault=replace(cut, target="executor-5"))) == DOUBLE
+
+
 @pytest.mark.parametrize("outcome", ["succeeded", "cancelled"])
 def test_an_attempt_that_was_too_slow_counts_as_a_failure_and_not_by_its_number(outcome: str) -> None:
     """The first is killed with its executor, the second outlasts its limit, the third is the retry of that."""

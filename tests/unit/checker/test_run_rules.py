@@ -103,6 +103,14 @@ def test_attempts_out_of_order_are_i6_unless_their_executor_was_frozen() -> None
     assert found(with_faults(history, EXECUTOR_KILLED)) == {("I7", *HERE)}
 
 
+def test_an_attempt_that_a_cut_held_up_on_its_way_may_start_behind_the_next() -> None:
+    history = again({"started_at": ONCE_AT + 5 * S, "ended_at": ONCE_AT + 6 * S}, {})
+    cut = Fault("cut", "executor-0", ONCE_AT, ONCE_AT + 5 * S, peer="nodes")
+    assert ("I6", *HERE) not in found(with_faults(history, cut))
+    assert ("I6", *HERE) in found(with_faults(history, replace(cut, target="executor-5")))
+    assert ("I6", *HERE) in found(with_faults(history, replace(cut, until_at=ONCE_AT + 4 * S)))
+
+
 def test_epochs_that_fall_with_the_attempts_are_i3() -> None:
     history = again({"epoch": 5}, {"epoch": 4}, epoch=5)
     assert ("I3", *HERE) in found(with_faults(history, EXECUTOR_KILLED))

@@ -133,12 +133,9 @@ class Excuses:
             until_at: when it was given up.
             node_id: who had sent it; None when nobody knows.
         """
-        until_at = max(until_at, run.started_at)
         silences: list[Fault] = []
-        for fault in self.faults_during(run.started_at, until_at):
+        for fault in self.mutes(run, until_at):
             sides = {fault.target, fault.peer}
-            if fault.kind in _KEEPS_ITS_WORK or run.started_at > fault.until_at + self.limits.clock_margin_us:
-                continue
             if not fault.peer or fault.peer == EVERY_NODE or fault.target == EVERY_NODE:
                 is_silent = bool(sides & {run.executor_id, EVERY_EXECUTOR})
             else:
@@ -146,6 +143,20 @@ class Excuses:
             if is_silent:
                 silences.append(fault)
         return silences
+
+    def mutes(self, run: Run, until_at: int) -> list[Fault]:
+        """Faults for which some node may not have heard of a run by an instant: its executor was dead, frozen or cut off.
+
+        What began when the fault was healed is not its victim: the tail after the heal is there for the giving up alone.
+        """
+        margin_us = self.limits.clock_margin_us
+        return [
+            fault
+            for fault in self.faults_during(run.started_at, max(until_at, run.started_at))
+            if fault.kind not in _KEEPS_ITS_WORK
+            and run.started_at <= fault.until_at + margin_us
+            and {fault.target, fault.peer} & {run.executor_id, EVERY_EXECUTOR}
+        ]
 
     def breaks(self, row: LedgerRow, until_at: int) -> list[Fault]:
         """Faults for which an attempt that was recorded may never have started: they hit who sent it, who was to run it,

@@ -159,7 +159,7 @@ def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
         return False
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
 
-    if run.ended_at is None or run.outcome == "cancelled" or not is_heard_of(case, run, evidence, until_at):
+    if run.ended_at is None or run.outcome == "cancelled" or not is_heard_of(run, evidence, until_at):
         return False
     # What its executor took down with it is an attempt and no failure: the retry policy counts failures.
     return not is_failure(case, run) or is_worn_out(case, evidence, until_at)

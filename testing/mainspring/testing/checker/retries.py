@@ -59,14 +59,15 @@ def is_worn_out(case: Case, evidence: Evidence, until_at: int) -> bool:
 
 def known_failures(case: Case, evidence: Evidence, runs: list[Run], until_at: int) -> int:
     """How many of these runs have failed by an instant, and their owner must have heard of it by then."""
-    return sum(
-        _has_failed_by(case, run, until_at) and is_heard_of(case, run, evidence, until_at) for run in runs
-    )
+    return sum(_has_failed_by(case, run, until_at) and is_heard_of(run, evidence, until_at) for run in runs)
 
 
-def is_heard_of(case: Case, run: Run, evidence: Evidence, until_at: int) -> bool:
-    """Whether its owner must have heard of a run's end: nothing kept its executor silent until then."""
-    return not evidence.silences(run, until_at, evidence.sender_of(case, run))
+def is_heard_of(run: Run, evidence: Evidence, until_at: int) -> bool:
+    """Whether its owner must have heard of a run's end: nothing kept its executor silent until then.
+
+    That need not be the node that sent it: the partition may be another's by then.
+    """
+    return not evidence.mutes(run, until_at)
 
 
 def is_duplicated(case: Case, evidence: Evidence) -> bool:

@@ -102,9 +102,8 @@ def attempts_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
         if before.attempt == after.attempt:
             yield case.violation("I6", f"attempt {after.attempt} ran more than once", before, after)
             continue
-        # An executor that was frozen with the earlier attempt in hand may start it when it thaws.
         is_late = after.started_at < before.started_at - evidence.limits.executor_clock_margin_us
-        if is_late and not evidence.executor_faults(before.executor_id, after.started_at, before.started_at):
+        if is_late and not _was_held_up(case, before, after.started_at, evidence):
             yield case.violation(
                 "I6", f"attempt {before.attempt} started after attempt {after.attempt}", before, after
             )
@@ -112,6 +111,15 @@ def attempts_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
         attempt = case.early_runs[-1].attempt
         message = f"attempt {attempt} ran, the ledger knows of {case.row.attempt}"
         yield case.violation("I6", message, case.row, case.early_runs[-1])
+
+
+def _was_held_up(case: Case, run: Run, from_at: int, evidence: Evidence) -> bool:
+    """Whether an attempt may have started so late: its executor was frozen with it in hand, or a cut held it up."""
+    sender = evidence.sender_of(case, run) or ""
+    return bool(
+        evidence.executor_faults(run.executor_id, from_at, run.started_at)
+        or evidence.cuts_between(run.executor_id, sender, from_at, run.started_at)
+    )
 
 
 def epochs_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
