@@ -26,6 +26,7 @@ from unit.checker.tiny import (
 )
 
 from mainspring.testing.checker import check
+from mainspring.testing.history import Fault
 
 HERE = "default/once", ONCE_AT
 
