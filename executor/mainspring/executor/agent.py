@@ -161,20 +161,23 @@ class Agent:
         return True
 
     async def _wait_idle(self, stop_now: asyncio.Event) -> bool:
-        waits = {
-            asyncio.create_task(self.workload.idle.wait(), name="executor-idle"),
-            asyncio.create_task(stop_now.wait(), name="executor-stop-now"),
-        }
-        try:
+        idle = self.workload.idle
+        with suppress(TimeoutError):
             async with self._clock.timeout(self._config.drain_timeout_s):
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            return False
+                while not (
+                    idle.is_set() or stop_now.is_set()
+                ):  # work may come in the moment in which it is idle
+                    await self._first_of(idle, stop_now)
+        return idle.is_set()
+
+    async def _first_of(self, *events: asyncio.Event) -> None:
+        waits = {asyncio.create_task(event.wait(), name="executor-drain") for event in events}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-        return self.workload.idle.is_set()
 
     async def _tick(self) -> None:
         before_s = self._clock.monotonic()
@@ -201,7 +204,12 @@ class Agent:
         for address in sorted(plan.retired):
             session = self._sessions[address]
             can_leave = self.workload.is_empty or bool(self.live_addresses - plan.retired)
-            if self.workload.retire(address) and can_leave:
+            if not can_leave:
+                # Nobody else is there to give credit to, and what runs may run for long.
+                self._retired.discard(address)
+                self.workload.unretire(address)
+                continue
+            if self.workload.retire(address):
                 if session.node_address in ("", address):
                     session.leave("no longer listed")
                 else:

@@ -85,6 +85,7 @@ class Attempt:
         knowledge: QUEUED, RUNNING or FINISHED.
         ending: Set when it has ended.
         sends: How often its result was handed to a session.
+        sent_to: The node whose session that was last.
         sent_at_s: When that was last, monotonic seconds; minus infinity when never or in vain.
         started_at_s: When it began to run, monotonic seconds; None when it has not.
         progress_at_s: When its progress was last handed to a session, monotonic seconds; minus infinity when never.
@@ -99,6 +100,7 @@ class Attempt:
         "progress_at_s",
         "sends",
         "sent_at_s",
+        "sent_to",
         "started_at_s",
     )
 
@@ -109,6 +111,7 @@ class Attempt:
         self.knowledge = Knowledge.QUEUED
         self.ending: Ending | None = None
         self.sends = 0
+        self.sent_to = ""
         self.sent_at_s = float("-inf")
         self.started_at_s: float | None = None
         self.progress_at_s = float("-inf")
@@ -241,9 +244,10 @@ class AttemptBook:
                 self._make_due(attempt)
         return answers
 
-    def mark_sent(self, attempt: Attempt, now_s: float) -> None:
-        """Note that the result was handed to a session."""
+    def mark_sent(self, attempt: Attempt, now_s: float, node: str) -> None:
+        """Note that the result was handed to the session of a node."""
         attempt.sends += 1
+        attempt.sent_to = node
         attempt.sent_at_s = now_s
         if attempt.key in self._unsaved:
             self._unsaved.move_to_end(attempt.key)
@@ -254,7 +258,9 @@ class AttemptBook:
 
     def make_due_for(self, node: str) -> None:
         """Make the results that a node was sent due at once: its stream has ended, or has come back."""
-        for attempt in [attempt for attempt in self._unsaved.values() if attempt.node == node]:
+        for attempt in [
+            attempt for attempt in self._unsaved.values() if node in (attempt.node, attempt.sent_to)
+        ]:
             self._make_due(attempt)
 
     def has_open(self, node: str) -> bool:

@@ -14,7 +14,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, from an arbitrary start."""
+        """Return seconds that never go back, from an arbitrary start, and go on while the machine is suspended."""
         ...
 
     async def sleep(self, duration_s: float) -> None:
@@ -26,6 +26,10 @@ class Clock(Protocol):
         ...
 
 
+_SINCE_START = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux's monotonic clock stands still while the machine is suspended: what was sent before would look fresh."""
+
+
 class SystemClock:
     """The machine's clocks and the running event loop's timers."""
 
@@ -34,8 +38,8 @@ class SystemClock:
         return time.time_ns() // 1_000
 
     def monotonic(self) -> float:
-        """Return the monotonic clock, seconds."""
-        return time.monotonic()
+        """Return the time since the machine started, where the system tells that; else the monotonic clock."""
+        return time.clock_gettime(_SINCE_START)
 
     async def sleep(self, duration_s: float) -> None:
         """Return after this many seconds."""

@@ -44,6 +44,7 @@ class NodeView:
         self._alone_since_s: dict[str, float] = {}
         self._leaving_as_alias: set[str] = set()
         self._left_as_alias: set[str] = set()
+        self._kept_aliases: set[str] = set()
 
     def heard(self, address: str, listed: AbstractSet[str]) -> None:
         """Take a list from a live node; an empty one says nothing."""
@@ -72,6 +73,10 @@ class NodeView:
         wanted = listed or self._seeds
         if now_s - self._live_at_s >= FALL_BACK_AFTER_S:
             wanted |= self._seeds
+        if live and not live & listed:
+            wanted |= (
+                self._kept_aliases
+            )  # no listed address works: one that served is tried again when it is lost
         retired = set()
         for address in live:
             if self._is_retired(address, live, lists, listed, now_s):
@@ -94,6 +99,7 @@ class NodeView:
             if live & listed:
                 return True
             if address in self._left_as_alias:
+                self._kept_aliases.add(address)
                 return False
             self._leaving_as_alias.add(address)
             return True

@@ -27,7 +27,11 @@ async def run_async(handler: Handler, job: Job, max_output_bytes: int) -> Ending
             raise
         # The handler raised it by itself, out of a library or a task of its own.
         return Ending(Outcome.FAILED, error="the handler raised CancelledError", error_kind="CancelledError")
-    except (Exception, SystemExit) as error:  # a handler that calls sys.exit must not end the executor
+    except GeneratorExit:
+        raise  # the event loop is gone
+    except (
+        BaseException
+    ) as error:  # a handler that calls sys.exit must not end the executor, nor occupy its slot for ever
         return failure(error)
     return encode(output, max_output_bytes)
 

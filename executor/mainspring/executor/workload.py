@@ -37,8 +37,9 @@ REPEATS_PER_TICK = 2_000
 PROGRESS_EVERY_S = 0.5
 """The progress of one attempt is reported at most this often."""
 
-CREDIT_RETURN_S = 1.0
-"""A drain waits this long for nodes to give their credit back, which tells that no work is under way."""
+CREDIT_RETURN_S = 5.0
+"""A drain waits this long for nodes to give their credit back, which tells that no work is under way: as long as a node may
+take to record an attempt."""
 
 
 class Workload:
@@ -133,6 +134,8 @@ class Workload:
                 starting.append(run)
             elif has_slot:
                 self.ledger.release(1)
+        if starting:
+            self.idle.clear()
         self._crew.put_on(starting)
         if self._refused:
             logger.warning("work.refused", node=node, **self._refused)
@@ -333,7 +336,7 @@ class Workload:
             return
         self._outboxes[node].result(attempt)
         self._touched[node] = None
-        self.book.mark_sent(attempt, self._clock.monotonic())
+        self.book.mark_sent(attempt, self._clock.monotonic(), node)
 
 
 def attempt_key(ref: pb.AttemptRef) -> AttemptKey:

@@ -158,7 +158,7 @@ class Node:
             node_id=self.node_id,
             address=self.address,
             version=__version__,
-            node_addresses=lambda: _node_addresses(membership, self.address),
+            node_addresses=lambda: node_addresses(membership, self.address),
         )
         self.register_services(engine, manager, membership, executor_servicer)
         loops = {
@@ -327,7 +327,7 @@ class _NodeListRound:
         """Waits for a change of the membership and tells the executors when the list differs."""
         await self._membership.wait_for_change(self._generation, 5.0)
         self._generation = self._membership.view().generation
-        addresses = _node_addresses(self._membership, self._own_address)
+        addresses = node_addresses(self._membership, self._own_address)
         if addresses != self._told:
             self._told = addresses
             for session in self._executors.sessions():
@@ -337,6 +337,11 @@ class _NodeListRound:
         await self._peers.forget([address for address in self._peers.addresses() if address not in members])
 
 
-def _node_addresses(membership: Membership, own_address: str) -> tuple[str, ...]:
-    """The nodes that executors should hold a stream to: the members, and this one until it is among them."""
-    return tuple(sorted({own_address, *(member.address for member in membership.view().members.values())}))
+def node_addresses(membership: Membership, own_address: str) -> tuple[str, ...]:
+    """The nodes that executors should hold a stream to: the members, and this one until it is among them.
+
+    None while no members are known, which says nothing: a node that does not reach the coordinator must not draw executors
+    to itself.
+    """
+    members = {member.address for member in membership.view().members.values()}
+    return tuple(sorted({own_address, *members})) if members else ()

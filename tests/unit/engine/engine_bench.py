@@ -81,6 +81,7 @@ class EngineBench:
         self._numbers = itertools.count()
         self._sent_ids: set[AttemptId] = set()
         self._latest: dict[ExecutionRef, int] = {}
+        self._taken_back: set[AttemptId] = set()
         self._at_most_once: set[TaskRef] = set()
         self._alone: set[TaskRef] = set()
         self._forgetful: set[TaskRef] = set()
@@ -133,7 +134,8 @@ class EngineBench:
         ref, attempt = item.attempt_id
         if attempt <= self._latest.get(ref, 0):
             self.complain(f"sent after a later attempt: {item}")
-        if ref in self._latest and TaskRef(ref.partition_id, ref.task_key) in self._at_most_once:
+        was_sent = ref in self._latest and AttemptId(ref, self._latest[ref]) not in self._taken_back
+        if was_sent and TaskRef(ref.partition_id, ref.task_key) in self._at_most_once:
             self.complain(f"at most once, and sent again: {item}")
         if TaskRef(ref.partition_id, ref.task_key) in self._alone:
             self._complain_of_others(item)
@@ -144,6 +146,10 @@ class EngineBench:
             self.complain(f"sent under an epoch that is not held: {item}")
         self._sent_ids.add(item.attempt_id)
         self.sent.append(Sent(self.clock.now(), executor_id, item))
+
+    def work_taken_back(self, items: Iterable[WorkItem]) -> None:
+        """Notes work that never left the outbox of a stream that has ended."""
+        self._taken_back |= {item.attempt_id for item in items}
 
     def _complain_of_others(self, item: WorkItem) -> None:
         """I11: no other execution of the task runs at an executor that nobody could believe dead."""

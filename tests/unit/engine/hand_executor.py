@@ -41,6 +41,11 @@ class RecordedSession(ExecutorSession):
             self.bench.work_sent(self.executor_id, item)
         super().send_work(sent)
 
+    def take_unsent(self) -> list[WorkItem]:
+        unsent = super().take_unsent()
+        self.bench.work_taken_back(unsent)
+        return unsent
+
 
 class HandExecutor:
     """One executor process. It takes what is sent, answers questions and beats by itself; the rest is up to the test.
@@ -252,7 +257,7 @@ class HandExecutor:
         results: list[AttemptResult] = []
         for attempt in due:
             assert attempt.ending is not None
-            self.book.mark_sent(attempt, now_s)
+            self.book.mark_sent(attempt, now_s, NODE)
             results.append(
                 AttemptResult(
                     _attempt_id(attempt.key),

@@ -30,6 +30,22 @@ async def test_what_nothing_befalls_succeeds_at_the_first_attempt() -> None:
         assert (await bench.row(ref)).attempt == 1
 
 
+@in_virtual_time
+async def test_what_waited_for_its_turn_on_a_stream_that_another_one_replaced_was_never_sent() -> None:
+    async with EngineBench() as bench:
+        executor = bench.executor("e1", credit=2)
+        await bench.adopt(0)
+        executor.is_reading = False
+        await bench.pass_time(1.2)
+        refs = await bench.register(*pair(bench))
+        await bench.until(lambda: all(bench.engine.attempts.lines.open_of(ref) for ref in refs))
+        await bench.pass_time(0.2)
+        executor.is_reading = executor.is_automatic = True
+        executor.connect()  # as when it has reached the node under another name
+        await bench.until_state(refs)
+        assert [(await bench.row(ref)).attempt for ref in refs] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("is_orderly", "words"),
     [(False, "was not heard of for its lease"), (True, "left without a result of it")],

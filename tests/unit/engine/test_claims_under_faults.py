@@ -59,6 +59,25 @@ async def test_an_unknown_claim_is_asked_about_until_the_database_answers(is_app
 
 
 @in_virtual_time
+async def test_a_claim_that_failed_leaves_what_the_next_one_notes_of_its_tasks() -> None:
+    """It pauses while another lane claims the same time, and is over before that: the time counts as open all along."""
+    async with EngineBench() as bench:
+        bench.executor(credit=2)
+        await bench.adopt(0)
+        bench.store.once("claim", Contention("in the way"))
+        gate = bench.store.hold("claim")
+        task = bench.task()
+        (ref,) = await bench.register(task)
+        await gate.reached.wait()
+        lines, later = bench.engine.attempts.lines, bench.clock.now() + 60_000_000
+        assert len(lines.beside(ref, later)) == 1
+        await bench.pass_time(2.5)
+        assert len(lines.beside(ref, later)) == 1
+        gate.release()
+        await bench.until_sent([ref])
+
+
+@in_virtual_time
 async def test_what_a_claim_dropped_is_looked_for_before_the_next_sweep() -> None:
     async with EngineBench(sweep_interval_s=600) as bench:
         bench.executor(credit=1)

@@ -83,12 +83,14 @@ class Pipe:
 class MemoryTransport:
     def __init__(self) -> None:
         self.is_up = True
+        self.down: set[str] = set()
+        """Addresses that do not work."""
         self.pipes: list[Pipe] = []
         self.tries_at_s: list[float] = []
 
     async def open(self, address: str) -> Pipe:
         self.tries_at_s.append(asyncio.get_running_loop().time())
-        if not self.is_up:
+        if not self.is_up or address in self.down:
             raise TransportError("down")
         self.pipes.append(Pipe())
         return self.pipes[-1]
@@ -206,5 +208,59 @@ def test_progress_is_reported_at_once_then_twice_a_second_and_the_last_always() 
         pipe.answer(result_saved=[pb.ResultSaved(attempt=results[0].attempt)])
         stop.set()
         await running
+
+    in_virtual_time(scenario)
+
+
+def granted(pipe: Pipe) -> int:
+    return sum(credit.granted for frame in pipe.sent for credit in frame.credit)
+
+
+def sleeps(seconds: int) -> pb.Work:
+    attempt = pb.AttemptRef(task_key=b"k" * 16, attempt=1)
+    return pb.Work(attempt=attempt, epoch=1, handler="sleep", payload=str(seconds).encode())
+
+
+def test_an_alias_gets_credit_while_the_nodes_own_name_does_not_work_and_something_runs_long() -> None:
+    async def scenario() -> None:
+        transport, stop = MemoryTransport(), asyncio.Event()
+        config = ExecutorConfig(addresses=("node", "alias"), capacity=4)
+        agent = Agent(config, mock_registry(), transport=transport, clock=VirtualClock(), random=Random(1))
+        running = asyncio.create_task(agent.run(stop, stop))
+        await asyncio.sleep(5)
+        first = next(pipe for pipe in transport.pipes if granted(pipe))
+        first.answer(work=[sleeps(3_000)])
+        await asyncio.sleep(1)
+        transport.down.add("node")
+        for pipe in transport.pipes:
+            pipe.to_executor.put_nowait(None)
+        await asyncio.sleep(30)
+        assert granted(transport.pipes[-1]) == 3
+        stop.set()
+        await running
+
+    in_virtual_time(scenario)
+
+
+def test_a_drain_runs_what_a_node_was_still_recording_when_it_began() -> None:
+    """The credit that it wants back is reserved, and the work arrives seconds later: it is not passed by a goodbye."""
+
+    async def scenario() -> None:
+        transport, stop = MemoryTransport(), asyncio.Event()
+        config = ExecutorConfig(addresses=("node",), capacity=1)
+        agent = Agent(config, mock_registry(), transport=transport, clock=VirtualClock(), random=Random(1))
+        running = asyncio.create_task(agent.run(stop))
+        await asyncio.sleep(2)
+        (pipe,) = transport.pipes
+        stop.set()
+        await asyncio.sleep(3)
+        pipe.answer(work=[sleeps(1)])
+        await asyncio.sleep(2)
+        (result,) = (result for frame in pipe.sent for result in frame.result)
+        assert result.outcome == pb.RESULT_OUTCOME_SUCCEEDED
+        assert not any(frame.goodbye for frame in pipe.sent)
+        pipe.answer(result_saved=[pb.ResultSaved(attempt=result.attempt)])
+        assert await running
+        assert pipe.sent[-1].goodbye
 
     in_virtual_time(scenario)

@@ -50,11 +50,22 @@ def test_a_finished_result_is_repeated_until_saved() -> None:
     assert book.unsaved_bytes == len(b"result")
     for now_s in (0.0, 2.0, 4.0):
         assert book.due(now_s, 2.0, 10) == [attempt]
-        book.mark_sent(attempt, now_s)
+        book.mark_sent(attempt, now_s, attempt.node)
         assert book.due(now_s + 1.9, 2.0, 10) == []
     assert book.saved(KEY) is attempt
     assert book.due(100.0, 2.0, 10) == []
     assert (book.unsaved_count, book.unfinished_count, book.unsaved_bytes) == (0, 0, 0)
+
+
+def test_a_result_is_due_at_once_when_the_stream_that_it_was_handed_to_has_ended() -> None:
+    book = AttemptBook()
+    attempt = book.accept(KEY, 1, "a")
+    book.finish(attempt, DONE)
+    book.mark_sent(attempt, 0.0, "b")
+    book.make_due_for("c")
+    assert book.due(1.0, 2.0, 10) == []
+    book.make_due_for("b")
+    assert book.due(1.0, 2.0, 10) == [attempt]
 
 
 def test_a_duplicate_of_a_settled_attempt_repeats_its_outcome_and_never_runs() -> None:
@@ -84,7 +95,7 @@ def test_reconcile_tells_what_is_known_and_moves_results_to_the_new_owner() -> N
     book.accept(keys[1], 1, "a")
     ended = book.accept(keys[2], 1, "a")
     book.finish(ended, DONE)
-    book.mark_sent(ended, 100.0)
+    book.mark_sent(ended, 100.0, ended.node)
     answers = book.reconcile([(key, 7) for key in keys], "b")
     assert [answer.knowledge for answer in answers] == [
         Knowledge.RUNNING,
@@ -178,4 +189,4 @@ def test_an_attempt_starts_at_most_once_and_only_when_nothing_speaks_against_it(
         sent = [item.sent_at_s for item in due]
         assert sent == sorted(sent)
         if due and step % 2:
-            book.mark_sent(due[0], float(step))
+            book.mark_sent(due[0], float(step), due[0].node)

@@ -91,6 +91,24 @@ def test_an_alias_is_kept_when_no_listed_address_works() -> None:
     assert view.plan({"balancer", "wrong"}, 4).retired == {"balancer"}
 
 
+def test_aliases_that_serve_are_tried_again_while_no_listed_address_works() -> None:
+    """The nodes are listed under names that this executor cannot reach, and it has an alias of each."""
+    view = NodeView(("one", "two"), 0)
+    for alias in ("one", "two"):
+        view.heard(alias, {"a", "b"})
+    assert view.plan({"one", "two"}, 0).retired == {"one", "two"}
+    for alias in ("one", "two"):
+        view.lost(alias)
+    assert view.plan(set(), FALL_BACK_AFTER_S).wanted >= {"one", "two"}
+    for alias in ("one", "two"):
+        view.heard(alias, {"a", "b"})
+    assert view.plan({"one", "two"}, 3).retired == set()
+    view.lost("one")  # its node restarts
+    assert "one" in view.plan({"two"}, 60).wanted
+    view.heard("a", {"a", "b"})
+    assert view.plan({"two", "a"}, 61).wanted == {"a", "b"}
+
+
 def test_the_given_addresses_come_back_when_nothing_is_live() -> None:
     view = NodeView(("seed",), 0)
     view.heard("a", {"a"})

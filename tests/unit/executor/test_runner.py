@@ -55,6 +55,18 @@ async def test_sys_exit_ends_the_attempt_and_not_the_process() -> None:
     assert (await run(handler)).error_kind == "SystemExit"
 
 
+async def test_what_is_no_exception_ends_the_attempt_too() -> None:
+    """A library's own signal: its slot must not be occupied for ever."""
+
+    class Signal(BaseException):
+        pass
+
+    async def handler(_: Job) -> None:
+        raise Signal("stop")
+
+    assert await run(handler) == Ending(Outcome.FAILED, error="stop", error_kind="Signal")
+
+
 async def test_a_cancel_asked_for_is_cancelled_and_one_of_its_own_a_failure() -> None:
     async def waits(_: Job) -> None:
         await asyncio.sleep(3_600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mainspring.server.dispatch.executor_session import ExecutorSession
+from mainspring.server.dispatch.frames import WorkItem
 
 
 class ConnectedExecutors:
@@ -21,13 +22,15 @@ class ConnectedExecutors:
         self._heard_at_s: dict[str, float] = {}
         self.on_credit: Callable[[], None] = lambda: None
         """Called when credit arrived."""
+        self.on_unsent: Callable[[str, list[WorkItem]], None] = lambda executor_id, unsent: None
+        """Called with what a session that ended has not sent, and never will."""
 
     def connect(self, session: ExecutorSession) -> None:
         """Adds a session; an older one of the same executor is closed."""
         older = self._sessions.get(session.executor_id)
         if older is not None:
             self._remove(older)
-            older.close()
+            self._close(older)
         self._sessions[session.executor_id] = session
         self._heard_at_s[session.executor_id] = session.heard_at_s
         for handler in session.handlers:
@@ -35,11 +38,16 @@ class ConnectedExecutors:
 
     def disconnect(self, session: ExecutorSession, *, orderly: bool) -> None:
         """Removes a session whose stream ended; an orderly goodbye ends the lease at once."""
-        session.close()
+        self._close(session)
         if self._sessions.get(session.executor_id) is session:
             self._remove(session)
             if orderly:
                 self._heard_at_s[session.executor_id] = float("-inf")
+
+    def _close(self, session: ExecutorSession) -> None:
+        session.close()
+        if unsent := session.take_unsent():
+            self.on_unsent(session.executor_id, unsent)
 
     def _remove(self, session: ExecutorSession) -> None:
         del self._sessions[session.executor_id]
@@ -94,7 +102,7 @@ class ConnectedExecutors:
             session = self._sessions.get(executor_id)
             if session is not None:
                 self._remove(session)
-                session.close()
+                self._close(session)
         return lapsed
 
     def lease_ends_s(self, executor_id: str) -> float | None:

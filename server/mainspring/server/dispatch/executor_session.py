@@ -125,6 +125,11 @@ class ExecutorSession:
         self._outbox.goodbye = reason
         self._ready.set()
 
+    def take_unsent(self) -> list[WorkItem]:
+        """Takes out the work that no frame has taken yet."""
+        unsent, self._outbox.work = self._outbox.work, []
+        return unsent
+
     def close(self) -> None:
         """Marks the stream as ended; wakes its writer."""
         self.is_closed = True
@@ -132,7 +137,8 @@ class ExecutorSession:
         self._ready.set()
 
     async def outgoing(self, limit: AbstractAsyncContextManager[object]) -> Outbox | None:
-        """Waits for something to send and takes it all; None when nothing came up in time. For the one writer task.
+        """Waits for something to send and takes it all; None when nothing came up in time, or the stream has ended: what is
+        left then was never sent. For the one writer task.
 
         Args:
             limit: raises TimeoutError when its block takes too long, such as `Clock.timeout(1.0)`.
@@ -144,5 +150,7 @@ class ExecutorSession:
             except TimeoutError:
                 return None
         self._ready.clear()
+        if self.is_closed:
+            return None
         outbox, self._outbox = self._outbox, Outbox()
         return outbox

@@ -109,18 +109,21 @@ class Claimer:
         self._attempts.begin_claiming(refs)
         try:
             held = [item for item in items if item.due.partition_id in epochs]
-            if held:
-                await self._claim_held(held, reserved, epochs)
+            pause_s = await self._claim_held(held, reserved, epochs) if held else 0.0
         finally:
             self._attempts.end_claiming(refs)
             for item in items:
                 self._attempts.end_claim(item.due.ref, [run.scheduled_at for run in item.runs])
             self._context.held.end_work(partitions)
             self._executors.give_back(reserved.values())
+        if pause_s:
+            # Behind the end of its notes: the same times may be claimed again meanwhile, with notes of that claim.
+            await self._context.clock.sleep(pause_s)
+            self._wake.set()
 
     async def _claim_held(
         self, items: list[ClaimItem], reserved: Reservations, epochs: dict[int, int]
-    ) -> None:
+    ) -> float:
         clock = self._context.clock
         begun_at, begun_at_s = clock.now(), clock.monotonic()
         wake_at = begun_at + int(self._context.settings.claim_wake_s * 1_000_000)
@@ -130,8 +133,7 @@ class Claimer:
             )
         except Exception as error:
             if isinstance(error, StoreError) and not isinstance(error, UnknownOutcome):
-                await self._return(items, error)
-                return
+                return self._return(items, error)
             if not isinstance(error, UnknownOutcome):
                 log.exception("claim_crashed", tasks=len(items))
             outcome = await self._recover(items, epochs, now=begun_at, wake_at=wake_at)
@@ -140,8 +142,9 @@ class Claimer:
             self._failures = 0
         self._context.metrics.batch("claim", len(items))
         await self._settle(items, reserved, outcome, epochs, begun_at, begun_at_s, wake_at)
+        return 0.0
 
-    async def _return(self, items: list[ClaimItem], error: StoreError) -> None:
+    def _return(self, items: list[ClaimItem], error: StoreError) -> float:
         """Nothing was claimed: the tasks are ready again, and the next batch is smaller, should this have been too large.
 
         The lane pauses; without that a database that is away would be asked without end.
@@ -160,8 +163,7 @@ class Claimer:
             self._window.return_claim(item.due)
         self._driver.inserted()
         self._context.signals.demand_changed()
-        await self._context.clock.sleep(min(LONGEST_RETRY_S, RETRY_S * self._failures))
-        self._wake.set()
+        return min(LONGEST_RETRY_S, RETRY_S * self._failures)
 
     def _shrink(self, failed_size: int) -> None:
         """A batch failed, perhaps for its size (payloads): a failure may cost seconds, so the next one is much smaller."""

@@ -118,6 +118,7 @@ class Engine:
             lane,
         )
         executors.on_credit = self._on_credit
+        executors.on_unsent = mishaps.never_sent
         context.signals.fenced = self._fenced
         self.attempts.released = self._on_queued
         context.signals.queued = self._on_queued

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from mainspring.server.core.delivery import Mishap, lost_reason, may_send_again
 from mainspring.server.core.model import ExecutionState
 from mainspring.server.core.time_limits import expired_reason
+from mainspring.server.dispatch.frames import WorkItem
 from mainspring.server.engine.context import OwnerContext
-from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts
+from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
 
 FREE_REFUSALS = 3
 REFUSAL_PAUSE_US = 1_000_000
@@ -54,6 +55,20 @@ class Mishaps:
         if is_waiting:
             self._context.signals.queued()
         return lost
+
+    def never_sent(self, executor_id: str, unsent: Iterable[WorkItem]) -> None:
+        """Takes back what waited for its turn on the stream of an executor when that ended."""
+        struck: list[OpenAttempt] = []
+        for item in unsent:
+            attempt = self._attempts.get(item.ref)
+            if (
+                attempt is not None
+                and attempt.place is Place.AT_EXECUTOR
+                and (attempt.executor_id, attempt.attempt) == (executor_id, item.attempt_id.attempt)
+            ):
+                attempt.dispatched_at = None
+                struck.append(attempt)
+        self.strike(struck, Mishap.NEVER_SENT)
 
     def expire(self, late: Sequence[OpenAttempt]) -> None:
         """Ends executions that are too late to start."""

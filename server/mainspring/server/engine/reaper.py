@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 ROUND_S = 0.25
 STOOD_STILL_S = 2.0
+LATE_S = 0.5
+"""A round that is later than this lets no lease lapse: signs of life may wait to be read. The next one does."""
 
 
 class Reaper:
@@ -49,6 +51,7 @@ class Reaper:
         self._mishaps = mishaps
         self._lane = lane
         self._slept_at_s = context.clock.monotonic()
+        self._was_late = False
         self._wake = asyncio.Event()
         self.is_busy = False
         """Whether a round is under way or has just been asked for."""
@@ -191,13 +194,21 @@ class Reaper:
 
     async def _look_at_all(self) -> None:
         now_s = self._context.clock.lease_time()
-        has_stood_still = self._context.clock.monotonic() - self._slept_at_s > STOOD_STILL_S
+        slept_s = self._context.clock.monotonic() - self._slept_at_s
+        has_stood_still = slept_s > STOOD_STILL_S
+        self._was_late = slept_s > ROUND_S + LATE_S and not self._was_late
         if has_stood_still or self.is_deaf():
             # Others were not silent, this node was deaf.
             self._executors.restart_leases(now_s)
             self._attempts.listen_anew(self._context.clock.now())
         if not has_stood_still:
             self._executors.look_who_is_quiet(now_s)
+        if not self._was_late:
+            self._give_up_lapsed(now_s)
+        await self._look_after(self._attempts.wake(self._context.clock.now()))
+        self._slept_at_s = self._context.clock.monotonic()
+
+    def _give_up_lapsed(self, now_s: float) -> None:
         left = self._executors.left()
         for executor_id in self._executors.lapsed(now_s):
             attempts = self._attempts.at_executor(executor_id)
@@ -206,8 +217,6 @@ class Reaper:
                 continue
             lost = self._mishaps.strike(attempts, Mishap.LEFT if executor_id in left else Mishap.SILENT)
             log.warning("executor_lost", executor_id=executor_id, attempts=len(attempts), lost=lost)
-        await self._look_after(self._attempts.wake(self._context.clock.now()))
-        self._slept_at_s = self._context.clock.monotonic()
 
     async def _look_after(self, attempts: Sequence[OpenAttempt]) -> None:
         now = self._context.clock.now()
