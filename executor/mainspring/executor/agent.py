@@ -164,9 +164,8 @@ class Agent:
         idle = self.workload.idle
         with suppress(TimeoutError):
             async with self._clock.timeout(self._config.drain_timeout_s):
-                while not (
-                    idle.is_set() or stop_now.is_set()
-                ):  # work may come in the moment in which it is idle
+                # Work may come in the moment in which it is idle.
+                while not (idle.is_set() or stop_now.is_set()):
                     await self._first_of(idle, stop_now)
         return idle.is_set()
 

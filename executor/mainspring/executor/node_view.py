@@ -74,9 +74,7 @@ class NodeView:
         if now_s - self._live_at_s >= FALL_BACK_AFTER_S:
             wanted |= self._seeds
         if live and not live & listed:
-            wanted |= (
-                self._kept_aliases
-            )  # no listed address works: one that served is tried again when it is lost
+            wanted |= self._kept_aliases  # no listed address works: one that served is not given up
         retired = set()
         for address in live:
             if self._is_retired(address, live, lists, listed, now_s):

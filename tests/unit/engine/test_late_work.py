@@ -148,6 +148,27 @@ async def test_what_was_given_up_while_it_was_looked_at_does_not_go_out(bench: B
     assert bench.session.credit == 3
 
 
+async def test_what_was_to_be_stopped_while_it_was_looked_at_ends_without_being_sent(bench: Bench) -> None:
+    wanted, stopped = (bench.item(partition, age_s=2.1) for partition in range(2))
+    assert bench.late_work.sift(bench.session, [wanted, stopped]) == []
+    attempt = bench.attempts.get(stopped.ref)
+    assert attempt is not None
+    attempt.stop_reason = "cancelled by a call"
+    assert [item.attempt_id for item in await bench.sent_later()] == [wanted.attempt_id]
+    assert _ends(bench) == [(1, ExecutionState.CANCELLED)]
+    assert bench.session.credit == 1
+
+
+async def test_what_is_looked_at_when_its_stream_ends_was_never_sent(bench: Bench) -> None:
+    item = bench.item(0, age_s=2.1)
+    assert bench.late_work.sift(bench.session, [item]) == []
+    bench.session.close()
+    assert await bench.sent_later() == []
+    attempt = bench.attempts.get(item.ref)
+    assert attempt is not None
+    assert (attempt.place, attempt.dispatched_at) == (Place.QUEUED, None)
+
+
 async def test_nothing_goes_out_while_the_database_does_not_tell(bench: Bench) -> None:
     bench.store.failures, bench.store.slow_reads = 5, 1
     assert bench.late_work.sift(bench.session, [bench.item(0, age_s=9)]) == []

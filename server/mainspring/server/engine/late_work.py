@@ -85,11 +85,21 @@ class LateWork:
         # Asked about meanwhile, the executor has disowned it: the next attempt is recorded, or the execution is lost.
         wanted = [item for item in mine if self._attempts.is_at_executor(*item.attempt_id)]
         self._executors.give_back([session] * (len(mine) - len(wanted)))
+        current = self._current(session, wanted)
+        unsent = [item for item in current if session.is_closed or self._is_to_stop(item)]
+        self._executors.give_back([session] * len(unsent))
+        self._mishaps.never_sent(session.executor_id, unsent)
         session.send_work(
             item._replace(as_of_s=still_held.as_of_s)
-            for item in self._current(session, wanted)
+            for item in current
             if item.attempt_id.ref.partition_id in still_held.partitions
+            and self._attempts.is_at_executor(*item.attempt_id)
         )
+
+    def _is_to_stop(self, item: WorkItem) -> bool:
+        """Whether a call wants it stopped: the word of that is out already, and finds nothing there."""
+        attempt = self._attempts.get(item.ref)
+        return attempt is not None and bool(attempt.stop_reason)
 
     async def stop(self) -> None:
         """Ends the looks under way. What was recorded and not sent is found by whoever owns it next."""
