@@ -51,6 +51,10 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Seconds of virtual time."""
         return self._now_s
 
+    def stand_still(self, seconds: float) -> None:
+        """Lets time pass in which nothing runs."""
+        self._now_s += seconds
+
     # The base class's own, without its checks and its comparisons of handles: a third of a simulation's time.
 
     def call_soon(
