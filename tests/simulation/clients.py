@@ -27,6 +27,7 @@ CALL_S = 4.0
 TRIES = 6
 CHANGE_TRIES = 60
 """As good as for ever: a task that nobody knows to be paused or not proves nothing."""
+DELETE_TRIES = 8
 LONGEST_BREAK_S = 1.0
 BREAK_S = 0.2
 OVERLAP_POLICIES: dict[Overlap, policy_pb2.OverlapPolicy] = {
@@ -207,12 +208,12 @@ class Clients:
                     await self._carry_out(change, told)
 
     async def _delete(self, told: _Told) -> None:
-        """Until nothing of it runs any more."""
+        """Tries until nothing of it runs any more, for a while: of some tasks something always does."""
         if told.is_in_doubt:
             return  # it might come back
-        sent_at, acknowledged_at = self._clock.now(), None
+        sent_at, acknowledged_at, is_unknown = self._clock.now(), None, False
         request = task_service_pb2.DeleteTaskRequest(namespace=NAMESPACE, id=told.plan.task_id)
-        for _ in range(CHANGE_TRIES):
+        for _ in range(DELETE_TRIES):
             try:
                 answer = await self._try(lambda node: node.tasks.DeleteTask(request, None))
             except FailedPrecondition:
@@ -222,9 +223,12 @@ class Clients:
                 pass  # an earlier try did it
             else:
                 if answer is None:
+                    is_unknown = True
                     continue
             acknowledged_at = self._clock.now()
             break
+        if acknowledged_at is None and not is_unknown:
+            return  # refused each time
         self._around.trace.note("delete", told.plan.task_id)
         told.ended("delete", sent_at, acknowledged_at)
         self.calls.append(TaskCall(NAMESPACE, told.plan.task_id, "delete", sent_at, acknowledged_at))

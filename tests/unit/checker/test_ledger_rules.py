@@ -325,6 +325,11 @@ def test_numbers_that_fall_and_rows_that_vanish_between_readings() -> None:
     assert found(replace(TINY, earlier_ledger=(before,))) == {("I6", *ONCE_HERE), ("I3", *ONCE_HERE)}
     gone = row(EVERY, EVERY_AT + 20 * S)
     assert found(replace(TINY, earlier_ledger=(gone,))) == {("I2", "default/every", EVERY_AT + 20 * S)}
+    for state in ("SUCCEEDED", "DISPATCHED"):  # one that was open may have ended since
+        kept = with_task(
+            replace(TINY, earlier_ledger=(replace(gone, state=state),)), EVERY, keep_executions=2
+        )
+        assert found(kept) == set()
 
 
 def test_the_reading_is_late_enough_for_these_tests() -> None:

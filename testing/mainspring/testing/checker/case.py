@@ -134,6 +134,16 @@ class Evidence(Excuses):
         row = case.row
         return row.node_id if row is not None and row.epoch == run.epoch else None
 
+    def owners_of(self, case: Case, run: Run, until_at: int) -> frozenset[str]:
+        """The node that sent a run's attempt, and those that owned its partition from then on until an instant."""
+        terms = [] if self.terms is None else self.terms.by_partition.get(run.partition_id, [])
+        owners = {
+            term.owner_id
+            for term in terms
+            if term.from_at <= until_at and (term.until_at is None or run.started_at <= term.until_at)
+        }
+        return frozenset(owner for owner in (*owners, self.sender_of(case, run)) if owner is not None)
+
     def was_busy(self, case: Case) -> bool:
         """Whether its policy explains that it did not run: an execution of an earlier time was open when it was due, for all
         that its owner knew; or a later one was due by the time it was decided on, and replaced it."""

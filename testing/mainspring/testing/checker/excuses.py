@@ -1,6 +1,6 @@
 """What the faults of a history excuse, and the calls about its tasks, and what they do not."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from mainspring.testing.checker.lives import Lives
@@ -121,17 +121,18 @@ class Excuses:
             and {fault.target, fault.peer} & {member_name(node_id), EVERY_NODE}
         ]
 
-    def silences(self, run: Run, until_at: int, node_id: str | None) -> list[Fault]:
+    def silences(self, run: Run, until_at: int, node_ids: Collection[str]) -> list[Fault]:
         """Faults for which an executor that had this run had to be given up: it was dead, frozen or cut off.
 
-        A cut between one node and this executor alone counts for what that node had sent. A cut between one node and
-        all executors counts for nothing: the node is replaced as owner, and the new one asks the executor first. What
-        began when the fault was healed is not its victim: the tail after the heal is there for the giving up alone.
+        A cut between one node and this executor alone counts when that node had sent it or owned its partition since. A cut
+        between one node and all executors counts for nothing: the node is replaced as owner, and the new one asks the
+        executor first. What began when the fault was healed is not its victim: the tail after the heal is there for the
+        giving up alone.
 
         Args:
             run: the run that another one followed, or that was lost.
             until_at: when it was given up.
-            node_id: who had sent it; None when nobody knows.
+            node_ids: who had sent it, and who owned its partition since.
         """
         silences: list[Fault] = []
         for fault in self.mutes(run, until_at):
@@ -139,7 +140,9 @@ class Excuses:
             if not fault.peer or fault.peer == EVERY_NODE or fault.target == EVERY_NODE:
                 is_silent = bool(sides & {run.executor_id, EVERY_EXECUTOR})
             else:
-                is_silent = run.executor_id in sides and node_id is not None and member_name(node_id) in sides
+                is_silent = run.executor_id in sides and any(
+                    member_name(node_id) in sides for node_id in node_ids
+                )
             if is_silent:
                 silences.append(fault)
         return silences

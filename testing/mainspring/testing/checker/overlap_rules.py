@@ -31,9 +31,10 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
             for before in open_runs:
                 if run.ended_at is not None and run.ended_at - margin_us <= before.started_at:
                     continue  # It may have come first: their executors' clocks differ by so much.
-                sender = evidence.sender_of(cases[before.key, before.scheduled_at], before)
+                case = cases[before.key, before.scheduled_at]
+                owners = evidence.owners_of(case, before, run.started_at)
                 if before.scheduled_at == run.scheduled_at or evidence.silences(
-                    before, run.started_at, sender
+                    before, run.started_at, owners
                 ):
                     continue
                 message = (

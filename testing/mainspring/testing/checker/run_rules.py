@@ -147,7 +147,9 @@ def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]
     for number, (before, after) in enumerate(zip(case.runs, case.runs[1:], strict=False), start=1):
         if is_retry(case, number, evidence):
             continue
-        if not evidence.silences(before, after.started_at, evidence.sender_of(case, before)):
+        if not evidence.silences(
+            before, after.started_at, evidence.owners_of(case, before, after.started_at)
+        ):
             message = f"ran again on {after.executor_id}, and no fault of {before.executor_id} explains it"
             yield case.violation("I7", message)
 
@@ -168,7 +170,7 @@ def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
     run = case.run_of(row.attempt)
     if run is None and not evidence.breaks(row, until_at):
         yield case.violation("I7", "LOST without a run, and no fault explains it", row)
-    elif run is not None and not evidence.silences(run, until_at, evidence.sender_of(case, run)):
+    elif run is not None and not evidence.silences(run, until_at, evidence.owners_of(case, run, until_at)):
         message = f"LOST, and no fault of {run.executor_id}, which had it, explains it"
         yield case.violation("I7", message, row, run)
 
