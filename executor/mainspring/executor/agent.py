@@ -12,7 +12,7 @@ from mainspring.executor.log import logger
 from mainspring.executor.node_view import NodeView
 from mainspring.executor.registry import HandlerRegistry
 from mainspring.executor.run_log import RunLog
-from mainspring.executor.session import Session
+from mainspring.executor.session import STOOD_STILL, Session
 from mainspring.executor.transport import Transport
 from mainspring.executor.workload import Workload, attempt_key
 from mainspring.v1 import executor_service_pb2 as pb
@@ -243,6 +243,8 @@ class Agent:
                 reason = "a fault of the executor"
             finally:
                 self._forget(session)
+            if reason == STOOD_STILL:
+                self.workload.stood_still(address, STOOD_STILL)
             failures = 1 if session.node_id else failures + 1
             if session.is_leaving:
                 self._links.pop(address, None)

@@ -118,6 +118,12 @@ class Crew:
             self._queued.remove(run)
             self._report(run, CANCELLED)
 
+    def refuse_queued(self, node: str, error: str) -> None:
+        """End what a node has sent and no thread has begun, as refused."""
+        for run in [run for run in self._queued if run.attempt.node == node]:
+            self._queued.remove(run)
+            self._report(run, Ending(Outcome.REFUSED, error=error))
+
     def stop(self) -> None:
         """Give up every run without a result: the nodes will find it lost."""
         self._queued.clear()

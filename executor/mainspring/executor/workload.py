@@ -109,6 +109,10 @@ class Workload:
         self._repeat_due()
         self._settle_soon()
 
+    def stood_still(self, node: str, error: str) -> None:
+        """Start nothing that a node had sent before: it may have given that to others."""
+        self._crew.refuse_queued(node, error)
+
     def retire(self, node: str) -> bool:
         """Take no more from a node. Returns whether nothing is left there, so that it can be left."""
         self.ledger.close(node)

@@ -1,6 +1,7 @@
 """A process that stood still starts none of what was sent to it: the node may have given it to others."""
 
 import asyncio
+import threading
 import time
 
 from mainspring.executor.agent import Agent
@@ -115,6 +116,48 @@ async def test_work_that_waited_in_the_socket_while_the_process_stood_still_is_n
         while started[-1] != "3":
             await asyncio.sleep(0.01)
         assert started == ["1", "3"]
+        stop.set()
+        await running
+
+
+async def test_work_that_waited_for_a_thread_while_the_process_stood_still_is_refused() -> None:
+    started: list[str] = []
+    release = threading.Event()
+    registry = HandlerRegistry()
+
+    @registry.handler("note")
+    def note(job: Job) -> None:
+        started.append(job.task_id)
+        release.wait(10)
+
+    clock, lines, stop = SteppingClock(), Lines(), asyncio.Event()
+    config = ExecutorConfig(addresses=("a:1",), capacity=10, executor_id="e", max_threads=1)
+    running = asyncio.create_task(Agent(config, registry, transport=lines, clock=clock).run(stop, stop))
+    async with asyncio.timeout(10):
+        first = await lines.opened.get()
+        await first.to_executor.put(hello())
+        await first.to_executor.put(NODES)
+        await until_credit(first)
+        await first.to_executor.put(work(1))
+        await first.to_executor.put(work(2))
+        while started != ["1"] or not first.to_executor.empty():
+            await asyncio.sleep(0.01)
+        clock.jumped_s += 8.0
+        await first.is_closed.wait()
+        second = await lines.opened.get()
+        await second.to_executor.put(hello())
+        await second.to_executor.put(NODES)
+        outcomes: dict[bytes, int] = {}
+        while len(outcomes) < 2:
+            frame = await second.from_executor.get()
+            outcomes |= {result.attempt.task_key: result.outcome for result in frame.result}
+            if outcomes:
+                release.set()
+        assert outcomes == {
+            bytes([1]) * 16: pb.RESULT_OUTCOME_SUCCEEDED,
+            bytes([2]) * 16: pb.RESULT_OUTCOME_REFUSED,
+        }
+        assert started == ["1"]
         stop.set()
         await running
 
