@@ -29,9 +29,8 @@ async def run_async(handler: Handler, job: Job, max_output_bytes: int) -> Ending
         return Ending(Outcome.FAILED, error="the handler raised CancelledError", error_kind="CancelledError")
     except GeneratorExit:
         raise  # the event loop is gone
-    except (
-        BaseException
-    ) as error:  # a handler that calls sys.exit must not end the executor, nor occupy its slot for ever
+    except BaseException as error:
+        # A handler that calls sys.exit must not end the executor, nor any other signal occupy the slot for ever.
         return failure(error)
     return encode(output, max_output_bytes)
 
