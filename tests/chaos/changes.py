@@ -24,6 +24,8 @@ LONGEST_US = 7_500_000
 """An execution of these may be open for so long: 2.5 s behind another one and 2.5 s of its own, or three attempts."""
 NEAR_S = 0.04
 """So near a fire the calls are sent that are to race with it."""
+PATIENCE_S = 3.0
+"""For so long a deletion waits for a moment in which nothing of its task runs."""
 OVERLAPS: tuple[Overlap, ...] = ("skip", "buffer-one", "replace", "allow")
 
 
@@ -160,7 +162,10 @@ class Changes:
         await self._put_another(changing)
 
     async def _delete(self, changing: _Changing) -> None:
-        await self._calls.delete(changing.task)
+        if not await self._calls.delete(changing.task, give_up_s=PATIENCE_S):
+            # Of some tasks something always runs: they have to be told to end first.
+            await self._calls.cancel(changing.task)
+            await self._calls.delete(changing.task)
         await self._put_another(changing)
 
     async def _put_another(self, changing: _Changing) -> None:

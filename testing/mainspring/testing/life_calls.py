@@ -104,15 +104,18 @@ class LifeCalls:
         )
         return True
 
-    async def delete(self, task: PlannedTask) -> None:
-        """Remove a task with its ledger, as soon as nothing of it runs."""
+    async def delete(self, task: PlannedTask, give_up_s: float = GIVE_UP_S) -> bool:
+        """Remove a task with its ledger, as soon as nothing of it runs; False when something does until it is given up."""
         outcome = await self._repeat(
             lambda: self._client.delete_task(task.task_id, namespace=task.namespace, timeout_s=TIMEOUT_S),
             again=(FailedPrecondition,),
             done=(NotFound,),
+            give_up_s=give_up_s,
         )
-        assert outcome is not None
+        if outcome is None:
+            return False
         self._ended("delete", task, outcome)
+        return True
 
     async def cancel(self, task: PlannedTask) -> None:
         """End a task."""
@@ -221,29 +224,32 @@ class LifeCalls:
         again: tuple[type[MainspringError], ...] = (),
         done: tuple[type[MainspringError], ...] = (),
         is_done: Callable[[_T], bool] = lambda _: True,
+        give_up_s: float = GIVE_UP_S,
     ) -> "_Outcome[_T] | None":
-        """Calls until it is answered, or for a minute; None when the task's state refuses it, which changes nothing.
+        """Calls until it is answered or given up; None when the task's state refuses it, which changes nothing.
 
         Args:
             again: refusals that pass.
             done: errors that say that an earlier try took effect.
             is_done: whether an answer says that all was done.
         """
-        sent_at, give_up_at_s = now_us(), time.monotonic() + GIVE_UP_S
-        passing: tuple[type[MainspringError], ...] = (Unavailable, DeadlineExceeded, Aborted, *again)
+        sent_at, give_up_at_s = now_us(), time.monotonic() + give_up_s
         is_unknown = False
         while True:
             try:
                 answer = await call()
             except done:
                 return _Outcome(sent_at, now_us())
-            except passing:
+            except (Unavailable, DeadlineExceeded, Aborted):
                 is_unknown = True
+            except again:
+                pass
             except FailedPrecondition:
                 return _Outcome(sent_at, None) if is_unknown else None
             else:
                 if is_done(answer):
                     return _Outcome(sent_at, now_us(), answer)
+                is_unknown = True
             if time.monotonic() > give_up_at_s:
-                return _Outcome(sent_at, None)
+                return _Outcome(sent_at, None) if is_unknown else None
             await asyncio.sleep(_PAUSE_S)

@@ -113,6 +113,15 @@ PLANTED: dict[str, tuple[str, History]] = {
     "state_fits_the_run": ("I2", with_row(AUDITED, ONCE, ONCE_AT, state="FAILED")),
     "saved_after_its_run": ("I2", with_row(AUDITED, ONCE, ONCE_AT, saved_at=ONCE_AT - S)),
     "attempts_rise": ("I6", with_runs(AUDITED, ONCE, ONCE_AT, run(ONCE, ONCE_AT), run(ONCE, ONCE_AT))),
+    "nothing_starts_after_its_end": (
+        "I6",
+        with_runs(
+            with_row(AUDITED, ONCE, ONCE_AT, state="LOST"),
+            ONCE,
+            ONCE_AT,
+            run(ONCE, ONCE_AT, started_at=ONCE_AT + 2 * S, ended_at=ONCE_AT + 3 * S),
+        ),
+    ),
     "epochs_rise": ("I3", with_row(AUDITED, ONCE, ONCE_AT, epoch=3)),
     "doubles_are_explained": (
         "I7",

@@ -178,9 +178,15 @@ class Evidence(Excuses):
         ):
             return True
         return self.may_lack_rows(case.key) and any(
-            scheduled_at < case.scheduled_at and ended_at >= earliest_end_at
+            scheduled_at < case.scheduled_at and self._known_by(ended_at, decided_at) >= earliest_end_at
             for scheduled_at, ended_at in self._runs_of_kept().get(case.key, ())
         )
+
+    def _known_by(self, ended_at: int, decided_at: int) -> int:
+        """By when an end is known: in the middle of a fault it may be told late."""
+        if ended_at >= decided_at or not self.faults_during(ended_at, decided_at):
+            return ended_at
+        return self.written_by(ended_at) + self.limits.unknown_end_us
 
     def _runs_of_kept(self) -> dict[TaskKey, list[tuple[int, int]]]:
         """Scheduled times of the runs of tasks that may lack rows, and when they ended."""

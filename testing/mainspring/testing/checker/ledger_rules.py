@@ -82,8 +82,12 @@ def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]
     if evidence.replaced_by(case) is not None:
         return
     versions = evidence.expected.versions[case.key]
-    sent = [task.cancel_sent_at for task in versions if task.cancel_sent_at is not None]
-    sent += [call.sent_at for call in evidence.lives.changes_until(case.key, evidence.history.ledger_read_at)]
+    # What had been answered before it was claimed has nothing to do with it.
+    begun_at = (case.row.claimed_at or case.due_at) - evidence.limits.clock_margin_us
+    calls = evidence.lives.changes_until(case.key, evidence.history.ledger_read_at)
+    spans = [(task.cancel_sent_at, task.cancelled_at) for task in versions if task.cancel_sent_at is not None]
+    spans += [(call.sent_at, call.acknowledged_at) for call in calls]
+    sent = [at for at, answered_at in spans if answered_at is None or answered_at >= begun_at]
     saved_at = case.row.saved_at
     if not sent:
         yield case.violation("I5", "CANCELLED, but no client cancelled, paused or changed the task")
@@ -98,7 +102,9 @@ def cancelled_by_somebody(case: Case, evidence: Evidence) -> Iterator[Violation]
 def _margin_of_a_write(evidence: Evidence, saved_at: int, until_at: int) -> int:
     """How long after `saved_at` a write may have been carried out: it names when it was begun, and faults hold it up."""
     limits = evidence.limits
-    return limits.unknown_end_us if evidence.faults_during(saved_at, until_at) else limits.clock_margin_us
+    if not evidence.faults_during(saved_at, until_at):
+        return limits.clock_margin_us
+    return evidence.written_by(saved_at) - saved_at + limits.unknown_end_us
 
 
 def nothing_after_cancel(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -159,7 +165,9 @@ def _is_settled_by_a_run(case: Case, evidence: Evidence) -> bool:
         return False
     until_at = max(row.saved_at or 0, row.finished_at or 0, row.due_at)
 
-    if run.ended_at is None or run.outcome == "cancelled" or not is_heard_of(run, evidence, until_at):
+    if run.ended_at is None or not is_heard_of(run, evidence, until_at):
+        return False
+    if run.outcome == "cancelled" and not is_failure(case, run):
         return False
     # What its executor took down with it is an attempt and no failure: the retry policy counts failures.
     return not is_failure(case, run) or is_worn_out(case, evidence, until_at)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from mainspring.testing.checker.case import Case, Evidence, says_it_ran
 from mainspring.testing.checker.retries import is_retry, may_be_too_slow
 from mainspring.testing.checker.verdict import Violation, violation_of
-from mainspring.testing.history import LedgerRow, Run
+from mainspring.testing.history import FINAL_STATES, LedgerRow, Run
 
 
 def never_early(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -111,6 +111,23 @@ def attempts_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
         attempt = case.early_runs[-1].attempt
         message = f"attempt {attempt} ran, the ledger knows of {case.row.attempt}"
         yield case.violation("I6", message, case.row, case.early_runs[-1])
+
+
+def nothing_starts_after_its_end(case: Case, evidence: Evidence) -> Iterator[Violation]:
+    """I6: nothing starts once its row is final, but for what a cut held up on its way."""
+    row = case.row
+    if row is None or row.saved_at is None or row.state not in FINAL_STATES:
+        return
+    for run in case.early_runs:
+        late_us = run.started_at - row.saved_at
+        sender = evidence.sender_of(case, run) or ""
+        if late_us > evidence.limits.executor_clock_margin_us and not evidence.cuts_between(
+            run.executor_id, sender, row.saved_at, run.started_at
+        ):
+            message = (
+                f"attempt {run.attempt} started {late_us} us after its execution had ended as {row.state}"
+            )
+            yield case.violation("I6", message, row, run)
 
 
 def _was_held_up(case: Case, run: Run, from_at: int, evidence: Evidence) -> bool:
@@ -241,6 +258,7 @@ CASE_RULES: tuple[Callable[[Case, Evidence], Iterator[Violation]], ...] = (
     state_fits_the_run,
     saved_after_its_run,
     attempts_rise,
+    nothing_starts_after_its_end,
     epochs_rise,
     doubles_are_explained,
     lost_with_cause,
