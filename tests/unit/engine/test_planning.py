@@ -140,3 +140,12 @@ def test_the_count_that_a_task_goes_on_with_leads_to_its_maximum(
         assert task is None or task.execution_count == execution_count + recorded
     assert task is None
     assert recorded == left
+
+
+def test_a_claim_that_is_out_of_date_replaces_none_of_its_own_times() -> None:
+    """They are open, so another claim has recorded them; should this one be taken for carried out, it must not end them."""
+    task = due_task(EVERY, overlap=Overlap.REPLACE)
+    open_ones = tuple(OpenOne(T0 + n * US, is_waiting=False) for n in (-1, 1, 2))
+    item = item_of(task, T0 + 2 * US, (), open_ones)
+    assert [run.scheduled_at for run in item.runs] == [T0, T0 + US, T0 + 2 * US]
+    assert item.replaced == (ExecutionRef(1, T0 - US, KEY),)

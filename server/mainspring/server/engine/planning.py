@@ -117,13 +117,16 @@ def claim_item(
         next_at, left = owed_times.after_claim(owed, plan, task.execution_count, present.max_executions)
         next_schedule = left[0].schedule if left else present
         next_owed = owed_times.encode(left)
+    recorded = tuple(sorted(runs(), key=attrgetter("scheduled_at")) if plan.skipped else runs())
+    # A time of its own that is open already was claimed before: this claim is out of date, and nothing replaces itself.
+    own = {run.scheduled_at for run in recorded}
     return ClaimItem(
         task,
-        tuple(sorted(runs(), key=attrgetter("scheduled_at")) if plan.skipped else runs()),
+        recorded,
         ClaimGap(gap.from_at, gap.to_at, gap.count, MISFIRED) if gap is not None else None,
         next_at,
         None if next_at is None else adjustments.due_at(next_schedule, task.task_key, next_at, adjusted),
-        tuple(ExecutionRef(task.partition_id, at, task.task_key) for at in beside.replaced),
+        tuple(ExecutionRef(task.partition_id, at, task.task_key) for at in beside.replaced if at not in own),
         adjustments.left_from(task.adjustments, next_at),
         next_owed,
     )
