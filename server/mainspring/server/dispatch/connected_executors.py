@@ -22,7 +22,7 @@ class ConnectedExecutors:
         self._heard_at_s: dict[str, float] = {}
         self.on_credit: Callable[[], None] = lambda: None
         """Called when credit arrived."""
-        self.on_unsent: Callable[[str, list[WorkItem]], None] = lambda executor_id, unsent: None
+        self.on_unsent: Callable[[list[WorkItem]], None] = lambda unsent: None
         """Called with what a session that ended has not sent, and never will."""
 
     def connect(self, session: ExecutorSession) -> None:
@@ -47,7 +47,7 @@ class ConnectedExecutors:
     def _close(self, session: ExecutorSession) -> None:
         session.close()
         if unsent := session.take_unsent():
-            self.on_unsent(session.executor_id, unsent)
+            self.on_unsent(unsent)
 
     def _remove(self, session: ExecutorSession) -> None:
         del self._sessions[session.executor_id]

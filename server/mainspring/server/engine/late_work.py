@@ -88,7 +88,7 @@ class LateWork:
         current = self._current(session, wanted)
         unsent = [item for item in current if session.is_closed or self._is_to_stop(item)]
         self._executors.give_back([session] * len(unsent))
-        self._mishaps.never_sent(session.executor_id, unsent)
+        self._mishaps.never_sent(unsent)
         session.send_work(
             item._replace(as_of_s=still_held.as_of_s)
             for item in current

@@ -9,7 +9,7 @@ from mainspring.server.core.model import ExecutionState
 from mainspring.server.core.time_limits import expired_reason
 from mainspring.server.dispatch.frames import WorkItem
 from mainspring.server.engine.context import OwnerContext
-from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts, Place
+from mainspring.server.engine.open_attempts import Decision, OpenAttempt, OpenAttempts
 
 FREE_REFUSALS = 3
 REFUSAL_PAUSE_US = 1_000_000
@@ -56,16 +56,12 @@ class Mishaps:
             self._context.signals.queued()
         return lost
 
-    def never_sent(self, executor_id: str, unsent: Iterable[WorkItem]) -> None:
+    def never_sent(self, unsent: Iterable[WorkItem]) -> None:
         """Takes back what waited for its turn on the stream of an executor when that ended."""
         struck: list[OpenAttempt] = []
         for item in unsent:
             attempt = self._attempts.get(item.ref)
-            if (
-                attempt is not None
-                and attempt.place is Place.AT_EXECUTOR
-                and (attempt.executor_id, attempt.attempt) == (executor_id, item.attempt_id.attempt)
-            ):
+            if attempt is not None and self._attempts.is_at_executor(*item.attempt_id):
                 attempt.dispatched_at = None
                 struck.append(attempt)
         self.strike(struck, Mishap.NEVER_SENT)

@@ -12,6 +12,7 @@ from mainspring.testing.history import (
     FINAL_STATES,
     OPEN_STATES,
     AcknowledgedTask,
+    Fault,
     History,
     LedgerRow,
     Record,
@@ -134,8 +135,11 @@ class Evidence(Excuses):
         row = case.row
         return row.node_id if row is not None and row.epoch == run.epoch else None
 
-    def owners_of(self, case: Case, run: Run, until_at: int) -> frozenset[str]:
-        """The node that sent a run's attempt, and those that owned its partition from then on until an instant."""
+    def given_up_for(self, case: Case, run: Run, until_at: int) -> list[Fault]:
+        """Faults for which a run had to be given up by an instant, by who had sent it or has owned its partition since."""
+        return self.silences(run, until_at, self._owners_of(case, run, until_at))
+
+    def _owners_of(self, case: Case, run: Run, until_at: int) -> frozenset[str]:
         terms = [] if self.terms is None else self.terms.by_partition.get(run.partition_id, [])
         owners = {
             term.owner_id

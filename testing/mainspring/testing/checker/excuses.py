@@ -134,18 +134,13 @@ class Excuses:
             until_at: when it was given up.
             node_ids: who had sent it, and who owned its partition since.
         """
-        silences: list[Fault] = []
-        for fault in self.mutes(run, until_at):
+        names = {member_name(node_id) for node_id in node_ids}
+
+        def is_silent(fault: Fault) -> bool:
             sides = {fault.target, fault.peer}
-            if not fault.peer or fault.peer == EVERY_NODE or fault.target == EVERY_NODE:
-                is_silent = bool(sides & {run.executor_id, EVERY_EXECUTOR})
-            else:
-                is_silent = run.executor_id in sides and any(
-                    member_name(node_id) in sides for node_id in node_ids
-                )
-            if is_silent:
-                silences.append(fault)
-        return silences
+            return not fault.peer or EVERY_NODE in sides or (run.executor_id in sides and bool(sides & names))
+
+        return [fault for fault in self.mutes(run, until_at) if is_silent(fault)]
 
     def mutes(self, run: Run, until_at: int) -> list[Fault]:
         """Faults for which some node may not have heard of a run by an instant: its executor was dead, frozen or cut off.

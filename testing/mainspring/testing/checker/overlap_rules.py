@@ -32,9 +32,8 @@ def one_at_a_time(evidence: Evidence) -> Iterator[Violation]:
                 if run.ended_at is not None and run.ended_at - margin_us <= before.started_at:
                     continue  # It may have come first: their executors' clocks differ by so much.
                 case = cases[before.key, before.scheduled_at]
-                owners = evidence.owners_of(case, before, run.started_at)
-                if before.scheduled_at == run.scheduled_at or evidence.silences(
-                    before, run.started_at, owners
+                if before.scheduled_at == run.scheduled_at or evidence.given_up_for(
+                    case, before, run.started_at
                 ):
                     continue
                 message = (

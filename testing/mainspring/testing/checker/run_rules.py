@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from mainspring.testing.checker.case import Case, Evidence, says_it_ran
 from mainspring.testing.checker.retries import is_retry, may_be_too_slow
 from mainspring.testing.checker.verdict import Violation, violation_of
-from mainspring.testing.history import FINAL_STATES, LedgerRow, Run
+from mainspring.testing.history import FINAL_STATES, Fault, LedgerRow, Run
 
 
 def never_early(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -120,9 +120,8 @@ def nothing_starts_after_its_end(case: Case, evidence: Evidence) -> Iterator[Vio
         return
     for run in case.early_runs:
         late_us = run.started_at - row.saved_at
-        sender = evidence.sender_of(case, run) or ""
-        if late_us > evidence.limits.executor_clock_margin_us and not evidence.cuts_between(
-            run.executor_id, sender, row.saved_at, run.started_at
+        if late_us > evidence.limits.executor_clock_margin_us and not _cuts_on_its_way(
+            case, run, row.saved_at, evidence
         ):
             message = (
                 f"attempt {run.attempt} started {late_us} us after its execution had ended as {row.state}"
@@ -132,11 +131,15 @@ def nothing_starts_after_its_end(case: Case, evidence: Evidence) -> Iterator[Vio
 
 def _was_held_up(case: Case, run: Run, from_at: int, evidence: Evidence) -> bool:
     """Whether an attempt may have started so late: its executor was frozen with it in hand, or a cut held it up."""
-    sender = evidence.sender_of(case, run) or ""
     return bool(
         evidence.executor_faults(run.executor_id, from_at, run.started_at)
-        or evidence.cuts_between(run.executor_id, sender, from_at, run.started_at)
+        or _cuts_on_its_way(case, run, from_at, evidence)
     )
+
+
+def _cuts_on_its_way(case: Case, run: Run, from_at: int, evidence: Evidence) -> list[Fault]:
+    sender = evidence.sender_of(case, run) or ""
+    return evidence.cuts_between(run.executor_id, sender, from_at, run.started_at)
 
 
 def epochs_rise(case: Case, evidence: Evidence) -> Iterator[Violation]:
@@ -164,9 +167,7 @@ def doubles_are_explained(case: Case, evidence: Evidence) -> Iterator[Violation]
     for number, (before, after) in enumerate(zip(case.runs, case.runs[1:], strict=False), start=1):
         if is_retry(case, number, evidence):
             continue
-        if not evidence.silences(
-            before, after.started_at, evidence.owners_of(case, before, after.started_at)
-        ):
+        if not evidence.given_up_for(case, before, after.started_at):
             message = f"ran again on {after.executor_id}, and no fault of {before.executor_id} explains it"
             yield case.violation("I7", message)
 
@@ -187,7 +188,7 @@ def lost_with_cause(case: Case, evidence: Evidence) -> Iterator[Violation]:
     run = case.run_of(row.attempt)
     if run is None and not evidence.breaks(row, until_at):
         yield case.violation("I7", "LOST without a run, and no fault explains it", row)
-    elif run is not None and not evidence.silences(run, until_at, evidence.owners_of(case, run, until_at)):
+    elif run is not None and not evidence.given_up_for(case, run, until_at):
         message = f"LOST, and no fault of {run.executor_id}, which had it, explains it"
         yield case.violation("I7", message, row, run)
 
